@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every bound of the system: its value, its unit, its reason, and what happens at it.
+
+A number that bounds anything stands here and nowhere else. docs/reference/limits.md tells
+the same for readers; a house test keeps the two alike.
+"""
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+# --- content -----------------------------------------------------------------------------
+
+BLOCK_BYTES_MAX: Final = 4 * MIB
+"""Largest block. Bounds the memory of every party; a larger one is refused unread."""
+
+SMALL_FILE_BYTES_MAX: Final = 256 * KIB
+"""A file up to this size is always one block, so that it costs one lookup and one frame."""
+
+CHUNK_BYTES_MIN: Final = 256 * KIB
+CHUNK_BYTES_AVERAGE: Final = 1 * MIB
+CHUNK_BYTES_MAX: Final = BLOCK_BYTES_MAX
+"""The content-defined chunker's bounds: part of the format, never changed in place."""
+
+CONTENT_HASH_SLICE_BYTES: Final = 4 * MIB
+"""Slice of the content hash. Source: Dropbox's description of ``content_hash``."""
+
+MANIFEST_BYTES_MAX: Final = BLOCK_BYTES_MAX
+"""A manifest travels and rests as a block, so it may not exceed one: about 110,000 chunks,
+140 GB at the usual chunk size. A file that needs more is reported as too large."""
+
+FILE_BYTES_MAX: Final = 1 << 40
+"""Largest file accepted by the server: 1 TiB. The manifest's bound is met first."""
+
+DECOMPRESSED_BYTES_MAX: Final = BLOCK_BYTES_MAX
+"""No compressed frame may claim or yield more than a block. Refused before allocating."""
+
+# --- packs and bundles ---------------------------------------------------------------------
+
+PACK_BYTES_TARGET: Final = 16 * MIB
+"""A pack is closed once it holds this much, so one holds at most 20 MiB and a header."""
+
+BUNDLE_BLOCKS_MAX: Final = 16_384
+"""Blocks in one bundle. More is refused as too large."""
+
+BUNDLE_BYTES_MAX: Final = 512 * MIB
+"""Bytes of one uploaded bundle. It is streamed: memory is bounded by blocks, not by this."""
+
+ASK_BLOCKS_MAX: Final = 16_384
+"""Block ids in one ask, fetch or outline. Half a megabyte of ids; more is refused."""
+
+# --- names and trees -----------------------------------------------------------------------
+
+NAME_BYTES_MAX: Final = 255
+"""UTF-8 bytes of one name: what ext4, XFS, APFS and NTFS can hold at least."""
+
+PATH_BYTES_MAX: Final = 4_000
+"""UTF-8 bytes of a whole path: PATH_MAX of Linux (4,096) less room for a root."""
+
+DEPTH_MAX: Final = 256
+"""Folders above one entry. Bounds every walk towards the root."""
+
+SYMLINK_TARGET_BYTES_MAX: Final = 4_095
+"""UTF-8 bytes of a symlink's target: what Linux can hold."""
+
+# --- commits, changes, listings --------------------------------------------------------------
+
+COMMIT_CHANGES_MAX: Final = 4_000
+"""Changes in one commit. Bounds one transaction; more is refused as too large.
+The design says up to 1,000; 4,000 keeps requests few for trees of small files."""
+
+CHANGES_PAGE_ENTRIES_MAX: Final = 8_000
+"""Entries in one page of changes or of a listing."""
+
+REQUEST_JSON_BYTES_MAX: Final = 32 * MIB
+"""A JSON request body after decompression. More is refused as too large."""
+
+LONG_POLL_S_MAX: Final = 90
+"""Seconds a long poll waits before it answers "nothing new"."""
+
+BELL_CONNECTIONS_PER_DEVICE_MAX: Final = 4
+"""Open bells of one device; the oldest is closed when one more comes."""
+
+# --- time -----------------------------------------------------------------------------------
+
+LEASE_S: Final = 48 * 3600
+"""Seconds for which an uploaded block is kept though nothing refers to it yet."""
+
+LEASE_RENEW_BELOW_S: Final = 24 * 3600
+"""An ask renews a lease with less than this left, so that a commit can follow safely."""
+
+IDEMPOTENCY_S: Final = 48 * 3600
+"""Seconds for which the outcome of a commit is remembered for its idempotency key."""
+
+TRASH_KEEP_S: Final = 30 * 24 * 3600
+"""Seconds for which a device keeps replaced and deleted files in its local trash."""
+
+# --- sign-in ---------------------------------------------------------------------------------
+
+PASSWORD_CHARS_MIN: Final = 8
+PASSWORD_BYTES_MAX: Final = 1_024
+ACCOUNT_NAME_CHARS_MAX: Final = 128
+DEVICE_NAME_CHARS_MAX: Final = 64
+SIGN_IN_FAILURES_MAX: Final = 10
+"""Failed sign-ins per account name and per address in SIGN_IN_WINDOW_S; then "wait"."""
+SIGN_IN_WINDOW_S: Final = 300

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metadata: accounts, devices, namespaces, entries, journal, block index, in transactions.
+
+All methods are synchronous; a whole unit of work runs in one thread and never awaits, so
+its preconditions stay true to its end. The service hands units of work to ``write`` and
+``read``; what they get is only valid inside.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple, Protocol, TypeVar
+
+from drystone.core.errors import Refused
+from drystone.core.ids import AccountId, BlockId, DeviceId, FileId, NamespaceId, PackId, Seq
+from drystone.core.journal.record import Record, StoredEntry
+
+T = TypeVar("T")
+
+
+class AccountExists(Refused):
+    """There is already an account with this name."""
+
+    code = "account-exists"
+
+
+class Account(NamedTuple):
+    """Who. ``name`` is unique under case folding."""
+
+    account_id: AccountId
+    name: str
+    password_hash: str
+    root_namespace_id: NamespaceId
+    created_ns: int
+    disabled: bool = False
+
+
+class Device(NamedTuple):
+    """One installation of the client. Its token is kept only as a SHA-256."""
+
+    device_id: DeviceId
+    account_id: AccountId
+    name: str
+    token_hash: bytes
+    created_ns: int
+    seen_ns: int
+    revoked_ns: int = 0
+
+
+class BlockPlace(NamedTuple):
+    """Where a block lies: one line of the block index.
+
+    Attributes:
+        block_id: The block.
+        pack_id: The pack that holds it.
+        offset_bytes: Of its *payload* in the pack (its frame header lies before).
+        stored_bytes: Length of the payload.
+        plain_bytes: Length of the block.
+        codec: 0 raw, 1 zstd (``core.content.frame.Codec``).
+    """
+
+    block_id: BlockId
+    pack_id: PackId
+    offset_bytes: int
+    stored_bytes: int
+    plain_bytes: int
+    codec: int
+
+
+class AccountsUnit(Protocol):
+    """Accounts and devices, inside one unit of work."""
+
+    def add_account(self, account: Account) -> None:
+        """Adds an account and its root namespace. Raises ``AccountExists`` (Refused)."""
+        ...
+
+    def find_account(self, name: str) -> Account | None:
+        """Returns the account with this name (compared case-folded), or None."""
+        ...
+
+    def get_account(self, account_id: AccountId) -> Account | None:
+        """Returns the account with this id, or None."""
+        ...
+
+    def list_accounts(self) -> list[Account]:
+        """Returns all accounts, by name."""
+        ...
+
+    def save_account(self, account: Account) -> None:
+        """Replaces the name, password hash and ``disabled`` of an existing account."""
+        ...
+
+    def add_device(self, device: Device) -> None:
+        """Adds a device."""
+        ...
+
+    def find_device_by_token(self, token_hash: bytes) -> Device | None:
+        """Returns the device with this token hash, revoked ones too, or None."""
+        ...
+
+    def list_devices(self, account_id: AccountId) -> list[Device]:
+        """Returns an account's devices, revoked ones too, oldest first."""
+        ...
+
+    def save_device(self, device: Device) -> None:
+        """Replaces the name, token hash, ``seen_ns`` and ``revoked_ns`` of a device."""
+        ...
+
+
+class TreeUnit(Protocol):
+    """Namespaces, entries and journal, inside one unit of work."""
+
+    def may_open(self, account_id: AccountId, namespace_id: NamespaceId) -> bool:
+        """Tells whether the account owns the namespace (grants come to this place)."""
+        ...
+
+    def head(self, namespace_id: NamespaceId) -> Seq:
+        """Returns the last seq; 0 for an empty or unknown namespace."""
+        ...
+
+    def find_entries(
+        self, namespace_id: NamespaceId, file_ids: Collection[FileId]
+    ) -> dict[FileId, StoredEntry]:
+        """Returns those entries that exist or existed, tombstones included."""
+        ...
+
+    def find_child(self, namespace_id: NamespaceId, parent_id: FileId, name: str) -> StoredEntry | None:
+        """Returns the undeleted entry with exactly this name in a folder, or None."""
+        ...
+
+    def list_children(
+        self, namespace_id: NamespaceId, parent_id: FileId, after_name: str, limit: int
+    ) -> list[StoredEntry]:
+        """Returns a page of a folder's undeleted entries with a name greater than
+        ``after_name``, by name in code point order."""
+        ...
+
+    def list_below(
+        self, namespace_id: NamespaceId, folder_id: FileId, after: str, limit: int
+    ) -> tuple[list[StoredEntry], str]:
+        """Returns a page of all living entries below a folder, parents before children,
+        and what to pass as ``after`` for the next page (empty at the end).
+
+        Pages are read in separate units of work; an entry moved meanwhile may be missed or
+        seen twice, and is then also in the changes after the first page's head.
+        """
+        ...
+
+    def append(self, namespace_id: NamespaceId, records: Sequence[Record]) -> None:
+        """Appends records and brings entries and head up to date with them.
+
+        The first record's seq is head + 1 and the rest follow without gaps; anything else
+        is an ``AssertionError`` and nothing is kept.
+        """
+        ...
+
+    def list_changes(self, namespace_id: NamespaceId, after_seq: Seq, limit: int) -> list[StoredEntry]:
+        """Returns a page of the entries whose last record is after ``after_seq``, each once,
+        in the order of that seq, tombstones included. Cost: index walk, O(page + skipped)."""
+        ...
+
+    def list_revisions(self, namespace_id: NamespaceId, file_id: FileId, limit: int) -> list[Record]:
+        """Returns an entry's records, newest first."""
+        ...
+
+    def list_deleted(self, namespace_id: NamespaceId, before_seq: Seq, limit: int) -> list[Record]:
+        """Returns the last records of entries that are deleted, newest first, seq < before_seq
+        (0: from the newest)."""
+        ...
+
+    def find_record(self, namespace_id: NamespaceId, seq: Seq) -> Record | None:
+        """Returns one record of the journal."""
+        ...
+
+    def find_idempotent(self, namespace_id: NamespaceId, device_id: DeviceId, key: str) -> bytes | None:
+        """Returns the answer kept for an idempotency key, or None."""
+        ...
+
+    def keep_idempotent(
+        self, namespace_id: NamespaceId, device_id: DeviceId, key: str, answer: bytes, until_ns: int
+    ) -> None:
+        """Keeps an answer for a key; drops those whose time has passed."""
+        ...
+
+    def has_manifest(self, namespace_id: NamespaceId, manifest_id: BlockId) -> bool:
+        """Tells whether this manifest was checked and accepted in the namespace before."""
+        ...
+
+    def keep_manifest(
+        self, namespace_id: NamespaceId, manifest_id: BlockId, size_bytes: int, content_hash: bytes,
+        chunks_count: int,
+    ) -> None:
+        """Remembers a manifest as checked: it covers its size and its blocks were held."""
+        ...
+
+
+class BlocksUnit(Protocol):
+    """Block index and who holds what, inside one unit of work."""
+
+    def find_held(self, namespace_id: NamespaceId, block_ids: Collection[BlockId]) -> set[BlockId]:
+        """Returns which of these blocks the namespace holds (refers to or leases)."""
+        ...
+
+    def hold(self, namespace_id: NamespaceId, block_ids: Collection[BlockId], leased_until_s: int) -> None:
+        """Lets the namespace hold blocks that are in the index, leased until then; a lease
+        already longer stays."""
+        ...
+
+    def renew(
+        self, namespace_id: NamespaceId, block_ids: Collection[BlockId], below_s: int, until_s: int
+    ) -> None:
+        """Prolongs to ``until_s`` the leases of those held whose lease ends before ``below_s``."""
+        ...
+
+    def locate(self, block_ids: Collection[BlockId]) -> dict[BlockId, BlockPlace]:
+        """Returns where blocks lie; those unknown are left out. No access check: callers
+        ask ``find_held`` first."""
+        ...
+
+    def add_pack(self, pack_id: PackId, length_bytes: int, places: Sequence[BlockPlace]) -> None:
+        """Adds a durable pack and its blocks to the index. A block already in the index
+        keeps its old place."""
+        ...
+
+    def totals(self) -> Mapping[str, int]:
+        """Returns ``packs``, ``pack_bytes``, ``blocks``, ``plain_bytes``, ``stored_bytes``."""
+        ...
+
+
+class Unit(Protocol):
+    """One unit of work: all of it happens, durably, or nothing."""
+
+    @property
+    def accounts(self) -> AccountsUnit: ...
+
+    @property
+    def tree(self) -> TreeUnit: ...
+
+    @property
+    def blocks(self) -> BlocksUnit: ...
+
+
+class Metadata(Protocol):
+    """Transactions. Safe to call from several threads."""
+
+    def write(self, work: Callable[[Unit], T]) -> T:
+        """Runs ``work`` alone (no other write beside it), then makes it durable.
+
+        If ``work`` raises, nothing of it is kept and the error passes through.
+        """
+        ...
+
+    def write_group(self, works: Sequence[Callable[[Unit], object]]) -> list[object]:
+        """Runs several works one after the other with one durable flush at the end.
+
+        Each is atomic by itself: one that raises is undone alone, and its exception stands
+        in the answer in its place. If the flush fails, the error is raised and none is kept.
+        """
+        ...
+
+    def read(self, work: Callable[[Unit], T]) -> T:
+        """Runs ``work`` on one consistent state, beside writes; it must not write."""
+        ...
+
+    def close(self) -> None:
+        """Ends all connections. Idempotent."""
+        ...

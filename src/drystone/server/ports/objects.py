@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects: immutable byte strings under a name, durable once put."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from drystone.core.errors import Unavailable
+
+
+class ObjectStoreFull(Unavailable):
+    """The store has no room; what was being written is gone, what was there is whole."""
+
+    code = "server-storage-full"
+
+
+class ObjectStat(NamedTuple):
+    """What a listing tells of one object."""
+
+    name: str
+    length_bytes: int
+    written_ns: int
+
+
+class Objects(Protocol):
+    """Immutable objects. Names are relative, ``/``-separated, ASCII, no ``..``.
+
+    Methods block; callers run them in a thread. Safe to call from several threads.
+    Anything the engine's medium raises is translated: ``ObjectStoreFull`` (no space),
+    ``Unavailable`` (try again), ``Corrupt`` (never for a missing object).
+    """
+
+    def put(self, name: str, parts: Sequence[bytes | bytearray | memoryview]) -> None:
+        """Stores the concatenated parts under ``name``; durable when it returns.
+
+        Atomic: readers see nothing or all of it. Putting an existing name again leaves the
+        old object and is no error (names are of contents, so both are the same bytes).
+        On any error nothing stays behind under ``name``.
+        """
+        ...
+
+    def put_many(self, objects: Sequence[tuple[str, Sequence[bytes | bytearray | memoryview]]]) -> None:
+        """Like ``put`` for each, made durable together (cheaper than one by one)."""
+        ...
+
+    def read(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Returns the bytes of each ``(offset, length)``, in order.
+
+        Neighbouring ranges cost one read. A range beyond the end yields fewer bytes than
+        asked; the caller notices.
+
+        Raises:
+            FileNotFoundError: There is no such object.
+        """
+        ...
+
+    def find_length(self, name: str) -> int | None:
+        """Returns the object's length in bytes, or None if there is none."""
+        ...
+
+    def iter_names(self, prefix: str = "") -> Iterator[ObjectStat]:
+        """Yields all objects whose name starts with ``prefix``, in no order."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Removes an object; no error if there is none."""
+        ...

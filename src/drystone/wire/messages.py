@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The JSON messages of the native protocol, as msgspec types.
+
+``bytes`` fields are base64 on the wire. Defaults are left out, unknown fields are ignored
+(so that either side may be newer), wrong types are refused by the decoder.
+Source: docs/protocol/native.md.
+"""
+
+from msgspec import Struct
+
+
+class Message(Struct, omit_defaults=True, frozen=True, gc=False):
+    """Parent of all messages."""
+
+
+# --- signing in ------------------------------------------------------------------------------
+
+
+class SignIn(Message):
+    """``POST /v1/devices``: a new device of an account."""
+
+    account: str
+    password: str
+    device_name: str
+
+
+class SignedIn(Message):
+    """The answer: the only time the token is shown."""
+
+    device_id: bytes
+    token: str
+    account_id: bytes
+    account: str
+    namespace_id: bytes
+    """The account's root namespace."""
+
+
+class DeviceLine(Message):
+    """One device of the caller's account."""
+
+    device_id: bytes
+    name: str
+    created_ns: int
+    seen_ns: int = 0
+    revoked: bool = False
+    current: bool = False
+
+
+class Devices(Message):
+    """``GET /v1/devices``."""
+
+    devices: list[DeviceLine]
+
+
+class AccountView(Message):
+    """``GET /v1/account``: who the caller is, and what this server is."""
+
+    account_id: bytes
+    account: str
+    device_id: bytes
+    device_name: str
+    namespace_id: bytes
+    server_version: str = ""
+    protocol: int = 1
+
+
+# --- blocks ----------------------------------------------------------------------------------
+
+
+class Ask(Message):
+    """``POST /v1/blocks/ask``: which of these must I send?"""
+
+    namespace_id: bytes
+    ids: bytes
+    """Block ids back to back, 32 bytes each."""
+
+
+class AskAnswer(Message):
+    """One bit per asked id, first id in the lowest bit of the first byte; 1 = send it."""
+
+    missing: bytes
+
+
+class PutAnswer(Message):
+    """``PUT /v1/blocks?namespace=HEX``: what a bundle brought."""
+
+    blocks: int
+    stored_blocks: int
+    stored_bytes: int
+
+
+class Fetch(Message):
+    """``POST /v1/blocks/fetch``: send these blocks, in this order.
+
+    ``bases`` is empty or as long as ``ids``: for each id a block the caller holds that it
+    may be sent as a delta against, or 32 zero bytes for none.
+    """
+
+    namespace_id: bytes
+    ids: bytes
+    bases: bytes = b""
+
+
+class OutlineAsk(Message):
+    """``POST /v1/blocks/outline``: outlines of blocks, to make patches against them."""
+
+    namespace_id: bytes
+    ids: bytes
+
+
+class OutlineAnswer(Message):
+    """One encoded outline per id, in order; empty bytes if the caller does not hold it."""
+
+    outlines: list[bytes]
+
+
+# --- entries ---------------------------------------------------------------------------------
+
+
+class WireEntry(Message):
+    """An entry with its last record; see docs/protocol/changes.md."""
+
+    id: bytes
+    parent: bytes
+    name: str
+    kind: int
+    seq: int = 0
+    rev: int = 0
+    action: int = 1
+    """The last record's action: 4 says that the entry is deleted."""
+    size: int = 0
+    root: bytes = b""
+    chunked: bool = False
+    hash: bytes = b""
+    """Content hash; left out where it follows from ``root`` (one block, or empty)."""
+    mode: int = 0
+    mtime: int = 0
+    target: str = ""
+
+
+class ChangesPage(Message):
+    """``GET /v1/changes?cursor=&under=``: what changed since the cursor.
+
+    ``gone`` are ids that left the watched folder (only with ``under``).
+    ``reset`` says: forget what you know of the server and start from no cursor.
+    """
+
+    entries: list[WireEntry]
+    cursor: str
+    head: int
+    has_more: bool = False
+    reset: bool = False
+    namespace_id: bytes = b""
+
+
+class Listing(Message):
+    """A page of entries: of one folder, of all below a folder, of deleted ones."""
+
+    entries: list[WireEntry]
+    next: str = ""
+    """Opaque; pass it as ``after`` for the next page; empty at the end."""
+    head: int = 0
+
+
+class RevisionLine(Message):
+    """One record of an entry's history, newest first."""
+
+    entry: WireEntry
+    at_ns: int
+    account: str
+    device: str
+
+
+class Revisions(Message):
+    """``GET /v1/namespaces/{ns}/entries/{id}/revisions``."""
+
+    revisions: list[RevisionLine]
+
+
+class BellMessage(Message):
+    """What the bell says: this namespace's head moved. It may be lost."""
+
+    namespace_id: bytes
+    head: int
+
+
+class WaitAnswer(Message):
+    """``GET /v1/changes/wait``: True if there is more to read than the cursor has."""
+
+    changed: bool
+    backoff_s: float = 0.0
+
+
+# --- commits ---------------------------------------------------------------------------------
+
+
+class CreateChange(Message, tag="create", tag_field="do"):
+    """See ``core.journal.change.Create``."""
+
+    entry: WireEntry
+    on_conflict: int = 0
+
+
+class EditChange(Message, tag="edit", tag_field="do"):
+    """See ``core.journal.change.Edit``; the entry's place is ignored."""
+
+    id: bytes
+    base_rev: int
+    size: int = 0
+    root: bytes = b""
+    chunked: bool = False
+    hash: bytes = b""
+    kind: int = 1
+    mode: int = 0
+    mtime: int = 0
+    target: str = ""
+    on_conflict: int = 0
+
+
+class MoveChange(Message, tag="move", tag_field="do"):
+    """See ``core.journal.change.Move``."""
+
+    id: bytes
+    parent: bytes
+    name: str
+    base_parent: bytes
+    base_name: str
+
+
+class DeleteChange(Message, tag="delete", tag_field="do"):
+    """See ``core.journal.change.Delete``."""
+
+    id: bytes
+    base_rev: int
+
+
+class RestoreChange(Message, tag="restore", tag_field="do"):
+    """See ``core.journal.change.Restore``."""
+
+    id: bytes
+    rev: int = 0
+    parent: bytes = b""
+    name: str = ""
+
+
+WireChange = CreateChange | EditChange | MoveChange | DeleteChange | RestoreChange
+
+
+class CommitRequest(Message):
+    """``POST /v1/namespaces/{ns}/commits`` (with an ``Idempotency-Key``)."""
+
+    changes: list[WireChange]
+    seen_seq: int = 0
+    all_or_nothing: bool = False
+
+
+class WireOutcome(Message):
+    """What became of one change. ``code`` empty: accepted."""
+
+    seq: int = 0
+    rev: int = 0
+    name: str = ""
+    """Set if it was kept under another name than asked (a conflicted copy)."""
+    id: bytes = b""
+    """With ``name``: the file id of that copy (new if an edit became a copy)."""
+    code: str = ""
+    message: str = ""
+    occupant: bytes = b""
+    missing: bytes = b""
+    """Block ids back to back."""
+
+
+class CommitAnswer(Message):
+    """The head before and after, and an outcome per change, in order.
+
+    ``cursor`` is a cursor at ``head``. If ``head_before`` is where the caller's own cursor
+    stood, the caller knows all there is up to ``head`` and may take this cursor.
+    """
+
+    head_before: int
+    head: int
+    cursor: str
+    outcomes: list[WireOutcome]
+
+
+# --- trouble ---------------------------------------------------------------------------------
+
+
+class Problem(Message):
+    """RFC 9457 problem details (``application/problem+json``)."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str = ""
+    advice: str = ""
+    retryable: bool = False
+    retry_after_s: float = 0.0
+    request_id: str = ""
