@@ -26,10 +26,10 @@ demo: $(READY)  ## start a server and two devices to play with (DIR=folder to ke
 	$(BIN)/python -m drystone demo $(DIR)
 
 test: $(READY) lint types contracts  ## everything that must hold: lint, types, contracts, all tests
-	$(PYTEST) -n $(WORKERS) tests
+	$(PYTEST) -n $(WORKERS) --hypothesis-profile=ci tests
 
 test-quick: $(READY)  ## the tests to run between two edits: unit, property (few examples), house
-	$(PYTEST) -n $(WORKERS) --hypothesis-profile=quick $(wildcard tests/unit tests/property tests/house)
+	$(PYTEST) -n $(WORKERS) --hypothesis-profile=quick -m "not slow" $(wildcard tests/unit tests/property tests/house)
 
 check: $(READY) format-check spell test  ## what CI does before a merge
 

@@ -8,10 +8,10 @@ time, so that a red build means a change broke something; `nightly` looks long a
 from hypothesis import HealthCheck, settings
 
 # No deadline: a slow machine is not a bug, and each test has a time limit of its own.
-_SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+_shared = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-settings.register_profile("dev", max_examples=100, **_SHARED)
-settings.register_profile("quick", max_examples=20, **_SHARED)
-settings.register_profile("ci", max_examples=200, derandomize=True, database=None, **_SHARED)
-settings.register_profile("nightly", max_examples=5_000, print_blob=True, **_SHARED)
+settings.register_profile("dev", _shared, max_examples=100)
+settings.register_profile("quick", _shared, max_examples=20)
+settings.register_profile("ci", _shared, max_examples=200, derandomize=True, database=None)
+settings.register_profile("nightly", _shared, max_examples=5_000, print_blob=True)
 settings.load_profile("dev")
