@@ -41,11 +41,12 @@ def tracked_files() -> tuple[Path, ...]:
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
-        check=True,
+        check=False,
         capture_output=True,
         text=True,
-    ).stdout
-    paths = (ROOT / name for name in sorted(set(listing.split("\0"))) if name)
+    )
+    names = listing.stdout.split("\0") if listing.returncode == 0 else _list_without_git()
+    paths = (ROOT / name for name in sorted(set(names)) if name)
     return tuple(path for path in paths if path.is_file() and not path.is_symlink())
 
 
@@ -118,3 +119,13 @@ def _iter_functions_below(
             yield from _iter_functions_below(child, f"{prefix}{child.name}.", child)
         else:
             yield from _iter_functions_below(child, prefix, owner)
+
+
+def _list_without_git() -> list[str]:
+    # An unpacked archive has no repository. What tools leave behind lies in dotted folders.
+    top_level = [*ROOT.glob("*.*"), ROOT / "Makefile", ROOT / "LICENSE"]
+    below = [
+        p for name in (".ci", "docs", "src", "tests", "tools") for p in (ROOT / name).rglob("*")
+    ]
+    kept = (path for path in [*top_level, *below] if "__pycache__" not in path.parts)
+    return [path.relative_to(ROOT).as_posix() for path in kept]
