@@ -18,13 +18,13 @@ from drystone.core.journal.record import StoredEntry
 from drystone.core.tree.entry import Entry, Kind
 from drystone.core.tree.view import TreeView
 
-
 # --- disk ------------------------------------------------------------------------------------
 
 
 class Stat(NamedTuple):
     """The fingerprint of something on the disk. Equal fingerprints: not changed since,
-    unless it was written within one tick of the clock that stamped it (see scan)."""
+    unless it was written within one tick of the clock that stamped it (see scan).
+    """
 
     kind: Kind
     size_bytes: int
@@ -46,7 +46,8 @@ class Observed(NamedTuple):
 
 class Skipped(NamedTuple):
     """A name that cannot be synced, and why (``code`` as in docs/reference/errors.md):
-    ``name-not-utf8``, ``special-file``, ``name-too-long``, ``path-too-long``, ``unreadable``."""
+    ``name-not-utf8``, ``special-file``, ``name-too-long``, ``path-too-long``, ``unreadable``.
+    """
 
     name: str
     """Printable; undecodable bytes are shown as ``\\xNN``."""
@@ -97,7 +98,8 @@ class ReadFile(Protocol):
 
     def next_data(self, offset_bytes: int) -> int:
         """Returns the start of the next stored region at or after the offset (its size at
-        the end): what lies between is a hole of a sparse file and reads as zeros."""
+        the end): what lies between is a hole of a sparse file and reads as zeros.
+        """
         ...
 
     def is_unchanged(self) -> bool:
@@ -112,7 +114,9 @@ class StagedFile(Protocol):
         """Writes at an offset; regions never written are holes. Raises ``DiskFull``."""
         ...
 
-    def copy_from(self, source: ReadFile, source_offset: int, offset_bytes: int, length: int) -> None:
+    def copy_from(
+        self, source: ReadFile, source_offset: int, offset_bytes: int, length: int
+    ) -> None:
         """Copies a region of another file, in the kernel where that is possible."""
         ...
 
@@ -185,7 +189,8 @@ class Disk(Protocol):
 
     def move(self, path: str, new_path: str, expected: Stat) -> Stat:
         """Renames without ever replacing; raises ``ChangedMeanwhile`` if the target exists
-        or the source is not ``expected`` (for folders: same inode). Returns the new stat."""
+        or the source is not ``expected`` (for folders: same inode). Returns the new stat.
+        """
         ...
 
     def discard(self, path: str, expected: Stat) -> None:
@@ -266,7 +271,9 @@ class State(Protocol):
     """
 
     @property
-    def synced(self) -> TreeView: ...
+    def synced(self) -> TreeView:
+        """The last agreed tree."""
+        ...
 
     @property
     def local(self) -> TreeView:
@@ -290,7 +297,8 @@ class State(Protocol):
 
     def note_remote(self, stored: StoredEntry) -> None:
         """Records an observation of the server; kept only while it differs from synced and
-        is not older than what is known."""
+        is not older than what is known.
+        """
         ...
 
     def settle(self, file_id: FileId, row: SyncedRow | None) -> None:
@@ -302,14 +310,17 @@ class State(Protocol):
 
     def rename_id(self, file_id: FileId, new_id: FileId) -> None:
         """A local entry turned out to be another one: replaces its id in the local overlay,
-        as a parent too."""
+        as a parent too.
+        """
         ...
 
     def synced_rows(self, parent_id: FileId) -> Mapping[str, SyncedRow]:
         """Returns a folder's synced entries by name. One query."""
         ...
 
-    def find_synced_row(self, file_id: FileId) -> SyncedRow | None: ...
+    def find_synced_row(self, file_id: FileId) -> SyncedRow | None:
+        """Returns the synced entry with this id and its fingerprint, or None."""
+        ...
 
     def find_by_inode(self, dev: int, ino: int) -> SyncedRow | None:
         """Returns the synced entry that had this inode when it was agreed on, or None."""
@@ -317,10 +328,13 @@ class State(Protocol):
 
     def path_of(self, view: TreeView, file_id: FileId) -> str | None:
         """Returns the path of an entry in one of the trees; None if it or a folder above it
-        is not there."""
+        is not there.
+        """
         ...
 
-    def count_synced(self) -> int: ...
+    def count_synced(self) -> int:
+        """Returns how many entries are synced."""
+        ...
 
     def find_manifest(self, manifest_id: BlockId) -> bytes | None:
         """Returns the encoding of a manifest kept by ``keep_manifest``."""
@@ -334,25 +348,37 @@ class State(Protocol):
         """Returns what a large file with this fingerprint was found to hold, if noted."""
         ...
 
-    def note_digest(self, stat: Stat, content: Content) -> None: ...
+    def note_digest(self, stat: Stat, content: Content) -> None:
+        """Notes what a large file with this fingerprint holds, so that it is not read again."""
+        ...
 
     def get(self, key: str) -> str:
         """Returns a setting of this synced folder (``cursor``, ``seen_seq``, …) or ``""``."""
         ...
 
-    def put(self, key: str, value: str) -> None: ...
+    def put(self, key: str, value: str) -> None:
+        """Sets a setting of this synced folder."""
+        ...
 
-    def problems(self) -> list[ProblemRow]: ...
+    def problems(self) -> list[ProblemRow]:
+        """Returns what is in trouble, by path."""
+        ...
 
-    def note_problem(self, row: ProblemRow) -> None: ...
+    def note_problem(self, row: ProblemRow) -> None:
+        """Records trouble with a path, in place of what was recorded for it."""
+        ...
 
-    def clear_problem(self, path: str) -> None: ...
+    def clear_problem(self, path: str) -> None:
+        """Forgets the trouble with a path; no error if there was none."""
+        ...
 
     def save(self) -> None:
         """Makes all changes since the last save durable against a crash of the program."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Ends all connections and files. Idempotent."""
+        ...
 
 
 # --- remote ----------------------------------------------------------------------------------
@@ -406,25 +432,37 @@ class Remote(Protocol):
         ...
 
     def fetch_blocks(
-        self, wanted: Sequence[tuple[BlockId, BlockId | None]], find_base: Callable[[BlockId], bytes]
+        self,
+        wanted: Sequence[tuple[BlockId, BlockId | None]],
+        find_base: Callable[[BlockId], bytes],
     ) -> AsyncIterator[tuple[BlockId, bytes]]:
         """Yields verified blocks in the order wanted; with each a base that the server may
-        use, whose bytes ``find_base`` gives when they are needed."""
+        use, whose bytes ``find_base`` gives when they are needed.
+        """
         ...
 
-    async def fetch_outlines(self, block_ids: Sequence[BlockId]) -> list[bytes]: ...
+    async def fetch_outlines(self, block_ids: Sequence[BlockId]) -> list[bytes]:
+        """Returns one outline per block, in order; empty for those the namespace does not hold."""
+        ...
 
-    async def commit(self, changes: Sequence[Change], seen_seq: Seq, key: str) -> CommitResult: ...
+    async def commit(self, changes: Sequence[Change], seen_seq: Seq, key: str) -> CommitResult:
+        """Commits changes; repeated with the same key it changes nothing more."""
+        ...
 
-    async def read_changes(self, cursor: str, under: FileId | None) -> RemotePage: ...
+    async def read_changes(self, cursor: str, under: FileId | None) -> RemotePage:
+        """Returns a page of what changed since the cursor (`""`: everything)."""
+        ...
 
-    async def list_below(self, folder_id: FileId, after: str) -> tuple[list[StoredEntry], str]: ...
+    async def list_below(self, folder_id: FileId, after: str) -> tuple[list[StoredEntry], str]:
+        """Returns a page of all that lives below a folder, and where to go on (`""`: end)."""
+        ...
 
     def listen(self) -> AsyncIterator[Seq]:
         """Yields heads as the bell rings (WebSocket, else long poll), reconnecting for ever
-        with jittered delays; yields 0 after each reconnection: something may be missed."""
+        with jittered delays; yields 0 after each reconnection: something may be missed.
+        """
         ...
 
-    async def close(self) -> None: ...
-
-
+    async def close(self) -> None:
+        """Ends all connections and files. Idempotent."""
+        ...

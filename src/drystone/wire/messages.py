@@ -16,7 +16,7 @@ class Message(Struct, omit_defaults=True, frozen=True, gc=False):
 # --- signing in ------------------------------------------------------------------------------
 
 
-class SignIn(Message):
+class SignIn(Message, frozen=True):
     """``POST /v1/devices``: a new device of an account."""
 
     account: str
@@ -24,7 +24,7 @@ class SignIn(Message):
     device_name: str
 
 
-class SignedIn(Message):
+class SignedIn(Message, frozen=True):
     """The answer: the only time the token is shown."""
 
     device_id: bytes
@@ -35,7 +35,7 @@ class SignedIn(Message):
     """The account's root namespace."""
 
 
-class DeviceLine(Message):
+class DeviceLine(Message, frozen=True):
     """One device of the caller's account."""
 
     device_id: bytes
@@ -46,13 +46,13 @@ class DeviceLine(Message):
     current: bool = False
 
 
-class Devices(Message):
+class Devices(Message, frozen=True):
     """``GET /v1/devices``."""
 
     devices: list[DeviceLine]
 
 
-class AccountView(Message):
+class AccountView(Message, frozen=True):
     """``GET /v1/account``: who the caller is, and what this server is."""
 
     account_id: bytes
@@ -67,7 +67,7 @@ class AccountView(Message):
 # --- blocks ----------------------------------------------------------------------------------
 
 
-class Ask(Message):
+class Ask(Message, frozen=True):
     """``POST /v1/blocks/ask``: which of these must I send?"""
 
     namespace_id: bytes
@@ -75,13 +75,13 @@ class Ask(Message):
     """Block ids back to back, 32 bytes each."""
 
 
-class AskAnswer(Message):
+class AskAnswer(Message, frozen=True):
     """One bit per asked id, first id in the lowest bit of the first byte; 1 = send it."""
 
     missing: bytes
 
 
-class PutAnswer(Message):
+class PutAnswer(Message, frozen=True):
     """``PUT /v1/blocks?namespace=HEX``: what a bundle brought."""
 
     blocks: int
@@ -89,7 +89,7 @@ class PutAnswer(Message):
     stored_bytes: int
 
 
-class Fetch(Message):
+class Fetch(Message, frozen=True):
     """``POST /v1/blocks/fetch``: send these blocks, in this order.
 
     ``bases`` is empty or as long as ``ids``: for each id a block the caller holds that it
@@ -101,14 +101,14 @@ class Fetch(Message):
     bases: bytes = b""
 
 
-class OutlineAsk(Message):
+class OutlineAsk(Message, frozen=True):
     """``POST /v1/blocks/outline``: outlines of blocks, to make patches against them."""
 
     namespace_id: bytes
     ids: bytes
 
 
-class OutlineAnswer(Message):
+class OutlineAnswer(Message, frozen=True):
     """One encoded outline per id, in order; empty bytes if the caller does not hold it."""
 
     outlines: list[bytes]
@@ -117,7 +117,7 @@ class OutlineAnswer(Message):
 # --- entries ---------------------------------------------------------------------------------
 
 
-class WireEntry(Message):
+class WireEntry(Message, frozen=True):
     """An entry with its last record; see docs/protocol/changes.md."""
 
     id: bytes
@@ -138,7 +138,7 @@ class WireEntry(Message):
     target: str = ""
 
 
-class ChangesPage(Message):
+class ChangesPage(Message, frozen=True):
     """``GET /v1/changes?cursor=&under=``: what changed since the cursor.
 
     ``gone`` are ids that left the watched folder (only with ``under``).
@@ -153,7 +153,7 @@ class ChangesPage(Message):
     namespace_id: bytes = b""
 
 
-class Listing(Message):
+class Listing(Message, frozen=True):
     """A page of entries: of one folder, of all below a folder, of deleted ones."""
 
     entries: list[WireEntry]
@@ -162,7 +162,7 @@ class Listing(Message):
     head: int = 0
 
 
-class RevisionLine(Message):
+class RevisionLine(Message, frozen=True):
     """One record of an entry's history, newest first."""
 
     entry: WireEntry
@@ -171,20 +171,20 @@ class RevisionLine(Message):
     device: str
 
 
-class Revisions(Message):
+class Revisions(Message, frozen=True):
     """``GET /v1/namespaces/{ns}/entries/{id}/revisions``."""
 
     revisions: list[RevisionLine]
 
 
-class BellMessage(Message):
+class BellMessage(Message, frozen=True):
     """What the bell says: this namespace's head moved. It may be lost."""
 
     namespace_id: bytes
     head: int
 
 
-class WaitAnswer(Message):
+class WaitAnswer(Message, frozen=True):
     """``GET /v1/changes/wait``: True if there is more to read than the cursor has."""
 
     changed: bool
@@ -194,14 +194,14 @@ class WaitAnswer(Message):
 # --- commits ---------------------------------------------------------------------------------
 
 
-class CreateChange(Message, tag="create", tag_field="do"):
+class CreateChange(Message, frozen=True, tag="create", tag_field="do"):
     """See ``core.journal.change.Create``."""
 
     entry: WireEntry
     on_conflict: int = 0
 
 
-class EditChange(Message, tag="edit", tag_field="do"):
+class EditChange(Message, frozen=True, tag="edit", tag_field="do"):
     """See ``core.journal.change.Edit``; the entry's place is ignored."""
 
     id: bytes
@@ -217,7 +217,7 @@ class EditChange(Message, tag="edit", tag_field="do"):
     on_conflict: int = 0
 
 
-class MoveChange(Message, tag="move", tag_field="do"):
+class MoveChange(Message, frozen=True, tag="move", tag_field="do"):
     """See ``core.journal.change.Move``."""
 
     id: bytes
@@ -227,14 +227,14 @@ class MoveChange(Message, tag="move", tag_field="do"):
     base_name: str
 
 
-class DeleteChange(Message, tag="delete", tag_field="do"):
+class DeleteChange(Message, frozen=True, tag="delete", tag_field="do"):
     """See ``core.journal.change.Delete``."""
 
     id: bytes
     base_rev: int
 
 
-class RestoreChange(Message, tag="restore", tag_field="do"):
+class RestoreChange(Message, frozen=True, tag="restore", tag_field="do"):
     """See ``core.journal.change.Restore``."""
 
     id: bytes
@@ -246,7 +246,7 @@ class RestoreChange(Message, tag="restore", tag_field="do"):
 WireChange = CreateChange | EditChange | MoveChange | DeleteChange | RestoreChange
 
 
-class CommitRequest(Message):
+class CommitRequest(Message, frozen=True):
     """``POST /v1/namespaces/{ns}/commits`` (with an ``Idempotency-Key``)."""
 
     changes: list[WireChange]
@@ -254,7 +254,7 @@ class CommitRequest(Message):
     all_or_nothing: bool = False
 
 
-class WireOutcome(Message):
+class WireOutcome(Message, frozen=True):
     """What became of one change. ``code`` empty: accepted."""
 
     seq: int = 0
@@ -270,7 +270,7 @@ class WireOutcome(Message):
     """Block ids back to back."""
 
 
-class CommitAnswer(Message):
+class CommitAnswer(Message, frozen=True):
     """The head before and after, and an outcome per change, in order.
 
     ``cursor`` is a cursor at ``head``. If ``head_before`` is where the caller's own cursor
@@ -286,7 +286,7 @@ class CommitAnswer(Message):
 # --- trouble ---------------------------------------------------------------------------------
 
 
-class Problem(Message):
+class Problem(Message, frozen=True):
     """RFC 9457 problem details (``application/problem+json``)."""
 
     type: str

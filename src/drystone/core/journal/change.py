@@ -19,7 +19,8 @@ class OnConflict(IntEnum):
 
 class Create(NamedTuple):
     """A new entry. ``entry.rev`` is ignored. Repeating it with the same file id and the
-    same state is accepted again and changes nothing."""
+    same state is accepted again and changes nothing.
+    """
 
     entry: Entry
     on_conflict: OnConflict = OnConflict.REFUSE

@@ -122,7 +122,9 @@ class TreeUnit(Protocol):
         """Returns those entries that exist or existed, tombstones included."""
         ...
 
-    def find_child(self, namespace_id: NamespaceId, parent_id: FileId, name: str) -> StoredEntry | None:
+    def find_child(
+        self, namespace_id: NamespaceId, parent_id: FileId, name: str
+    ) -> StoredEntry | None:
         """Returns the undeleted entry with exactly this name in a folder, or None."""
         ...
 
@@ -130,7 +132,8 @@ class TreeUnit(Protocol):
         self, namespace_id: NamespaceId, parent_id: FileId, after_name: str, limit: int
     ) -> list[StoredEntry]:
         """Returns a page of a folder's undeleted entries with a name greater than
-        ``after_name``, by name in code point order."""
+        ``after_name``, by name in code point order.
+        """
         ...
 
     def list_below(
@@ -152,25 +155,33 @@ class TreeUnit(Protocol):
         """
         ...
 
-    def list_changes(self, namespace_id: NamespaceId, after_seq: Seq, limit: int) -> list[StoredEntry]:
+    def list_changes(
+        self, namespace_id: NamespaceId, after_seq: Seq, limit: int
+    ) -> list[StoredEntry]:
         """Returns a page of the entries whose last record is after ``after_seq``, each once,
-        in the order of that seq, tombstones included. Cost: index walk, O(page + skipped)."""
+        in the order of that seq, tombstones included. Cost: index walk, O(page + skipped).
+        """
         ...
 
-    def list_revisions(self, namespace_id: NamespaceId, file_id: FileId, limit: int) -> list[Record]:
+    def list_revisions(
+        self, namespace_id: NamespaceId, file_id: FileId, limit: int
+    ) -> list[Record]:
         """Returns an entry's records, newest first."""
         ...
 
     def list_deleted(self, namespace_id: NamespaceId, before_seq: Seq, limit: int) -> list[Record]:
         """Returns the last records of entries that are deleted, newest first, seq < before_seq
-        (0: from the newest)."""
+        (0: from the newest).
+        """
         ...
 
     def find_record(self, namespace_id: NamespaceId, seq: Seq) -> Record | None:
         """Returns one record of the journal."""
         ...
 
-    def find_idempotent(self, namespace_id: NamespaceId, device_id: DeviceId, key: str) -> bytes | None:
+    def find_idempotent(
+        self, namespace_id: NamespaceId, device_id: DeviceId, key: str
+    ) -> bytes | None:
         """Returns the answer kept for an idempotency key, or None."""
         ...
 
@@ -185,7 +196,11 @@ class TreeUnit(Protocol):
         ...
 
     def keep_manifest(
-        self, namespace_id: NamespaceId, manifest_id: BlockId, size_bytes: int, content_hash: bytes,
+        self,
+        namespace_id: NamespaceId,
+        manifest_id: BlockId,
+        size_bytes: int,
+        content_hash: bytes,
         chunks_count: int,
     ) -> None:
         """Remembers a manifest as checked: it covers its size and its blocks were held."""
@@ -199,9 +214,12 @@ class BlocksUnit(Protocol):
         """Returns which of these blocks the namespace holds (refers to or leases)."""
         ...
 
-    def hold(self, namespace_id: NamespaceId, block_ids: Collection[BlockId], leased_until_s: int) -> None:
+    def hold(
+        self, namespace_id: NamespaceId, block_ids: Collection[BlockId], leased_until_s: int
+    ) -> None:
         """Lets the namespace hold blocks that are in the index, leased until then; a lease
-        already longer stays."""
+        already longer stays.
+        """
         ...
 
     def renew(
@@ -212,12 +230,14 @@ class BlocksUnit(Protocol):
 
     def locate(self, block_ids: Collection[BlockId]) -> dict[BlockId, BlockPlace]:
         """Returns where blocks lie; those unknown are left out. No access check: callers
-        ask ``find_held`` first."""
+        ask ``find_held`` first.
+        """
         ...
 
     def add_pack(self, pack_id: PackId, length_bytes: int, places: Sequence[BlockPlace]) -> None:
         """Adds a durable pack and its blocks to the index. A block already in the index
-        keeps its old place."""
+        keeps its old place.
+        """
         ...
 
     def totals(self) -> Mapping[str, int]:
@@ -229,13 +249,19 @@ class Unit(Protocol):
     """One unit of work: all of it happens, durably, or nothing."""
 
     @property
-    def accounts(self) -> AccountsUnit: ...
+    def accounts(self) -> AccountsUnit:
+        """Accounts and devices."""
+        ...
 
     @property
-    def tree(self) -> TreeUnit: ...
+    def tree(self) -> TreeUnit:
+        """Namespaces, entries and journal."""
+        ...
 
     @property
-    def blocks(self) -> BlocksUnit: ...
+    def blocks(self) -> BlocksUnit:
+        """Block index and holders."""
+        ...
 
 
 class Metadata(Protocol):

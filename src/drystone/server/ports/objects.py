@@ -38,7 +38,9 @@ class Objects(Protocol):
         """
         ...
 
-    def put_many(self, objects: Sequence[tuple[str, Sequence[bytes | bytearray | memoryview]]]) -> None:
+    def put_many(
+        self, objects: Sequence[tuple[str, Sequence[bytes | bytearray | memoryview]]]
+    ) -> None:
         """Like ``put`` for each, made durable together (cheaper than one by one)."""
         ...
 
