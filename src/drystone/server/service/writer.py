@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writer: the async door to metadata. One thread writes in groups, a few threads read.
+
+A unit of work is synchronous and runs whole in one thread hop. Works that wait at the same time
+are made durable with one flush: alone, a commit costs a flush; together, they share it.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, NamedTuple, TypeVar
+
+from drystone.core.errors import Unavailable
+from drystone.server.ports.metadata import Metadata, Unit
+
+T = TypeVar("T")
+
+GROUP_WORKS_MAX: Final = 64
+"""Works in one group: the first of a group waits for the last, so this bounds its wait."""
+
+
+class WriterClosed(Unavailable):
+    """The server is stopping: nothing more is written."""
+
+    code = "writer-closed"
+
+    def __init__(self) -> None:
+        super().__init__("the server is stopping and writes no more", retry_after_s=2.0)
+
+
+class WriterStats(NamedTuple):
+    """What the writer did since it began."""
+
+    works: int
+    groups: int
+    largest_group: int
+
+
+class _Job(NamedTuple):
+    """One work, where its result goes, and what is told of it once it is durable."""
+
+    work: Callable[[Unit], Any]
+    future: "asyncio.Future[Any]"
+    then: Callable[[Any], None] | None
+    loop: asyncio.AbstractEventLoop
+
+
+class Writer:
+    """Runs units of work in threads for callers on an event loop.
+
+    Works are done in the order in which they were handed over. A work whose caller gave up
+    before it began is left out; one that has begun is carried to its end.
+    """
+
+    def __init__(self, metadata: Metadata, *, read_threads: int = 4) -> None:
+        self._metadata = metadata
+        self._readers = ThreadPoolExecutor(read_threads, thread_name_prefix="metadata-read")
+        self._waiting: deque[_Job] = deque()
+        self._changed = threading.Condition()
+        self._is_closing = False
+        self._works = self._groups = self._largest = 0
+        self._thread = threading.Thread(target=self._run, name="metadata-write", daemon=True)
+        self._thread.start()
+
+    async def write(
+        self, work: Callable[[Unit], T], *, then: Callable[[T], None] | None = None
+    ) -> T:
+        """Runs ``work`` in the writing thread and returns once its result is durable.
+
+        Args:
+            work: The unit of work. If it raises, nothing of it is kept.
+            then: Called on the event loop with the result once it is durable, even if the
+                caller was cancelled meanwhile. Must not raise.
+
+        Raises:
+            WriterClosed: ``close`` was called before.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        with self._changed:
+            if self._is_closing:
+                raise WriterClosed
+            self._waiting.append(_Job(work, future, then, loop))
+            self._changed.notify()
+        return await future
+
+    async def read(self, work: Callable[[Unit], T]) -> T:
+        """Runs ``work`` on one consistent state, in one of the reading threads."""
+        if self._is_closing:
+            raise WriterClosed
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self._metadata.read, work)
+
+    def stats(self) -> WriterStats:
+        """Returns what was written so far: works per group tell how much was shared."""
+        return WriterStats(self._works, self._groups, self._largest)
+
+    def close(self) -> None:
+        """Finishes what was handed over, then ends the threads. Idempotent; blocks.
+
+        The metadata itself stays open: whoever opened it closes it.
+        """
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify()
+        self._thread.join()
+        self._readers.shutdown(wait=True)
+
+    def _run(self) -> None:
+        while jobs := self._take_group():
+            self._carry_out(jobs)
+
+    def _take_group(self) -> list[_Job]:
+        """Waits for works; returns those that wait now, none once closed and all are done."""
+        with self._changed:
+            while not self._waiting and not self._is_closing:
+                self._changed.wait()
+            count = min(len(self._waiting), GROUP_WORKS_MAX)
+            return [self._waiting.popleft() for _ in range(count)]
+
+    def _carry_out(self, taken: list[_Job]) -> None:
+        """Runs one group and hands each result to its event loop."""
+        jobs = [job for job in taken if not job.future.cancelled()]
+        if not jobs:
+            return
+        self._works += len(jobs)
+        self._groups += 1
+        self._largest = max(self._largest, len(jobs))
+        try:
+            results = self._metadata.write_group([job.work for job in jobs])
+        except BaseException as error:  # noqa: BLE001  every waiter is told, whatever it was
+            results = [error] * len(jobs)
+        for loop in {job.loop for job in jobs}:
+            mine = [(j, r) for j, r in zip(jobs, results, strict=True) if j.loop is loop]
+            try:
+                loop.call_soon_threadsafe(_deliver, mine)
+            except RuntimeError:  # That loop is gone, and with it whoever waited.
+                continue
+
+
+def _deliver(results: list[tuple[_Job, object]]) -> None:
+    """Settles the futures of one group, on their event loop."""
+    for job, result in results:
+        if isinstance(result, BaseException):
+            if not job.future.done():
+                job.future.set_exception(result)
+            continue
+        if job.then is not None:
+            job.then(result)
+        if not job.future.done():
+            job.future.set_result(result)
