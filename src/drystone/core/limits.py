@@ -77,6 +77,9 @@ CHANGES_PAGE_ENTRIES_MAX: Final = 8_000
 REQUEST_JSON_BYTES_MAX: Final = 32 * MIB
 """A JSON request body after decompression. More is refused as too large."""
 
+IDEMPOTENCY_KEY_CHARS_MAX: Final = 200
+"""Characters of an idempotency key; a longer one is refused."""
+
 LONG_POLL_S_MAX: Final = 90
 """Seconds a long poll waits before it answers "nothing new"."""
 
@@ -106,3 +109,11 @@ DEVICE_NAME_CHARS_MAX: Final = 64
 SIGN_IN_FAILURES_MAX: Final = 10
 """Failed sign-ins per account name and per address in SIGN_IN_WINDOW_S; then "wait"."""
 SIGN_IN_WINDOW_S: Final = 300
+SIGN_IN_FAILURES_PER_ADDRESS_MAX: Final = 50
+"""Failed sign-ins per address over all account names in SIGN_IN_WINDOW_S; then "wait"."""
+SIGN_IN_TRACKED_MAX: Final = 10_000
+"""Names and addresses whose failures are remembered; beyond it the oldest are forgotten."""
+DEVICES_PER_ACCOUNT_MAX: Final = 500
+"""Devices of one account that are not revoked. At it a sign-in is refused: revoke some."""
+DEVICES_CACHED_MAX: Final = 10_000
+"""Devices whose token is recognised without asking the database, about 5 MB."""
