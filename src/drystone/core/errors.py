@@ -5,8 +5,6 @@ Concrete classes live beside the code that raises them. Each has a stable ``code
 message that says what happened, to what, and what to do now.
 """
 
-from typing import ClassVar
-
 
 class DrystoneError(Exception):
     """The root of every error that Drystone raises on purpose.
@@ -17,8 +15,8 @@ class DrystoneError(Exception):
         advice: What the reader should do now; empty where the message already says it.
     """
 
-    code: ClassVar[str] = "error"
-    retryable: ClassVar[bool] = False
+    code: str = "error"
+    retryable: bool = False
 
     def __init__(self, message: str, *, advice: str = "") -> None:
         super().__init__(message)
