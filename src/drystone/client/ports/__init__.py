@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the client needs from the world: disk, watcher, server, state, clock.
+
+Relative paths are ``str``, ``/``-separated, ``""`` for the synced folder itself, and hold
+names as the disk has them. Methods of ``Disk`` and ``State`` block; steps run them in
+threads. Methods of ``Remote`` are async.
+"""
+
+from drystone.client.ports.disk import (
+    ChangedMeanwhile,
+    Digested,
+    Disk,
+    DiskFull,
+    DiskProblem,
+    FolderListing,
+    Hints,
+    NewFile,
+    NotThere,
+    Observed,
+    ReadFile,
+    RootGone,
+    Skipped,
+    StagedFile,
+    Stat,
+    Unread,
+    Unreadable,
+    Watcher,
+    WriteOutcome,
+)
+from drystone.client.ports.notices import (
+    Notices,
+)
+from drystone.client.ports.remote import (
+    CommitResult,
+    OutgoingBlock,
+    Remote,
+    RemotePage,
+)
+from drystone.client.ports.state import (
+    LocalChange,
+    ProblemRow,
+    State,
+    SyncedRow,
+)
+
+__all__ = [
+    "ChangedMeanwhile",
+    "CommitResult",
+    "Digested",
+    "Disk",
+    "DiskFull",
+    "DiskProblem",
+    "FolderListing",
+    "Hints",
+    "LocalChange",
+    "NewFile",
+    "NotThere",
+    "Notices",
+    "Observed",
+    "OutgoingBlock",
+    "ProblemRow",
+    "ReadFile",
+    "Remote",
+    "RemotePage",
+    "RootGone",
+    "Skipped",
+    "StagedFile",
+    "Stat",
+    "State",
+    "SyncedRow",
+    "Unread",
+    "Unreadable",
+    "Watcher",
+    "WriteOutcome",
+]

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Remote: one namespace on the server, as the client sees it."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from drystone.core.ids import BlockId, FileId, NamespaceId, Seq
+from drystone.core.journal.change import Change, Outcome
+from drystone.core.journal.record import StoredEntry
+
+
+class RemotePage(NamedTuple):
+    """A page of changes; see ``wire.messages.ChangesPage``."""
+
+    entries: Sequence[StoredEntry]
+    gone: Sequence[FileId]
+    cursor: str
+    head: Seq
+    has_more: bool
+    reset: bool
+
+
+class CommitResult(NamedTuple):
+    """What became of a commit; see ``wire.messages.CommitAnswer``."""
+
+    head_before: Seq
+    head: Seq
+    cursor: str
+    outcomes: Sequence[Outcome]
+
+
+class OutgoingBlock(NamedTuple):
+    """A block ready to travel: a frame of ``core.content.frame``."""
+
+    block_id: BlockId
+    plain_bytes: int
+    codec: int
+    payload: bytes | memoryview
+    base: BlockId | None = None
+
+
+class Remote(Protocol):
+    """One namespace on the server. Async; safe for several calls at once.
+
+    Raises ``Unavailable`` (server away, asked to wait: try later), ``Refused`` (with the
+    server's code), ``Corrupt`` (bytes did not match their name).
+    """
+
+    namespace_id: NamespaceId
+
+    async def ask(self, block_ids: Sequence[BlockId]) -> list[BlockId]:
+        """Returns those the server lacks, in order, each once."""
+        ...
+
+    async def put_blocks(self, blocks: AsyncIterator[OutgoingBlock]) -> int:
+        """Sends one bundle as it is made; returns how many blocks were taken."""
+        ...
+
+    def fetch_blocks(
+        self,
+        wanted: Sequence[tuple[BlockId, BlockId | None]],
+        find_base: Callable[[BlockId], bytes],
+    ) -> AsyncIterator[tuple[BlockId, bytes]]:
+        """Yields verified blocks in the order wanted; with each a base that the server may
+        use, whose bytes ``find_base`` gives when they are needed.
+        """
+        ...
+
+    async def fetch_outlines(self, block_ids: Sequence[BlockId]) -> list[bytes]:
+        """Returns one outline per block, in order; empty for those the namespace does not hold."""
+        ...
+
+    async def commit(self, changes: Sequence[Change], seen_seq: Seq, key: str) -> CommitResult:
+        """Commits changes; repeated with the same key it changes nothing more."""
+        ...
+
+    async def read_changes(self, cursor: str, under: FileId | None) -> RemotePage:
+        """Returns a page of what changed since the cursor (`""`: everything)."""
+        ...
+
+    async def list_below(self, folder_id: FileId, after: str) -> tuple[list[StoredEntry], str]:
+        """Returns a page of all that lives below a folder, and where to go on (`""`: end)."""
+        ...
+
+    def listen(self) -> AsyncIterator[Seq]:
+        """Yields heads as the bell rings (WebSocket, else long poll), reconnecting for ever
+        with jittered delays; yields 0 after each reconnection: something may be missed.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Ends all connections and files. Idempotent."""
+        ...
