@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SqliteState: the ``State`` port over the synced table, two overlays and the ledger."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from drystone.client.adapters.state_sqlite.database import Database
+from drystone.client.adapters.state_sqlite.ledger import Ledger
+from drystone.client.adapters.state_sqlite.overlay import OverlayTree
+from drystone.client.adapters.state_sqlite.rows import (
+    REMOTE_COLUMNS,
+    make_stored,
+    remote_columns,
+)
+from drystone.client.adapters.state_sqlite.synced import SyncedTable
+from drystone.client.ports import LocalChange, ProblemRow, Stat, SyncedRow
+from drystone.core import limits
+from drystone.core.content.content import Content
+from drystone.core.ids import ROOT_ID, BlockId, FileId, Seq
+from drystone.core.journal.record import Action, StoredEntry
+from drystone.core.tree.entry import Entry, Kind
+from drystone.core.tree.view import TreeView
+
+_BOOT_ID: Final = "boot_id"
+_BATCH: Final = "batch"
+_FLUSHED: Final = "flushed_batch"
+_DOUBTFUL_FROM: Final = "doubtful_from"
+_DOUBTFUL_TO: Final = "doubtful_to"
+
+
+class SqliteState:
+    """See ``client.ports.State``. Made by ``open_state``.
+
+    Cost: settling and saving 4,000 rows takes about 40 ms; memory grows with the overlays
+    and stays within about 30 MB for the rest.
+    """
+
+    def __init__(self, db: Database, boot_id: str) -> None:
+        self._db = db
+        self._ledger = Ledger(db)
+        self._synced = SyncedTable(db, batch=int(self._ledger.get(_BATCH) or 1))
+        self._local = OverlayTree(self._synced)
+        self._remote = OverlayTree(self._synced)
+        self.local_changes: dict[FileId, LocalChange] = {}
+        self.remote_changes: dict[FileId, StoredEntry] = {}
+        self._remote_touched: set[FileId] = set()
+        self._remote_saved: set[FileId] = set()
+        self._load_remote()
+        self._note_boot(boot_id)
+        self._ledger.collect_manifests()
+
+    # --- the trees ---------------------------------------------------------------------------
+
+    @property
+    def synced(self) -> TreeView:
+        return self._synced
+
+    @property
+    def local(self) -> TreeView:
+        return self._local
+
+    @property
+    def remote(self) -> TreeView:
+        return self._remote
+
+    def path_of(self, view: TreeView, file_id: FileId) -> str | None:
+        if file_id == ROOT_ID:
+            return ""
+        known: dict[FileId, str] = getattr(view, "paths", {})
+        names: list[str] = []
+        folders: list[FileId] = []
+        above = ""
+        while file_id != ROOT_ID:
+            if file_id in known:
+                above = known[file_id]
+                break
+            entry = view.find(file_id)
+            # Deeper than any tree may be: the folders of a half-known tree form a ring.
+            if entry is None or len(names) > limits.DEPTH_MAX:
+                return None
+            names.append(entry.name)
+            folders.append(file_id if entry.kind == Kind.FOLDER else ROOT_ID)
+            file_id = entry.parent_id
+        path = above
+        for name, folder_id in zip(reversed(names), reversed(folders), strict=True):
+            path = f"{path}/{name}" if path else name
+            if folder_id != ROOT_ID:
+                known[folder_id] = path
+        return path
+
+    # --- observations ------------------------------------------------------------------------
+
+    def note_local(self, file_id: FileId, change: LocalChange | None) -> None:
+        if change is None:
+            self._forget(self._local, file_id)
+            return
+        if change.entry is None and self._synced.find_row(file_id) is None:
+            self._forget(self._local, file_id)
+            self._forget_placed_below(self._local, file_id)
+            return
+        self.local_changes[file_id] = change
+        self._local.put(file_id, change.entry)
+
+    def note_remote(self, stored: StoredEntry) -> None:
+        file_id = stored.entry.file_id
+        row = self._synced.find_row(file_id)
+        known = self.remote_changes.get(file_id)
+        if (known is not None and stored.seq < known.seq) or (row and stored.seq < row.seq):
+            return
+        if stored.is_deleted and row is None:
+            self._forget_remote(file_id)
+            if stored.entry.kind == Kind.FOLDER:
+                self._forget_placed_below(self._remote, file_id)
+        elif row is not None and not stored.is_deleted and stored.entry == row.entry:
+            self._forget_remote(file_id)
+        else:
+            self.remote_changes[file_id] = stored
+            self._remote.put(file_id, None if stored.is_deleted else stored.entry)
+            self._remote_touched.add(file_id)
+
+    def settle(self, file_id: FileId, row: SyncedRow | None, seq: Seq = Seq(0)) -> None:  # noqa: B008
+        if row is None:
+            self._settle_gone(file_id, seq)
+            return
+        before = self._synced.put(file_id, row)
+        old = None if before is None else before.entry
+        if old is not None and old.kind == Kind.FOLDER and not old.is_at_same_place(row.entry):
+            self._synced.paths.clear()
+        self._note_synced_changed(file_id, old, row.entry)
+        change = self.local_changes.get(file_id)
+        if change is not None and _is_settled(change.entry, row.entry):
+            del self.local_changes[file_id]
+            self._local.drop(file_id)
+        stored = self.remote_changes.get(file_id)
+        if stored is not None and _is_told(stored, row, seq):
+            self._forget_remote(file_id)
+
+    def rename_id(self, file_id: FileId, new_id: FileId) -> None:
+        change = self.local_changes.pop(file_id)
+        self._local.drop(file_id)
+        below = self._local.list_ids_in(file_id)
+        if change.entry is not None:
+            change = change._replace(entry=change.entry._replace(file_id=new_id))
+        self.local_changes[new_id] = change
+        self._local.put(new_id, change.entry)
+        for child_id in below:
+            child = self.local_changes[child_id]
+            if child.entry is not None:
+                moved = child._replace(entry=child.entry._replace(parent_id=new_id))
+                self.local_changes[child_id] = moved
+                self._local.put(child_id, moved.entry)
+
+    # --- synced ------------------------------------------------------------------------------
+
+    def synced_rows(self, parent_id: FileId) -> Mapping[str, SyncedRow]:
+        return self._synced.rows(parent_id)
+
+    def find_synced_row(self, file_id: FileId) -> SyncedRow | None:
+        return self._synced.find_row(file_id)
+
+    def find_by_inode(self, dev: int, ino: int) -> SyncedRow | None:
+        return self._synced.find_by_inode(dev, ino)
+
+    def count_synced(self) -> int:
+        return len(self._synced)
+
+    # --- the ledger --------------------------------------------------------------------------
+
+    def find_manifest(self, manifest_id: BlockId) -> bytes | None:
+        return self._ledger.find_manifest(manifest_id)
+
+    def keep_manifest(self, manifest_id: BlockId, encoded: bytes) -> None:
+        self._ledger.keep_manifest(manifest_id, encoded)
+
+    def find_digest(self, stat: Stat) -> Content | None:
+        return self._ledger.find_digest(stat)
+
+    def note_digest(self, stat: Stat, content: Content) -> None:
+        self._ledger.note_digest(stat, content)
+
+    def get(self, key: str) -> str:
+        return self._ledger.get(key)
+
+    def put(self, key: str, value: str) -> None:
+        self._ledger.put(key, value)
+
+    def problems(self) -> list[ProblemRow]:
+        return self._ledger.problems()
+
+    def note_problem(self, row: ProblemRow) -> None:
+        self._ledger.note_problem(row)
+
+    def clear_problem(self, path: str) -> None:
+        self._ledger.clear_problem(path)
+
+    # --- durability --------------------------------------------------------------------------
+
+    def save(self) -> None:
+        self._synced.write_pending()
+        self._save_remote()
+        self._db.commit()
+
+    def begin_flush(self) -> int:
+        self._synced.write_pending()
+        batch = self._synced.batch
+        self._synced.batch = batch + 1
+        self._ledger.put(_BATCH, str(batch + 1))
+        return batch
+
+    def note_flushed(self, batch: int) -> None:
+        self._ledger.put(_FLUSHED, str(batch))
+
+    def list_doubtful(self, limit: int) -> list[SyncedRow]:
+        before = int(self._ledger.get(_DOUBTFUL_TO) or 0)
+        if not before:
+            return []
+        rows = self._synced.list_after_batch(
+            int(self._ledger.get(_DOUBTFUL_FROM) or 0), before, limit
+        )
+        if not rows:
+            self._ledger.put(_DOUBTFUL_TO, "")
+        return rows
+
+    def shrink(self) -> None:
+        self._synced.forget_cached()
+        self._local.forget_cached()
+        self._remote.forget_cached()
+        self._db.select("PRAGMA shrink_memory")
+
+    def close(self) -> None:
+        self._db.close()
+
+    # --- inside ------------------------------------------------------------------------------
+
+    def _settle_gone(self, file_id: FileId, seq: Seq) -> None:
+        row = self._synced.find_row(file_id)
+        is_folder = row is not None and row.entry.kind == Kind.FOLDER
+        touched = is_folder and bool(self.local_changes or self.remote_changes)
+        below = self._synced.list_ids_below(file_id) if touched else []
+        self._synced.remove(file_id)
+        if row is not None:
+            if is_folder:
+                self._synced.paths.clear()
+            self._note_synced_changed(file_id, row.entry, None)
+        change = self.local_changes.get(file_id)
+        if change is not None and change.entry is None:
+            del self.local_changes[file_id]
+            self._local.drop(file_id)
+        stored = self.remote_changes.get(file_id)
+        if stored is not None and (stored.is_deleted or stored.seq <= seq):
+            self._forget_remote(file_id)
+        for overlay in (self._local, self._remote):
+            if overlay.find(file_id) is None:
+                self._forget_below(overlay, file_id, below)
+
+    def _forget_below(self, overlay: OverlayTree, folder_id: FileId, below: list[FileId]) -> None:
+        """Drops what an overlay says of entries that went with a folder."""
+        for child_id in below:
+            # Synced no longer has it. What moved elsewhere is a new entry now.
+            if overlay.find(child_id) is None:
+                self._forget(overlay, child_id)
+        for parent_id in (folder_id, *below):
+            self._forget_placed_below(overlay, parent_id)
+
+    def _forget_placed_below(self, overlay: OverlayTree, folder_id: FileId) -> None:
+        """A folder is gone from one side, and with it what that side had put below it."""
+        waiting = [folder_id]
+        while waiting:
+            below = overlay.list_ids_in(waiting.pop())
+            for child_id in below:
+                if self._synced.find_row(child_id) is None:
+                    self._forget(overlay, child_id)
+                else:
+                    self._note_gone(overlay, child_id)
+            waiting.extend(below)
+
+    def _note_gone(self, overlay: OverlayTree, file_id: FileId) -> None:
+        """An entry that had moved below a folder went with it."""
+        if overlay is self._local:
+            self.local_changes[file_id] = LocalChange(None, None)
+        else:
+            stored = self.remote_changes[file_id]
+            self.remote_changes[file_id] = stored._replace(action=Action.DELETE)
+            self._remote_touched.add(file_id)
+        overlay.put(file_id, None)
+
+    def _forget(self, overlay: OverlayTree, file_id: FileId) -> None:
+        if overlay is self._remote:
+            self._forget_remote(file_id)
+        else:
+            self.local_changes.pop(file_id, None)
+            self._local.drop(file_id)
+
+    def _forget_remote(self, file_id: FileId) -> None:
+        if self.remote_changes.pop(file_id, None) is not None:
+            self._remote.drop(file_id)
+            self._remote_touched.add(file_id)
+
+    def _note_synced_changed(
+        self, file_id: FileId, before: Entry | None, after: Entry | None
+    ) -> None:
+        self._local.note_synced_changed(file_id, before, after)
+        self._remote.note_synced_changed(file_id, before, after)
+
+    def _load_remote(self) -> None:
+        for columns in self._db.select(f"SELECT {REMOTE_COLUMNS} FROM remote"):
+            stored = make_stored(columns)
+            file_id = stored.entry.file_id
+            self.remote_changes[file_id] = stored
+            self._remote.put(file_id, None if stored.is_deleted else stored.entry)
+            self._remote_saved.add(file_id)
+
+    def _save_remote(self) -> None:
+        if not self._remote_touched:
+            return
+        touched, saved = self._remote_touched, self._remote_saved
+        kept = [self.remote_changes[i] for i in touched if i in self.remote_changes]
+        gone = [i for i in touched if i in saved and i not in self.remote_changes]
+        if gone:
+            self._db.write_many("DELETE FROM remote WHERE file_id = ?", [(i,) for i in gone])
+        if kept:
+            self._db.write_many(
+                f"INSERT OR REPLACE INTO remote ({REMOTE_COLUMNS}) VALUES ({'?, ' * 13}?)",
+                [remote_columns(stored) for stored in kept],
+            )
+        saved.difference_update(gone)
+        saved.update(stored.entry.file_id for stored in kept)
+        touched.clear()
+
+    def _note_boot(self, boot_id: str) -> None:
+        """Finds which rows a power loss may have made untrue."""
+        last = self._ledger.get(_BOOT_ID)
+        if last == boot_id:
+            return
+        self._ledger.put(_BOOT_ID, boot_id)
+        flushed = int(self._ledger.get(_FLUSHED) or 0)
+        # The rows of the current batch are doubtful; those settled from now on are not.
+        if last and self._synced.batch > flushed:
+            if not self._ledger.get(_DOUBTFUL_TO):
+                self._ledger.put(_DOUBTFUL_FROM, str(flushed))
+            self._synced.batch += 1
+            self._ledger.put(_BATCH, str(self._synced.batch))
+            self._ledger.put(_DOUBTFUL_TO, str(self._synced.batch))
+
+
+def _is_settled(local: Entry | None, agreed: Entry) -> bool:
+    return local is not None and local.is_at_same_place(agreed) and local.is_same_state(agreed)
+
+
+def _is_told(stored: StoredEntry, row: SyncedRow, seq: Seq) -> bool:
+    """Tells whether a row already says what this observation of the server says."""
+    if stored.seq <= max(row.seq, seq):
+        return True
+    return not stored.is_deleted and stored.entry == row.entry
