@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from drystone.core.content import zstd
-from drystone.core.content.frame import Codec, Frame
+from drystone.core.content.frame import Codec, Frame, read_absent
 from drystone.core.content.hashing import Buffer, block_id
 from drystone.core.content.patch import apply_patch
 from drystone.core.errors import Corrupt
@@ -81,7 +81,8 @@ def decode_frame(frame: Frame, find_base: Callable[[BlockId], Buffer | None]) ->
         find_base: Gives a block that DELTA and PATCH frames are made against, or None.
 
     Raises:
-        CorruptBlock: The result does not have the frame's block id.
+        CorruptBlock: The result does not have the frame's block id, or the frame only says
+            why its sender cannot give the block.
         DecompressionBomb: It claims to be larger than the frame's header says.
         BadCompression: Its payload is damaged.
         MissingBase: ``find_base`` does not know its base.
@@ -104,6 +105,8 @@ def decode_payload(frame: Frame, find_base: Callable[[BlockId], Buffer | None]) 
             return zstd.decompress_with_base(frame.payload, frame.plain_bytes, base)
         case Codec.PATCH:
             return apply_patch(frame.payload, _require_base(frame, find_base), frame.plain_bytes)
+        case Codec.ABSENT:
+            raise CorruptBlock(read_absent(frame)[1])
         case _:
             raise CorruptBlock(f"block {format_id(frame.block_id)} has no known codec")
 

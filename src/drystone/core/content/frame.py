@@ -16,6 +16,10 @@ offset   bytes  meaning (integers are little-endian)
 
 An END frame closes a bundle: ``stored_bytes`` is then the number of frames before it,
 ``plain_bytes`` and the block id are zero, and there is no payload.
+
+An ABSENT frame stands where a block was asked for that its sender should have and cannot
+read: ``plain_bytes`` is zero, the payload is an error's code, a newline and its message, in
+UTF-8, at most 1,024 bytes. The frames after it go on.
 """
 
 from enum import IntEnum
@@ -39,6 +43,8 @@ class Codec(IntEnum):
     """As ZSTD, made with the base block as prefix."""
     PATCH = 3
     """See ``core.content.patch``: made by somebody who only had the base's outline."""
+    ABSENT = 254
+    """No block: why the sender cannot give the one that was asked for."""
     END = 255
     """No block follows."""
 
@@ -72,6 +78,7 @@ HEADER_BYTES: Final = HEADER.size
 BASED_HEADER_BYTES: Final = HEADER_BYTES + BLOCK_ID_BYTES
 MARKER: Final = 0xD5B7
 NO_BLOCK: Final = BlockId(bytes(BLOCK_ID_BYTES))
+ABSENT_BYTES_MAX: Final = 1024
 
 _BASED: Final = (Codec.DELTA, Codec.PATCH)
 
@@ -101,6 +108,18 @@ def encode_frame(frame: Frame) -> bytes:
     return b"".join((encode_header(frame), frame.payload))
 
 
+def absent_frame(name: BlockId, code: str, message: str) -> Frame:
+    """Returns the frame that says why a block does not come."""
+    text = f"{code}\n{message}".encode()[:ABSENT_BYTES_MAX]
+    return Frame(name, 0, Codec.ABSENT, text)
+
+
+def read_absent(frame: Frame) -> tuple[str, str]:
+    """Returns the code and the message of an ABSENT frame."""
+    code, _, message = bytes(frame.payload).decode("utf-8", "replace").partition("\n")
+    return code, message
+
+
 def encode_end(frames_count: int) -> bytes:
     """Returns the END frame of a bundle that holds so many frames."""
     return HEADER.pack(MARKER, Codec.END, frames_count, 0, NO_BLOCK)
@@ -128,6 +147,9 @@ def decode_header(data: Buffer, offset_bytes: int = 0) -> FrameHeader:
             raise MalformedFrame(
                 f"a raw frame announces {stored_bytes} bytes of payload for {plain_bytes}"
             )
+    elif codec == Codec.ABSENT:
+        if plain_bytes or not 0 < stored_bytes <= ABSENT_BYTES_MAX:
+            raise MalformedFrame("a frame that stands for no block announces impossible lengths")
     elif codec != Codec.END or plain_bytes or block_id != NO_BLOCK:
         raise MalformedFrame(f"a frame has the unknown codec {codec}")
     return FrameHeader(codec, stored_bytes, plain_bytes, block_id)
