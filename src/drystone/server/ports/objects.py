@@ -1,10 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects: immutable byte strings under a name, durable once put."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from drystone.core.errors import Unavailable
+
+ObjectParts = Sequence[bytes | bytearray | memoryview]
+"""The bytes of one object, in pieces as they lie in memory; none is changed meanwhile."""
+
+_NAME = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.-]*(/[0-9A-Za-z_-][0-9A-Za-z_.-]*)*")
+
+
+def is_object_name(name: str) -> bool:
+    """Tells whether an engine may be given this name.
+
+    Parts of a name never begin with a dot, so that engines can keep what is theirs under
+    such names.
+    """
+    return _NAME.fullmatch(name) is not None
 
 
 class ObjectStoreFull(Unavailable):
@@ -29,7 +44,7 @@ class Objects(Protocol):
     ``Unavailable`` (try again), ``Corrupt`` (never for a missing object).
     """
 
-    def put(self, name: str, parts: Sequence[bytes | bytearray | memoryview]) -> None:
+    def put(self, name: str, parts: ObjectParts) -> None:
         """Stores the concatenated parts under ``name``; durable when it returns.
 
         Atomic: readers see nothing or all of it. Putting an existing name again leaves the
@@ -38,10 +53,11 @@ class Objects(Protocol):
         """
         ...
 
-    def put_many(
-        self, objects: Sequence[tuple[str, Sequence[bytes | bytearray | memoryview]]]
-    ) -> None:
-        """Like ``put`` for each, made durable together (cheaper than one by one)."""
+    def put_many(self, objects: Sequence[tuple[str, ObjectParts]]) -> None:
+        """Like ``put`` for each, made durable together (cheaper than one by one).
+
+        If it raises, none of those that were new is left.
+        """
         ...
 
     def read(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects as plain files below one folder of the local disk.
+
+An object is written under a temporary name, made durable, renamed into place, and the folder
+that now names it is made durable too; only then does ``put`` return. So a reader sees all of
+an object or nothing, and what was acknowledged survives power loss. What a crash leaves under
+temporary names is removed when the store is opened again.
+
+It does not lock the folder against a second program: the server's data directory is locked as
+a whole.
+"""
+
+from drystone.server.storage.objects_files.files import FileObjects
+
+__all__ = ["FileObjects"]

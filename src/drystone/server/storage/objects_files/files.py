@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One file per object; temporary names in ``.incoming`` on the same filesystem."""
+
+import itertools
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from drystone.core.limits import KIB, MIB
+from drystone.server.ports.objects import ObjectParts, ObjectStat, is_object_name
+from drystone.server.storage.objects_files.trouble import translated
+
+_INCOMING: Final = ".incoming"
+
+_WRITE_PARTS_MAX: Final = 1024
+"""Buffers in one ``writev``: IOV_MAX of Linux."""
+
+_GAP_BYTES_MAX: Final = 4 * KIB
+"""Ranges no further apart than this are one read: cheaper than a second system call."""
+
+_READ_BYTES_MAX: Final = 8 * MIB
+"""Length of one such read, so that memory is bounded by what was asked for."""
+
+
+class FileObjects:
+    """Implements ``server.ports.objects.Objects`` on a folder.
+
+    Args:
+        root: The folder; made (readable by its owner only) if it is not there. What a crash
+            left unfinished in it is removed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = str(root)
+        self._incoming = os.path.join(self._root, _INCOMING)
+        self._numbers = itertools.count()
+        # Whoever finds an object in its place must be able to rely on it. So the steps from
+        # "renamed" to "durable under its name, or gone again" are one at a time.
+        self._publishing = threading.Lock()
+        with translated("open", self._root):
+            os.makedirs(self._root, mode=0o700, exist_ok=True)
+            os.makedirs(self._incoming, mode=0o700, exist_ok=True)
+            for name in os.listdir(self._incoming):
+                os.unlink(os.path.join(self._incoming, name))
+            _flush_folder(self._root)
+
+    def put(self, name: str, parts: ObjectParts) -> None:
+        self.put_many([(name, parts)])
+
+    def put_many(self, objects: Sequence[tuple[str, ObjectParts]]) -> None:
+        assert all(is_object_name(name) for name, _ in objects)
+        staged: list[tuple[str, str]] = []
+        try:
+            for name, parts in objects:
+                if not os.path.exists(self._path(name)):
+                    path = os.path.join(self._incoming, str(next(self._numbers)))
+                    staged.append((path, name))
+                    with translated("write", name):
+                        _write_durably(path, parts)
+            names = [name for name, _ in objects]
+            with self._publishing, translated("write", ", ".join(names)):
+                self._publish(staged, names)
+        finally:
+            for path, _ in staged:
+                with suppress(OSError):
+                    os.unlink(path)
+
+    def read(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        with translated("read", name):
+            descriptor = os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return _read_ranges(descriptor, ranges)
+            finally:
+                os.close(descriptor)
+
+    def find_length(self, name: str) -> int | None:
+        with translated("look at", name):
+            try:
+                return os.stat(self._path(name)).st_size
+            except FileNotFoundError:
+                return None
+
+    def iter_names(self, prefix: str = "") -> Iterator[ObjectStat]:
+        folder, _, _ = prefix.rpartition("/")
+        with translated("list", prefix):
+            yield from self._iter_below(folder, prefix)
+
+    def delete(self, name: str) -> None:
+        with translated("delete", name), suppress(FileNotFoundError):
+            os.unlink(self._path(name))
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+    def _publish(self, staged: Sequence[tuple[str, str]], names: Sequence[str]) -> None:
+        """Gives staged files their names, durably; on an error takes the names back."""
+        published: list[str] = []
+        try:
+            for path, name in staged:
+                target = self._path(name)
+                if os.path.exists(target):
+                    continue
+                self._make_folders(os.path.dirname(name))
+                os.rename(path, target)
+                published.append(target)
+            for folder in {os.path.dirname(self._path(name)) for name in names}:
+                _flush_folder(folder)
+        except OSError:
+            for target in published:
+                with suppress(OSError):
+                    os.unlink(target)
+            raise
+
+    def _make_folders(self, name: str) -> None:
+        """Makes a folder and those above it, each durably named by the one above."""
+        if not name or os.path.isdir(self._path(name)):
+            return
+        above = os.path.dirname(name)
+        self._make_folders(above)
+        os.mkdir(self._path(name), mode=0o700)
+        _flush_folder(self._path(above) if above else self._root)
+
+    def _iter_below(self, folder: str, prefix: str) -> Iterator[ObjectStat]:
+        try:
+            found = list(os.scandir(self._path(folder)))
+        except FileNotFoundError:
+            return
+        for item in found:
+            name = f"{folder}/{item.name}" if folder else item.name
+            if item.name.startswith("."):
+                continue
+            if item.is_dir(follow_symlinks=False):
+                if name.startswith(prefix) or prefix.startswith(f"{name}/"):
+                    yield from self._iter_below(name, prefix)
+            elif name.startswith(prefix):
+                try:
+                    stat = item.stat(follow_symlinks=False)
+                except FileNotFoundError:  # deleted since it was listed
+                    continue
+                yield ObjectStat(name, stat.st_size, stat.st_mtime_ns)
+
+
+def _write_durably(path: str, parts: ObjectParts) -> None:
+    """Writes a new file and waits until its bytes are on the medium."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(path, flags, mode=0o600)
+    try:
+        for start in range(0, len(parts), _WRITE_PARTS_MAX):
+            _write_all(descriptor, parts[start : start + _WRITE_PARTS_MAX])
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, parts: ObjectParts) -> None:
+    """Writes all parts, however few bytes each call takes."""
+    wanted = sum(len(part) for part in parts)
+    written = os.writev(descriptor, parts)
+    while written < wanted:
+        # Rare (a signal, a nearly full disk): find where it stopped and go on from there.
+        rest: list[memoryview] = []
+        skip = written
+        for part in parts:
+            if skip < len(part):
+                rest.append(memoryview(part)[skip:])
+            skip = max(0, skip - len(part))
+        parts = rest
+        wanted -= written
+        written = os.writev(descriptor, parts)
+
+
+def _read_ranges(descriptor: int, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    """Returns the bytes of each range, reading those that lie close together at once."""
+    answer = [b""] * len(ranges)
+    run: list[int] = []
+    run_start = run_end = 0
+    for index in sorted(range(len(ranges)), key=ranges.__getitem__):
+        offset, length = ranges[index]
+        is_near = run and offset <= run_end + _GAP_BYTES_MAX
+        if not (is_near and max(run_end, offset + length) - run_start <= _READ_BYTES_MAX):
+            _read_run(descriptor, ranges, run, answer)
+            run = []
+            run_start = run_end = offset
+        run.append(index)
+        run_end = max(run_end, offset + length)
+    _read_run(descriptor, ranges, run, answer)
+    return answer
+
+
+def _read_run(
+    descriptor: int,
+    ranges: Sequence[tuple[int, int]],
+    run: Sequence[int],
+    answer: list[bytes],
+) -> None:
+    """Fills in the answers of ranges that lie close together, with one read."""
+    if not run:
+        return
+    start = ranges[run[0]][0]
+    end = max(ranges[index][0] + ranges[index][1] for index in run)
+    content = _read_fully(descriptor, start, end - start)
+    if len(run) == 1:
+        answer[run[0]] = content
+        return
+    for index in run:
+        offset, length = ranges[index]
+        answer[index] = content[offset - start : offset - start + length]
+
+
+def _read_fully(descriptor: int, offset: int, length: int) -> bytes:
+    """Reads ``length`` bytes; fewer only at the end of the file."""
+    content = os.pread(descriptor, length, offset)
+    while len(content) < length:
+        more = os.pread(descriptor, length - len(content), offset + len(content))
+        if not more:
+            break
+        content += more
+    return content
+
+
+def _flush_folder(path: str) -> None:
+    """Waits until the names in a folder are on the medium."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every engine of ``Objects`` passes the suite of its port."""
+
+from pathlib import Path
+
+import pytest
+
+from drystone.server.ports.objects import Objects
+from drystone.server.storage.objects_files import FileObjects
+from drystone.server.storage.objects_memory import MemoryObjects
+from drystone.testing.conformance.objects import ObjectsSuite
+
+
+class TestMemoryObjects(ObjectsSuite):
+    @pytest.fixture
+    def objects(self) -> Objects:
+        return MemoryObjects()
+
+
+class TestFileObjects(ObjectsSuite):
+    @pytest.fixture
+    def objects(self, tmp_path: Path) -> Objects:
+        return FileObjects(tmp_path / "objects")
