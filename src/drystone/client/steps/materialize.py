@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Materialize: make what the server says true on the disk, and never by guessing.
+
+A group of steps goes through three calls, so that the disk can be busy in a thread while
+somebody else uses ``State``:
+
+    jobs = materialize.resolve(steps)              # State: paths, and what must stand there
+    outcomes = materialize.carry_out(jobs, bytes)  # disk only
+    materialize.note(outcomes)                     # State: synced is one step nearer
+
+Whatever is replaced, moved or discarded must still be what was observed last; else nothing
+happens to it and its outcome is a problem: it is scanned and planned again. Large files are
+built piece by piece, see ``LargeBuild``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from drystone.client.ports import (
+    ChangedMeanwhile,
+    Disk,
+    DiskProblem,
+    LocalChange,
+    NewFile,
+    ProblemRow,
+    ReadFile,
+    StagedFile,
+    Stat,
+    State,
+    SyncedRow,
+)
+from drystone.core.content.chunk import Chunk
+from drystone.core.content.hashing import block_id, zeros
+from drystone.core.errors import Corrupt, DrystoneError, Unavailable
+from drystone.core.ids import ROOT_ID, BlockId, FileId
+from drystone.core.planning.plan import Discard, Place, Replace, SetAside, Shift
+from drystone.core.tree.entry import Entry, Kind
+
+DiskStep = Place | Replace | Shift | Discard | SetAside
+"""The steps of a plan that change the disk."""
+
+
+class Job(NamedTuple):
+    """A step with the places it touches.
+
+    Attributes:
+        step: What is to be done.
+        path: Where the entry stands, or for ``Place`` is to stand.
+        new_path: Where it is to stand, for ``Shift`` and ``SetAside``; else empty.
+        expected: What must stand at ``path`` now; None: nothing.
+    """
+
+    step: DiskStep
+    path: str
+    new_path: str
+    expected: Stat | None
+
+
+class Done(NamedTuple):
+    """A step that was carried out, and the fingerprint it left; None after ``Discard``."""
+
+    step: DiskStep
+    path: str
+    stat: Stat | None
+
+
+class Problem(NamedTuple):
+    """A step that was not carried out: nothing has changed on the disk."""
+
+    step: DiskStep
+    path: str
+    error: DrystoneError
+
+
+StepOutcome = Done | Problem
+
+
+class SeedLied(Corrupt):
+    """A region of a local file does not hold the block it was known to hold."""
+
+    code = "seed-lied"
+
+
+class Materialize:
+    """Carries out the steps of a plan that change the disk.
+
+    Args:
+        disk: The synced folder.
+        state: Its trees.
+        now_ns: The clock, for noting since when there is trouble.
+    """
+
+    def __init__(self, disk: Disk, state: State, now_ns: Callable[[], int]) -> None:
+        self._disk = disk
+        self._state = state
+        self._now_ns = now_ns
+
+    # --- State -------------------------------------------------------------------------------
+
+    def resolve(self, steps: Sequence[DiskStep]) -> list[Job | Problem]:
+        """Finds the places of steps that follow each other; one answer each, in order.
+
+        Folders placed by earlier steps of the same group count as being there. A problem says
+        that the step's place is not known (any more): it will be planned again.
+
+        Cost: one look-up per file, and one path per folder.
+        """
+        known: dict[FileId, str | None] = {ROOT_ID: ""}
+        return [self._resolve(step, known) for step in steps]
+
+    def note(self, outcomes: Sequence[StepOutcome]) -> None:
+        """Tells State what became of steps: synced advances; trouble is noted, or ended."""
+        troubled = {row.path: row for row in self._state.problems()}
+        for outcome in outcomes:
+            if isinstance(outcome, Problem):
+                self._note_problem(outcome, troubled.get(outcome.path))
+                continue
+            if outcome.path in troubled:
+                self._state.clear_problem(outcome.path)
+            self._note_done(outcome)
+
+    # --- disk only ---------------------------------------------------------------------------
+
+    def carry_out(
+        self, jobs: Sequence[Job | Problem], contents: Mapping[FileId, bytes]
+    ) -> list[StepOutcome]:
+        """Does jobs in order; one outcome each, in order. New files of one folder that follow
+        each other are written together.
+
+        Args:
+            jobs: As resolved. Files that need a ``LargeBuild`` are not among them.
+            contents: By file id: the verified bytes of each file placed or given new bytes.
+        """
+        outcomes: list[StepOutcome] = []
+        for folder, run in groupby(jobs, key=_find_common_folder):
+            if folder is None:
+                outcomes += [self._carry_out(job, contents) for job in run]
+            else:
+                placed = [job for job in run if isinstance(job, Job)]
+                outcomes += self._place_files(folder, placed, contents)
+        return outcomes
+
+    def begin_large(self, job: Job) -> "LargeBuild":
+        """Begins to build the file of a ``Place`` or ``Replace``.
+
+        Raises:
+            DiskFull: There is clearly no room for it.
+        """
+        assert isinstance(job.step, Place | Replace)
+        content = job.step.entry.content
+        assert content is not None, "only files have content"
+        return LargeBuild(self._disk, job, self._disk.stage(content.size_bytes))
+
+    # --- inside: State -----------------------------------------------------------------------
+
+    def _resolve(self, step: DiskStep, known: dict[FileId, str | None]) -> Job | Problem:
+        if isinstance(step, Place):
+            path = self._find_place(step.entry, known)
+            if path is None:
+                return _lost(step, step.entry.name)
+            if step.entry.kind == Kind.FOLDER:
+                known[step.entry.file_id] = path
+            return Job(step, path, "", None)
+        before = step.before
+        path = self._find_place(before, known)
+        expected = self._find_expected(before.file_id)
+        if path is None or expected is None:
+            return _lost(step, before.name)
+        new_path = ""
+        if isinstance(step, Shift | SetAside):
+            found = self._find_place(step.entry, known)
+            if found is None:
+                return _lost(step, step.entry.name)
+            new_path = found
+            if before.kind == Kind.FOLDER:
+                # All paths below it change with this step.
+                known.clear()
+                known[ROOT_ID] = ""
+                known[step.entry.file_id] = new_path
+        return Job(step, path, new_path, expected)
+
+    def _find_place(self, entry: Entry, known: dict[FileId, str | None]) -> str | None:
+        parent_id = entry.parent_id
+        if parent_id not in known:
+            known[parent_id] = self._state.path_of(self._state.local, parent_id)
+        folder = known[parent_id]
+        if folder is None:
+            return None
+        return f"{folder}/{entry.name}" if folder else entry.name
+
+    def _find_expected(self, file_id: FileId) -> Stat | None:
+        change = self._state.local_changes.get(file_id)
+        if change is not None:
+            return change.stat
+        row = self._state.find_synced_row(file_id)
+        return None if row is None else row.stat
+
+    def _note_done(self, outcome: Done) -> None:
+        step, stat, state = outcome.step, outcome.stat, self._state
+        if stat is None:
+            assert isinstance(step, Discard)
+            state.settle(step.before.file_id, None)
+        elif isinstance(step, Place | Replace):
+            state.settle(step.entry.file_id, SyncedRow(step.entry, stat))
+        elif isinstance(step, Shift):
+            # A step moves; what else differs is another step's affair.
+            place = step.entry
+            entry = step.before._replace(parent_id=place.parent_id, name=place.name, rev=place.rev)
+            state.settle(entry.file_id, SyncedRow(entry, stat))
+        elif isinstance(step, SetAside):
+            self._note_set_aside(step.before, step.entry, stat)
+
+    def _note_set_aside(self, before: Entry, entry: Entry, stat: Stat) -> None:
+        """A conflict's loser goes on under a new id; its old id has nothing on the disk now."""
+        state = self._state
+        if before.file_id not in state.local_changes:
+            state.note_local(before.file_id, LocalChange(before, stat))
+        if entry.file_id != before.file_id:
+            state.rename_id(before.file_id, entry.file_id)
+        state.note_local(entry.file_id, LocalChange(entry, stat))
+        if entry.file_id != before.file_id and state.find_synced_row(before.file_id) is not None:
+            state.note_local(before.file_id, LocalChange(None, None))
+
+    def _note_problem(self, outcome: Problem, known: ProblemRow | None) -> None:
+        error = outcome.error
+        if isinstance(error, ChangedMeanwhile):
+            return  # Somebody is at work there: the next scan sees what they did.
+        since_ns = known.since_ns if known else self._now_ns()
+        tries = known.tries + 1 if known else 1
+        row = ProblemRow(outcome.path, error.code, error.message, error.advice, since_ns, tries, 0)
+        self._state.note_problem(row)
+
+    # --- inside: disk only -------------------------------------------------------------------
+
+    def _carry_out(self, job: Job | Problem, contents: Mapping[FileId, bytes]) -> StepOutcome:
+        if isinstance(job, Problem):
+            return job
+        try:
+            return Done(job.step, job.path, self._do(job, contents))
+        except (DiskProblem, Unavailable) as error:
+            return Problem(job.step, job.path, error)
+
+    def _do(self, job: Job, contents: Mapping[FileId, bytes]) -> Stat | None:
+        step, path, new_path, expected = job
+        disk = self._disk
+        if isinstance(step, Shift | SetAside):
+            assert expected is not None
+            return disk.move(path, new_path, expected)
+        if isinstance(step, Discard):
+            assert expected is not None
+            disk.discard(path, expected)
+            return None
+        entry = step.entry
+        is_replaced = isinstance(step, Replace)
+        if isinstance(step, Replace) and _is_only_dressed(step):
+            assert expected is not None
+            return disk.set_attributes(path, entry.mode, entry.mtime_ns, expected)
+        if entry.kind == Kind.FOLDER:
+            return disk.make_folder(path, entry.mode)
+        if entry.kind == Kind.SYMLINK:
+            return disk.make_symlink(path, entry.target, entry.mtime_ns, expected)
+        assert is_replaced, "new files are placed together"
+        data = contents[entry.file_id]
+        return disk.write_small(path, data, entry.mode, entry.mtime_ns, expected)
+
+    def _place_files(
+        self, folder: str, jobs: Sequence[Job], contents: Mapping[FileId, bytes]
+    ) -> list[StepOutcome]:
+        files = [_make_new_file(job, contents) for job in jobs]
+        try:
+            written = self._disk.write_many_new(folder, files)
+        except (DiskProblem, Unavailable) as error:
+            return [Problem(job.step, job.path, error) for job in jobs]
+        outcomes: list[StepOutcome] = []
+        for job, outcome in zip(jobs, written, strict=True):
+            if isinstance(outcome, Stat):
+                outcomes.append(Done(job.step, job.path, outcome))
+            else:
+                outcomes.append(Problem(job.step, job.path, outcome))
+        return outcomes
+
+
+class LargeBuild:
+    """A large file being built out of sight. Disk only; for one thread at a time.
+
+    Every chunk of its content is written or copied once, in any order; then it is swapped in.
+    Whole blocks of zeros become holes. Ends with ``finish`` or ``drop``.
+    """
+
+    def __init__(self, disk: Disk, job: Job, staged: StagedFile) -> None:
+        self._disk = disk
+        self._job = job
+        self._staged = staged
+        self._buffer = bytearray()
+
+    def write(self, offset_bytes: int, data: bytes | memoryview) -> None:
+        """Writes a block whose bytes were verified already."""
+        if data != zeros(len(data)):
+            self._staged.write_at(offset_bytes, data)
+
+    def copy(self, chunk: Chunk, seed: ReadFile, seed_offset_bytes: int) -> None:
+        """Copies a chunk's block out of a local file, verified as it is copied.
+
+        Raises:
+            SeedLied: Those bytes are another block (by now): fetch it instead. Nothing of
+                them was written.
+        """
+        length_bytes = chunk.length_bytes
+        if len(self._buffer) < length_bytes:
+            self._buffer = bytearray(length_bytes)
+        with memoryview(self._buffer)[:length_bytes] as view:
+            if not _read_wholly(seed, view, seed_offset_bytes, chunk.block_id):
+                raise SeedLied(
+                    f"{length_bytes} bytes at {seed_offset_bytes} of a local file are not the"
+                    " block they were",
+                    advice="nothing to do: the block is fetched from the server",
+                )
+            self.write(chunk.offset_bytes, view)
+
+    def finish(self) -> StepOutcome:
+        """Swaps the file in where its step's ``expected`` stands, or drops it."""
+        step, path, _, expected = self._job
+        assert isinstance(step, Place | Replace)
+        entry = step.entry
+        try:
+            stat = self._disk.swap_in(self._staged, path, entry.mode, entry.mtime_ns, expected)
+        except (DiskProblem, Unavailable) as error:
+            self.drop()
+            return Problem(step, path, error)
+        return Done(step, path, stat)
+
+    def drop(self) -> None:
+        """Gives it up; what was staged is removed. Idempotent."""
+        self._staged.drop()
+
+
+def _find_common_folder(job: Job | Problem) -> str | None:
+    """Returns the folder of a new file, None for any other job."""
+    if isinstance(job, Job) and isinstance(job.step, Place) and job.step.entry.kind == Kind.FILE:
+        return job.path.rpartition("/")[0]
+    return None
+
+
+def _make_new_file(job: Job, contents: Mapping[FileId, bytes]) -> NewFile:
+    assert isinstance(job.step, Place)
+    entry = job.step.entry
+    is_empty = entry.content is not None and not entry.content.size_bytes
+    data = b"" if is_empty else contents[entry.file_id]
+    return NewFile(entry.name, data, entry.mode, entry.mtime_ns)
+
+
+def _is_only_dressed(step: Replace) -> bool:
+    """Tells whether only mode or mtime differ."""
+    if step.entry.kind == Kind.SYMLINK:
+        return False  # One call makes a symlink with its time; there is no mode to set.
+    return step.entry.is_same_content(step.before)
+
+
+def _read_wholly(seed: ReadFile, view: memoryview, offset_bytes: int, wanted: BlockId) -> bool:
+    done = 0
+    while done < len(view):
+        count = seed.read_into(view[done:], offset_bytes + done)
+        if not count:
+            return False
+        done += count
+    return block_id(view) == wanted
+
+
+def _lost(step: DiskStep, name: str) -> Problem:
+    return Problem(
+        step,
+        name,
+        ChangedMeanwhile(
+            f"the folder of {name!r} is no longer where it was seen",
+            advice="nothing to do: it is looked at again",
+        ),
+    )
