@@ -40,7 +40,8 @@ DECOMPRESSED_BYTES_MAX: Final = BLOCK_BYTES_MAX
 # --- packs and bundles ---------------------------------------------------------------------
 
 PACK_BYTES_TARGET: Final = 16 * MIB
-"""A pack is closed once it holds this much, so one holds at most 20 MiB and a header."""
+"""A pack is closed before it would grow beyond this: large enough that thousands of small
+blocks share one flush, small enough that an upload's memory is a few of them."""
 
 BUNDLE_BLOCKS_MAX: Final = 16_384
 """Blocks in one bundle. More is refused as too large."""
@@ -50,6 +51,22 @@ BUNDLE_BYTES_MAX: Final = 512 * MIB
 
 ASK_BLOCKS_MAX: Final = 16_384
 """Block ids in one ask, fetch or outline. Half a megabyte of ids; more is refused."""
+
+OUTLINES_BYTES_MAX: Final = 16 * MIB
+"""Outlines in one answer. Beyond it the rest are empty: their blocks are sent whole."""
+
+UPLOADS_AT_ONCE_MAX: Final = 8
+"""Bundles taken at the same time, each with up to three packs in memory; others wait."""
+
+FETCHES_AT_ONCE_MAX: Final = 16
+"""Bundles given at the same time, each with up to 16 MiB in memory; others wait."""
+
+TURN_WAIT_S: Final = 30
+"""Seconds that a bundle waits for its turn; then the caller is told to come again."""
+
+BODY_STALL_S: Final = 60
+"""Seconds in which a request's body must go on. A caller that says nothing for so long is
+gone, and must not keep others waiting."""
 
 # --- names and trees -----------------------------------------------------------------------
 
