@@ -150,6 +150,7 @@ class ChangesPage(Message, frozen=True):
     head: int
     has_more: bool = False
     reset: bool = False
+    gone: list[bytes] = []
     namespace_id: bytes = b""
 
 

@@ -32,9 +32,10 @@ from drystone.client.ports.notices import (
 )
 from drystone.client.ports.remote import (
     CommitResult,
-    OutgoingBlock,
+    FetchedBlock,
     Remote,
     RemotePage,
+    Traffic,
 )
 from drystone.client.ports.state import (
     LocalChange,
@@ -50,6 +51,7 @@ __all__ = [
     "Disk",
     "DiskFull",
     "DiskProblem",
+    "FetchedBlock",
     "FolderListing",
     "Hints",
     "LocalChange",
@@ -57,7 +59,6 @@ __all__ = [
     "NotThere",
     "Notices",
     "Observed",
-    "OutgoingBlock",
     "ProblemRow",
     "ReadFile",
     "Remote",
@@ -68,6 +69,7 @@ __all__ = [
     "Stat",
     "State",
     "SyncedRow",
+    "Traffic",
     "Unread",
     "Unreadable",
     "Watcher",

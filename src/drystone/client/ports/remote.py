@@ -4,6 +4,8 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from drystone.core.content.frame import Frame
+from drystone.core.errors import Corrupt
 from drystone.core.ids import BlockId, FileId, NamespaceId, Seq
 from drystone.core.journal.change import Change, Outcome
 from drystone.core.journal.record import StoredEntry
@@ -29,14 +31,16 @@ class CommitResult(NamedTuple):
     outcomes: Sequence[Outcome]
 
 
-class OutgoingBlock(NamedTuple):
-    """A block ready to travel: a frame of ``core.content.frame``."""
+FetchedBlock = tuple[BlockId, bytes | Corrupt]
+"""A block that was asked for: its verified bytes, or why it cannot be had."""
 
-    block_id: BlockId
-    plain_bytes: int
-    codec: int
-    payload: bytes | memoryview
-    base: BlockId | None = None
+
+class Traffic(NamedTuple):
+    """What went over the wire since the start, headers included as far as we see them."""
+
+    requests_count: int
+    sent_bytes: int
+    received_bytes: int
 
 
 class Remote(Protocol):
@@ -52,17 +56,23 @@ class Remote(Protocol):
         """Returns those the server lacks, in order, each once."""
         ...
 
-    async def put_blocks(self, blocks: AsyncIterator[OutgoingBlock]) -> int:
-        """Sends one bundle as it is made; returns how many blocks were taken."""
+    async def put_blocks(self, batches: AsyncIterator[Sequence[Frame]]) -> int:
+        """Sends one bundle as it is made; returns how many blocks were taken.
+
+        If it raises, some of them may be held all the same: ask before sending again.
+        """
         ...
 
     def fetch_blocks(
         self,
         wanted: Sequence[tuple[BlockId, BlockId | None]],
-        find_base: Callable[[BlockId], bytes],
-    ) -> AsyncIterator[tuple[BlockId, bytes]]:
-        """Yields verified blocks in the order wanted; with each a base that the server may
-        use, whose bytes ``find_base`` gives when they are needed.
+        find_base: Callable[[BlockId], bytes | None],
+    ) -> AsyncIterator[list[FetchedBlock]]:
+        """Yields the wanted blocks in order, a few MiB at a time, as they come.
+
+        With each goes a base that the server may use, whose bytes ``find_base`` gives when
+        they are needed (from another thread). Raises ``Unavailable`` if the rest does not
+        come; what was yielded is whole.
         """
         ...
 
@@ -86,6 +96,10 @@ class Remote(Protocol):
         """Yields heads as the bell rings (WebSocket, else long poll), reconnecting for ever
         with jittered delays; yields 0 after each reconnection: something may be missed.
         """
+        ...
+
+    def traffic(self) -> Traffic:
+        """Returns what went over the wire so far."""
         ...
 
     async def close(self) -> None:

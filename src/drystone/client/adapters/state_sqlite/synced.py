@@ -27,12 +27,14 @@ _FOUND_ROWS_MAX: Final = 8_000
 _PENDING_ROWS_MAX: Final = 8_000
 
 _INSERT: Final = f"INSERT OR REPLACE INTO synced ({SYNCED_COLUMNS}, batch) VALUES ({'?, ' * 19}?)"
+# Inside parentheses: rowcount is told only of statements that begin with DELETE.
 _BELOW: Final = """
-WITH RECURSIVE below (id) AS (
+(WITH RECURSIVE below (id) AS (
   SELECT ?
   UNION
   SELECT synced.file_id FROM synced JOIN below ON synced.parent_id = below.id
 )
+SELECT id FROM below)
 """
 
 
@@ -182,7 +184,7 @@ class SyncedTable:
     def list_ids_below(self, folder_id: FileId) -> list[FileId]:
         """Returns the ids of all below a folder."""
         self.write_pending()
-        found = self._db.select(f"{_BELOW} SELECT id FROM below", (folder_id,))
+        found = self._db.select(f"SELECT id FROM {_BELOW}", (folder_id,))
         return [columns[0] for columns in found if columns[0] != folder_id]
 
     def write_pending(self) -> None:
@@ -225,7 +227,7 @@ class SyncedTable:
     def _remove_below(self, folder_id: FileId) -> None:
         self.write_pending()
         removed_count = self._db.write(
-            f"{_BELOW} DELETE FROM synced WHERE file_id IN (SELECT id FROM below)", (folder_id,)
+            f"DELETE FROM synced WHERE file_id IN {_BELOW}", (folder_id,)
         )
         if removed_count > 0:
             self._count -= removed_count

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bundles on their way: frames into a request's body, a response's body into blocks."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor
+from typing import Final
+
+import aiohttp
+
+from drystone.client.ports import FetchedBlock
+from drystone.core.content.coding import decode_frame
+from drystone.core.content.frame import Frame
+from drystone.core.content.hashing import Buffer
+from drystone.core.errors import Corrupt, Unavailable
+from drystone.core.ids import BlockId
+from drystone.wire.bundle import BundleReader, BundleWriter
+
+_SENT_PIECE_BYTES: Final = 256 * 1024
+"""Small frames are joined up to this much: one write, not thousands."""
+_GROUP_BYTES: Final = 2 * 1024 * 1024
+"""What is received is decoded in groups of this much: one thread hop for hundreds of blocks."""
+
+
+class WrongBlocks(Corrupt):
+    """The server sent other blocks than those asked for."""
+
+    code = "wrong-blocks"
+
+
+async def encode_bundle(
+    batches: AsyncIterator[Sequence[Frame]], count: Callable[[int], None]
+) -> AsyncIterator[bytes]:
+    """Yields the body that carries frames, in pieces worth a write.
+
+    Args:
+        batches: The frames, as they are made.
+        count: Is told the length of each piece.
+    """
+    writer = BundleWriter()
+    pieces: list[Buffer] = [writer.begin()]
+    length = 0
+    async for frames in batches:
+        for frame in frames:
+            header, payload = writer.frame(frame)
+            pieces += (header, payload)
+            length += len(header) + len(payload)
+            if length >= _SENT_PIECE_BYTES:
+                piece = b"".join(pieces)
+                count(len(piece))
+                yield piece
+                pieces, length = [], 0
+    pieces.append(writer.end())
+    piece = b"".join(pieces)
+    count(len(piece))
+    yield piece
+
+
+class BundleDecoder:
+    """Turns a response's bytes into verified blocks, in a thread, group by group.
+
+    Args:
+        wanted: The blocks asked for, in the order in which they must come.
+        find_base: Gives the bases of deltas.
+    """
+
+    def __init__(
+        self, wanted: Sequence[BlockId], find_base: Callable[[BlockId], Buffer | None]
+    ) -> None:
+        self._reader = BundleReader()
+        self._wanted = wanted
+        self._find_base = find_base
+        self._taken_count = 0
+
+    async def iter_groups(
+        self, content: aiohttp.StreamReader, executor: Executor | None, count: Callable[[int], None]
+    ) -> AsyncIterator[list[FetchedBlock]]:
+        """Yields blocks while the next group is already being received and decoded.
+
+        Raises:
+            TruncatedBundle: The body ended too early. What was yielded is whole.
+            WrongBlocks, MalformedBundle: The server does not send what was asked for.
+        """
+        loop = asyncio.get_running_loop()
+        decoding: asyncio.Future[list[FetchedBlock]] | None = None
+        pieces: list[bytes] = []
+        length = 0
+        try:
+            async for piece in content.iter_any():
+                pieces.append(piece)
+                length += len(piece)
+                if length < _GROUP_BYTES:
+                    continue
+                group, pieces = pieces, []
+                count(length)
+                length = 0
+                before, decoding = decoding, None
+                ready = None if before is None else await before
+                decoding = loop.run_in_executor(executor, self._decode, group)
+                if ready:
+                    yield ready
+            count(length)
+            if decoding is not None:
+                ready, decoding = await decoding, None
+                yield ready
+            yield await loop.run_in_executor(executor, self._decode, pieces)
+            self._reader.finish()
+            self._check_complete()
+        finally:
+            if decoding is not None:
+                # Whoever listened went away; the thread must be done before bases are closed.
+                await asyncio.wait([decoding])
+
+    def _decode(self, pieces: list[bytes]) -> list[FetchedBlock]:
+        blocks: list[FetchedBlock] = []
+        for piece in pieces if len(pieces) < 2 else (b"".join(pieces),):
+            for frame in self._reader.feed(piece):
+                position = self._taken_count
+                if position >= len(self._wanted) or frame.block_id != self._wanted[position]:
+                    raise WrongBlocks("the server sent other blocks than those asked for")
+                self._taken_count += 1
+                try:
+                    blocks.append((frame.block_id, decode_frame(frame, self._find_base)))
+                except Corrupt as error:
+                    blocks.append((frame.block_id, error))
+        return blocks
+
+    def _check_complete(self) -> None:
+        if self._taken_count < len(self._wanted):
+            raise IncompleteBundle("the server sent fewer blocks than those asked for")
+
+
+class IncompleteBundle(Unavailable):
+    """A bundle ended properly but before the last block asked for: ask for the rest."""
+
+    code = "incomplete-bundle"
