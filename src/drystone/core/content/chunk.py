@@ -46,7 +46,14 @@ class Chunker(Protocol):
     def feed_zeros(self, length_bytes: int) -> list[memoryview]:
         """Takes a hole as that many zeros, which are neither made nor looked at one by one.
 
-        Pieces that lie in the hole wholly are views of ``hashing.zeros``.
+        Pieces of 4 MiB that lie in the hole are ``hashing.HOLE`` itself.
+        """
+        ...
+
+    def cut(self, data: Buffer) -> list[memoryview]:
+        """Returns the pieces of a whole stream that is in memory: views of ``data``.
+
+        The same as feeding it all and finishing, without copying any of it.
         """
         ...
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from drystone.core.content.content import EMPTY_CONTENT_HASH
 from drystone.core.ids import BlockId
-from drystone.core.limits import CONTENT_HASH_SLICE_BYTES
+from drystone.core.limits import BLOCK_BYTES_MAX, CONTENT_HASH_SLICE_BYTES
 
 Buffer = bytes | bytearray | memoryview
 """Bytes that somebody may lend. A memoryview is of bytes: one dimension, contiguous."""
@@ -20,6 +20,10 @@ BUNDLE_TAG: Final = b"DSBNDL1\n"
 PACK_TAG: Final = b"DSPACK1\n"
 """The first eight bytes of each format that rests or travels by itself. A new version of a
 format gets a new tag, so that no bytes can be read as two things."""
+
+# bytes(n) is calloc: these pages are not resident until somebody reads them.
+HOLE: Final = memoryview(bytes(BLOCK_BYTES_MAX))
+"""A block of zeros. A piece that *is* this view needs not be looked at."""
 
 
 def block_id(data: Buffer) -> BlockId:
@@ -89,8 +93,8 @@ class ContentHasher:
 
 def zeros(length_bytes: int) -> memoryview:
     """Returns that many zero bytes, at most a block's worth, without making them anew."""
-    assert length_bytes <= len(_ZEROS)
-    return _ZEROS[:length_bytes]
+    assert length_bytes <= len(HOLE)
+    return HOLE[:length_bytes]
 
 
 def zeros_id(length_bytes: int) -> BlockId:
@@ -103,7 +107,5 @@ def zeros_id(length_bytes: int) -> BlockId:
     return found
 
 
-# bytes(n) is calloc: these pages are not resident until somebody reads them.
-_ZEROS: Final = memoryview(bytes(CONTENT_HASH_SLICE_BYTES))
 _ZEROS_IDS_MAX: Final = 64
 _zeros_ids: dict[int, BlockId] = {}
