@@ -13,7 +13,8 @@ class Submit(NamedTuple):
     """Tell the server: commit ``change`` (after its blocks have been sent).
 
     ``entry`` is the state that synced gets when the change is accepted (its rev is then
-    the accepted one); None for a deletion.
+    the accepted one); None for a deletion. Content, mode and mtime of ``entry`` are those
+    that the disk has now, so the disk's present fingerprint belongs to it.
     """
 
     change: Create | Edit | Move | Delete
@@ -27,17 +28,30 @@ class Place(NamedTuple):
 
 
 class Replace(NamedTuple):
-    """Give an entry on the disk other content, mode or mtime, at its place."""
+    """Give an entry on the disk other content, mode, mtime or target, at its place.
+
+    ``before`` is what the disk has, ``entry`` what it gets. If only mode or mtime differ, no
+    byte need be fetched. If ``before`` has another file id, this also adopts the remote id,
+    as ``MarkSynced.local_id`` does.
+
+    ``agreed`` is given where the disk keeps a change that the server does not have yet:
+    it is what synced gets, and ``entry`` stays a local change.
+    """
 
     before: Entry
     entry: Entry
+    agreed: Entry | None = None
 
 
 class Shift(NamedTuple):
-    """Move an entry on the disk to another folder or name; folders with all below."""
+    """Move an entry on the disk to another folder or name; folders with all below.
+
+    ``before``, ``entry`` and ``agreed`` as for ``Replace``; only the place differs.
+    """
 
     before: Entry
     entry: Entry
+    agreed: Entry | None = None
 
 
 class Discard(NamedTuple):
@@ -49,11 +63,34 @@ class Discard(NamedTuple):
 class SetAside(NamedTuple):
     """A conflict's loser: rename it on the disk to a conflicted-copy name.
 
-    It becomes a new local entry with a new file id, to be created on the server like any
-    other; ``before`` is what stood there, ``entry`` what it is now.
+    ``before`` is what stood there, ``entry`` what it is now. If the contents are in conflict
+    it has a new file id and is a new local entry, to be created on the server like any
+    other; if only the name was taken it keeps its file id, and the new name is a local
+    change like any other.
     """
 
     before: Entry
+    entry: Entry
+
+
+class RenewLocal(NamedTuple):
+    """What is deleted on the server but changed here lives on as a new local entry.
+
+    Nothing moves on the disk: ``entry`` is ``before`` under a new file id, and what is in a
+    folder is now in the new id's folder. The next plan creates it on the server.
+    """
+
+    before: Entry
+    entry: Entry
+
+
+class RenewRemote(NamedTuple):
+    """What is deleted here but changed on the server comes back as a new remote entry.
+
+    Nothing moves on the disk: synced drops this one row, not what is below it, so that the
+    next plan places ``entry`` on the disk.
+    """
+
     entry: Entry
 
 
@@ -74,7 +111,18 @@ class ForgetSynced(NamedTuple):
     file_id: FileId
 
 
-Step = Submit | Place | Replace | Shift | Discard | SetAside | MarkSynced | ForgetSynced
+Step = (
+    Submit
+    | Place
+    | Replace
+    | Shift
+    | Discard
+    | SetAside
+    | RenewLocal
+    | RenewRemote
+    | MarkSynced
+    | ForgetSynced
+)
 
 
 class ConflictKind(Enum):
@@ -98,19 +146,39 @@ class Conflict(NamedTuple):
     """Name of the conflicted copy; empty if both changes could be kept as they are."""
 
 
+class Unplaceable(NamedTuple):
+    """A remote entry that this disk cannot hold beside another one: the disk's problem.
+
+    ``code`` is ``case-twin``: on this disk its name is the same as ``occupant``'s.
+    """
+
+    file_id: FileId
+    name: str
+    code: str
+    occupant: FileId
+
+
 class Plan(NamedTuple):
     """Steps in an order in which they can be carried out, and the conflicts settled.
 
-    Steps whose entries do not touch each other may run side by side; a step runs after
-    every earlier step that names its entry, its parent folder or its target name.
+    A step may run once all steps that ``after`` names for it have been done; if one of them
+    could not be done, neither can it, and both are planned again. Whoever obeys ``after``
+    may run steps side by side, but ``Shift``, ``SetAside`` and ``Discard`` change the paths
+    of all below them: while one of these runs, nothing else may run on the disk.
 
     Attributes:
         steps: In order: parents before children, deletions last, cycles unknotted.
         conflicts: One for each conflict settled by these steps.
         waiting: Ids that could not be planned because something about them is not known
-            yet (a parent not yet listed, content not yet read); they are planned again.
+            yet (a parent not yet listed, content not yet read) or because a step of this
+            plan has to be done first; they are planned again.
+        after: For each step the indexes of earlier steps it has to wait for. Many share
+            one tuple.
+        unplaceable: Remote entries that this disk cannot hold.
     """
 
     steps: tuple[Step, ...]
     conflicts: tuple[Conflict, ...]
     waiting: tuple[FileId, ...]
+    after: tuple[tuple[int, ...], ...] = ()
+    unplaceable: tuple[Unplaceable, ...] = ()
