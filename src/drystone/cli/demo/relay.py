@@ -83,9 +83,7 @@ class Relay:
                 device, _ = self._listener.accept()
             except OSError:
                 return  # closed
-            threading.Thread(
-                target=self._carry, args=(device,), name="relay", daemon=True
-            ).start()
+            threading.Thread(target=self._carry, args=(device,), name="relay", daemon=True).start()
 
     def _carry(self, device: socket.socket) -> None:
         """Passes one connection on until both sides have ended, then closes it."""
