@@ -94,6 +94,9 @@ CHANGES_PAGE_ENTRIES_MAX: Final = 8_000
 REQUEST_JSON_BYTES_MAX: Final = 32 * MIB
 """A JSON request body after decompression. More is refused as too large."""
 
+REVISIONS_MAX: Final = 1_000
+"""Records of one entry that its history tells; older ones stay in the journal."""
+
 IDEMPOTENCY_KEY_CHARS_MAX: Final = 200
 """Characters of an idempotency key; a longer one is refused."""
 

@@ -21,7 +21,7 @@ from drystone.core.instant import NS_PER_S
 from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import Account, Device, Unit
 from drystone.server.service.actor import Actor
-from drystone.server.service.listeners import CloseReason, Listeners
+from drystone.server.service.identity.listeners import CloseReason, Listeners
 from drystone.server.service.writer import Writer
 
 log = structlog.get_logger()
@@ -33,10 +33,10 @@ SEEN_AGAIN_NS: Final = 3600 * NS_PER_S
 """A device's last sign of life is written at most this often: reading must not write."""
 
 
-class NotSignedIn(Refused):
+class SignInRequired(Refused):
     """No token came with the request, or none that anybody ever got."""
 
-    code = "not-signed-in"
+    code = "sign-in-required"
 
     def __init__(self) -> None:
         super().__init__(
@@ -128,7 +128,7 @@ class Devices:
         """Returns whose token this is.
 
         Raises:
-            NotSignedIn: Nobody's.
+            SignInRequired: Nobody's.
             DeviceRevoked: It was somebody's.
 
         Cost: a hash and a look-up; a read of the database the first time.
@@ -204,7 +204,7 @@ class Devices:
         self, token_hash: bytes, found: tuple[Account, Device] | None, stamp: Hashable
     ) -> _Known:
         if found is None:
-            raise NotSignedIn
+            raise SignInRequired
         account, device = found
         if device.revoked_ns or account.disabled:
             raise DeviceRevoked

@@ -16,10 +16,10 @@ from drystone.core.instant import NS_PER_S
 _WINDOW_NS: Final = limits.SIGN_IN_WINDOW_S * NS_PER_S
 
 
-class SignInsLimited(Unavailable):
+class TooManyTries(Unavailable):
     """Too many failed sign-ins from here: wait."""
 
-    code = "sign-ins-limited"
+    code = "too-many-tries"
 
     def __init__(self, retry_after_s: float) -> None:
         super().__init__(
@@ -40,12 +40,12 @@ class SignIns:
         once is limited too. ``succeed`` takes it back.
 
         Raises:
-            SignInsLimited: There were too many; this one is not counted.
+            TooManyTries: There were too many; this one is not counted.
         """
         keys = _keys(name, address)
         waits = [self._wait_ns(key, bound, now_ns) for key, bound in keys]
         if wait_ns := max(waits):
-            raise SignInsLimited(max(1.0, wait_ns / NS_PER_S))
+            raise TooManyTries(max(1.0, wait_ns / NS_PER_S))
         for key, _ in keys:
             self._failures.setdefault(key, deque()).append(now_ns)
         self._forget_oldest()

@@ -10,8 +10,8 @@ from drystone.core.errors import Refused
 from drystone.core.ids import ID_BYTES, AccountId, NamespaceId
 from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import Account, Metadata, Unit
-from drystone.server.service.accounts import normalize_account_name
-from drystone.server.service.passwords import Passwords, require_fit_password
+from drystone.server.service.identity.accounts import normalize_account_name
+from drystone.server.service.identity.passwords import Passwords, require_fit_password
 
 
 class AccountNotFound(Refused):

@@ -14,9 +14,9 @@ from drystone.core.ids import ID_BYTES, DeviceId
 from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import Account, Device, Unit
 from drystone.server.service.actor import Actor
-from drystone.server.service.devices import hash_token, make_actor, make_token
-from drystone.server.service.passwords import Passwords
-from drystone.server.service.sign_ins import SignIns
+from drystone.server.service.identity.devices import hash_token, make_actor, make_token
+from drystone.server.service.identity.passwords import Passwords
+from drystone.server.service.identity.sign_ins import SignIns
 from drystone.server.service.writer import Writer
 
 T = TypeVar("T")
@@ -25,10 +25,10 @@ PASSWORD_THREADS = 2
 """Checks at once: each takes a core for 45 ms and 19 MiB."""
 
 
-class WrongCredentials(Refused):
+class SignInFailed(Refused):
     """No account with this name and password. Does not tell which of the two is wrong."""
 
-    code = "wrong-credentials"
+    code = "sign-in-failed"
 
     def __init__(self) -> None:
         super().__init__(
@@ -110,8 +110,8 @@ class Accounts:
 
         Raises:
             UnfitName: The device name does not do.
-            SignInsLimited: Too many failures lately; the password was not looked at.
-            WrongCredentials: Name or password is wrong.
+            TooManyTries: Too many failures lately; the password was not looked at.
+            SignInFailed: Name or password is wrong.
             AccountDisabled: Both are right.
             TooManyDevices: ``DEVICES_PER_ACCOUNT_MAX`` is reached.
         """
@@ -122,7 +122,7 @@ class Accounts:
         kept_hash = account.password_hash if account else None
         is_right = await self._in_thread(lambda: self._passwords.is_right(password, kept_hash))
         if account is None or not is_right:
-            raise WrongCredentials
+            raise SignInFailed
         self._sign_ins.succeed(name, address)
         if account.disabled:
             raise AccountDisabled(account.name)
@@ -153,7 +153,7 @@ class Accounts:
             account = unit.accounts.get_account(checked.account_id)
             # Password changed or account disabled while the old password was being checked.
             if account is None or account.password_hash != checked.password_hash:
-                raise WrongCredentials
+                raise SignInFailed
             if account.disabled:
                 raise AccountDisabled(account.name)
             devices = unit.accounts.list_devices(account.account_id)
