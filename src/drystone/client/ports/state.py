@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """State: the three trees of one synced folder, and what little else must survive."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple, Protocol
 
 from drystone.client.ports.disk import Stat
@@ -103,6 +103,19 @@ class State(Protocol):
         """
         ...
 
+    def renew_local(self, file_id: FileId, new_id: FileId) -> None:
+        """The server no longer has an entry, the disk keeps it under a new id: synced drops
+        this one row; what is in the folder on the disk is now in the new id's. The entry
+        itself is noted by the caller.
+        """
+        ...
+
+    def renew_remote(self, file_id: FileId) -> None:
+        """The disk no longer has an entry, the server keeps it: synced drops this one row, not
+        what is below it, and the server's entry is as if it were new.
+        """
+        ...
+
     def synced_rows(self, parent_id: FileId) -> Mapping[str, SyncedRow]:
         """Returns a folder's synced entries by name. One query."""
         ...
@@ -113,6 +126,13 @@ class State(Protocol):
 
     def find_by_inode(self, dev: int, ino: int) -> SyncedRow | None:
         """Returns the synced entry that had this inode when it was agreed on, or None."""
+        ...
+
+    def find_by_roots(self, roots: Collection[BlockId]) -> dict[BlockId, SyncedRow]:
+        """Returns for each content root a synced file that has it, if there is one.
+
+        Reads all roots once: worth it for many files or much content, not for one small file.
+        """
         ...
 
     def path_of(self, view: TreeView, file_id: FileId) -> str | None:

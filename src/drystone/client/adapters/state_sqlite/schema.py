@@ -41,7 +41,8 @@ CREATE INDEX synced_by_place ON synced (parent_id, name);
 -- A new name whose inode is known may be a move (scan).
 CREATE INDEX synced_by_inode ON synced (stat_ino, stat_dev);
 
--- Which manifests are still referred to (collect_manifests).
+-- Which manifests are still referred to (collect_manifests). An index over all roots would
+-- cost a third of a first sync's writing here; see SyncedTable.find_by_roots instead.
 CREATE INDEX synced_manifests ON synced (root) WHERE chunked = 1;
 
 -- Remote overlay: what the server said, up to the cursor, and is not settled yet. Written by

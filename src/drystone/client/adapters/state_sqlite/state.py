@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SqliteState: the ``State`` port over the synced table, two overlays and the ledger."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from drystone.client.adapters.state_sqlite.database import Database
@@ -150,6 +150,33 @@ class SqliteState:
                 self.local_changes[child_id] = moved
                 self._local.put(child_id, moved.entry)
 
+    def renew_local(self, file_id: FileId, new_id: FileId) -> None:
+        rows = list(self._synced.rows(file_id).values())
+        if file_id in self.local_changes:
+            self.rename_id(file_id, new_id)
+            self._forget(self._local, new_id)
+        for row in rows:
+            child_id = row.entry.file_id
+            if child_id not in self.local_changes:
+                moved = LocalChange(row.entry._replace(parent_id=new_id), row.stat)
+                self.local_changes[child_id] = moved
+                self._local.put(child_id, moved.entry)
+        self._drop_row(file_id)
+        stored = self.remote_changes.get(file_id)
+        if stored is not None and stored.is_deleted:
+            self._forget_remote(file_id)
+
+    def renew_remote(self, file_id: FileId) -> None:
+        row = self._synced.find_row(file_id)
+        if row is not None and file_id not in self.remote_changes:
+            self.remote_changes[file_id] = StoredEntry(row.entry, row.seq, Action.EDIT)
+            self._remote.put(file_id, row.entry)
+            self._remote_touched.add(file_id)
+        self._drop_row(file_id)
+        change = self.local_changes.get(file_id)
+        if change is not None and change.entry is None:
+            self._forget(self._local, file_id)
+
     # --- synced ------------------------------------------------------------------------------
 
     def synced_rows(self, parent_id: FileId) -> Mapping[str, SyncedRow]:
@@ -160,6 +187,9 @@ class SqliteState:
 
     def find_by_inode(self, dev: int, ino: int) -> SyncedRow | None:
         return self._synced.find_by_inode(dev, ino)
+
+    def find_by_roots(self, roots: Collection[BlockId]) -> dict[BlockId, SyncedRow]:
+        return self._synced.find_by_roots(roots)
 
     def count_synced(self) -> int:
         return len(self._synced)
@@ -232,6 +262,11 @@ class SqliteState:
 
     # --- inside ------------------------------------------------------------------------------
 
+    def _drop_row(self, file_id: FileId) -> None:
+        row = self._synced.remove(file_id, with_below=False)
+        if row is not None:
+            self._note_synced_changed(file_id, row.entry, None)
+
     def _settle_gone(self, file_id: FileId, seq: Seq) -> None:
         row = self._synced.find_row(file_id)
         is_folder = row is not None and row.entry.kind == Kind.FOLDER
@@ -239,8 +274,6 @@ class SqliteState:
         below = self._synced.list_ids_below(file_id) if touched else []
         self._synced.remove(file_id)
         if row is not None:
-            if is_folder:
-                self._synced.paths.clear()
             self._note_synced_changed(file_id, row.entry, None)
         change = self.local_changes.get(file_id)
         if change is not None and change.entry is None:

@@ -6,7 +6,7 @@ cache, so that planning tens of thousands of entries costs one query per folder.
 """
 
 from collections import OrderedDict
-from collections.abc import ItemsView, Iterator, Mapping
+from collections.abc import Collection, ItemsView, Iterator, Mapping
 from typing import Final
 
 from drystone.client.adapters.state_sqlite.database import Database
@@ -17,7 +17,7 @@ from drystone.client.adapters.state_sqlite.rows import (
     to_column,
 )
 from drystone.client.ports import SyncedRow
-from drystone.core.ids import FileId
+from drystone.core.ids import BlockId, FileId
 from drystone.core.tree.entry import Entry, Kind
 
 _CACHED_ROWS_MAX: Final = 20_000
@@ -74,6 +74,7 @@ class SyncedTable:
         self._found: dict[FileId, SyncedRow | None] = {}
         self._folders: OrderedDict[FileId, dict[str, SyncedRow]] = OrderedDict()
         self._cached_rows_count = 0
+        self._ids_by_root: dict[BlockId, FileId] | None = None
         self._count: int = db.select("SELECT count(*) FROM synced")[0][0]
         self._id_max: bytes = db.select("SELECT max(file_id) FROM synced")[0][0] or b""
 
@@ -143,6 +144,28 @@ class SyncedTable:
         )
         return None if columns is None else make_synced(columns)
 
+    def find_by_roots(self, roots: Collection[BlockId]) -> dict[BlockId, SyncedRow]:
+        """Returns a row for each root that some row has.
+
+        The first call reads the roots of all rows, about 1 microsecond each; they are kept,
+        about 150 bytes each, until ``forget_cached``.
+        """
+        if not self._count:
+            return {}
+        self.write_pending()
+        if self._ids_by_root is None:
+            self._ids_by_root = dict(
+                self._db.select("SELECT root, file_id FROM synced WHERE size_bytes > 0")
+            )
+        found: dict[BlockId, SyncedRow] = {}
+        for root in roots:
+            file_id = self._ids_by_root.get(root)
+            row = None if file_id is None else self.find_row(file_id)
+            # What was noted may have changed or gone since.
+            if row is not None and row.entry.content is not None and row.entry.content.root == root:
+                found[root] = row
+        return found
+
     def list_after_batch(self, batch: int, before: int, limit: int) -> list[SyncedRow]:
         """Returns rows with ``batch`` < their batch < ``before``, in no order."""
         self.write_pending()
@@ -166,10 +189,13 @@ class SyncedTable:
         if folder is not None:
             folder[row.entry.name] = row
             self._cached_rows_count += 1
+        content = row.entry.content
+        if self._ids_by_root is not None and content is not None and content.root:
+            self._ids_by_root[content.root] = file_id
         self._note(file_id, row)
         return before
 
-    def remove(self, file_id: FileId) -> SyncedRow | None:
+    def remove(self, file_id: FileId, *, with_below: bool = True) -> SyncedRow | None:
         """Removes a row, a folder's with all below it; returns the one before."""
         before = self.find_row(file_id)
         if before is None:
@@ -178,7 +204,9 @@ class SyncedTable:
         self._count -= 1
         self._note(file_id, None)
         if before.entry.kind == Kind.FOLDER:
-            self._remove_below(file_id)
+            self.paths.clear()
+            if with_below:
+                self._remove_below(file_id)
         return before
 
     def list_ids_below(self, folder_id: FileId) -> list[FileId]:
@@ -205,6 +233,7 @@ class SyncedTable:
         self._found.clear()
         self._folders.clear()
         self._cached_rows_count = 0
+        self._ids_by_root = None
         self.paths.clear()
 
     # --- inside ------------------------------------------------------------------------------
