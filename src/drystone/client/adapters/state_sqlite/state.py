@@ -13,9 +13,8 @@ from drystone.client.adapters.state_sqlite.rows import (
     remote_columns,
 )
 from drystone.client.adapters.state_sqlite.synced import SyncedTable
-from drystone.client.ports import LocalChange, ProblemRow, Stat, SyncedRow
+from drystone.client.ports import LocalChange, SyncedRow
 from drystone.core import limits
-from drystone.core.content.content import Content
 from drystone.core.ids import ROOT_ID, BlockId, FileId, Seq
 from drystone.core.journal.record import Action, StoredEntry
 from drystone.core.tree.entry import Entry, Kind
@@ -28,7 +27,7 @@ _DOUBTFUL_FROM: Final = "doubtful_from"
 _DOUBTFUL_TO: Final = "doubtful_to"
 
 
-class SqliteState:
+class SqliteState(Ledger):
     """See ``client.ports.State``. Made by ``open_state``.
 
     Cost: settling and saving 4,000 rows takes about 40 ms; memory grows with the overlays
@@ -36,9 +35,8 @@ class SqliteState:
     """
 
     def __init__(self, db: Database, boot_id: str) -> None:
-        self._db = db
-        self._ledger = Ledger(db)
-        self._synced = SyncedTable(db, batch=int(self._ledger.get(_BATCH) or 1))
+        super().__init__(db)
+        self._synced = SyncedTable(db, batch=int(self.get(_BATCH) or 1))
         self._local = OverlayTree(self._synced)
         self._remote = OverlayTree(self._synced)
         self.local_changes: dict[FileId, LocalChange] = {}
@@ -47,7 +45,7 @@ class SqliteState:
         self._remote_saved: set[FileId] = set()
         self._load_remote()
         self._note_boot(boot_id)
-        self._ledger.collect_manifests()
+        self.collect_manifests()
 
     # --- the trees ---------------------------------------------------------------------------
 
@@ -194,35 +192,6 @@ class SqliteState:
     def count_synced(self) -> int:
         return len(self._synced)
 
-    # --- the ledger --------------------------------------------------------------------------
-
-    def find_manifest(self, manifest_id: BlockId) -> bytes | None:
-        return self._ledger.find_manifest(manifest_id)
-
-    def keep_manifest(self, manifest_id: BlockId, encoded: bytes) -> None:
-        self._ledger.keep_manifest(manifest_id, encoded)
-
-    def find_digest(self, stat: Stat) -> Content | None:
-        return self._ledger.find_digest(stat)
-
-    def note_digest(self, stat: Stat, content: Content) -> None:
-        self._ledger.note_digest(stat, content)
-
-    def get(self, key: str) -> str:
-        return self._ledger.get(key)
-
-    def put(self, key: str, value: str) -> None:
-        self._ledger.put(key, value)
-
-    def problems(self) -> list[ProblemRow]:
-        return self._ledger.problems()
-
-    def note_problem(self, row: ProblemRow) -> None:
-        self._ledger.note_problem(row)
-
-    def clear_problem(self, path: str) -> None:
-        self._ledger.clear_problem(path)
-
     # --- durability --------------------------------------------------------------------------
 
     def save(self) -> None:
@@ -234,21 +203,19 @@ class SqliteState:
         self._synced.write_pending()
         batch = self._synced.batch
         self._synced.batch = batch + 1
-        self._ledger.put(_BATCH, str(batch + 1))
+        self.put(_BATCH, str(batch + 1))
         return batch
 
     def note_flushed(self, batch: int) -> None:
-        self._ledger.put(_FLUSHED, str(batch))
+        self.put(_FLUSHED, str(batch))
 
     def list_doubtful(self, limit: int) -> list[SyncedRow]:
-        before = int(self._ledger.get(_DOUBTFUL_TO) or 0)
+        before = int(self.get(_DOUBTFUL_TO) or 0)
         if not before:
             return []
-        rows = self._synced.list_after_batch(
-            int(self._ledger.get(_DOUBTFUL_FROM) or 0), before, limit
-        )
+        rows = self._synced.list_after_batch(int(self.get(_DOUBTFUL_FROM) or 0), before, limit)
         if not rows:
-            self._ledger.put(_DOUBTFUL_TO, "")
+            self.put(_DOUBTFUL_TO, "")
         return rows
 
     def shrink(self) -> None:
@@ -362,18 +329,18 @@ class SqliteState:
 
     def _note_boot(self, boot_id: str) -> None:
         """Finds which rows a power loss may have made untrue."""
-        last = self._ledger.get(_BOOT_ID)
+        last = self.get(_BOOT_ID)
         if last == boot_id:
             return
-        self._ledger.put(_BOOT_ID, boot_id)
-        flushed = int(self._ledger.get(_FLUSHED) or 0)
+        self.put(_BOOT_ID, boot_id)
+        flushed = int(self.get(_FLUSHED) or 0)
         # The rows of the current batch are doubtful; those settled from now on are not.
         if last and self._synced.batch > flushed:
-            if not self._ledger.get(_DOUBTFUL_TO):
-                self._ledger.put(_DOUBTFUL_FROM, str(flushed))
+            if not self.get(_DOUBTFUL_TO):
+                self.put(_DOUBTFUL_FROM, str(flushed))
             self._synced.batch += 1
-            self._ledger.put(_BATCH, str(self._synced.batch))
-            self._ledger.put(_DOUBTFUL_TO, str(self._synced.batch))
+            self.put(_BATCH, str(self._synced.batch))
+            self.put(_DOUBTFUL_TO, str(self._synced.batch))
 
 
 def _is_settled(local: Entry | None, agreed: Entry) -> bool:
