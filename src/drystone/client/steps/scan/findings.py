@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Findings: who is who, and what one pass of a scan notes about them in State."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from drystone.client.ports import (
+    Disk,
+    DiskProblem,
+    LocalChange,
+    Observed,
+    Stat,
+    State,
+    SyncedRow,
+    Unread,
+)
+from drystone.core.content.content import EMPTY_CONTENT
+from drystone.core.ids import FileId, Rev
+from drystone.core.names.ignore import IgnoreRules
+from drystone.core.tree.entry import Entry, Kind
+
+
+class Candidate(NamedTuple):
+    """A file that may be ``source``, moved here: decided when all else has been seen."""
+
+    path: str
+    parent_id: FileId
+    observed: Observed
+    source: SyncedRow | None
+    occupant: Entry | None
+    """Who stood here before, if it is of the same kind."""
+    rules: IgnoreRules
+
+
+def is_same_inode(stat: Stat, known: Stat | None) -> bool:
+    """Tells whether two fingerprints are of the same inode."""
+    return known is not None and stat.ino == known.ino and stat.dev == known.dev
+
+
+class Findings:
+    """What one pass found. Notes creations and edits at once, moves and absence at its end.
+
+    Attributes:
+        created: Ids of new entries since the last ``take``.
+        unread: Files to be read since the last ``take``.
+    """
+
+    def __init__(
+        self, disk: Disk, state: State, new_file_id: Callable[[], FileId], doubtful: set[FileId]
+    ) -> None:
+        self.created: list[FileId] = []
+        self.unread: list[Unread] = []
+        self._disk = disk
+        self._state = state
+        self._new_file_id = new_file_id
+        self._doubtful = doubtful
+        self._has_synced = state.count_synced() > 0
+        self._missing: list[FileId] = []
+        self._candidates: list[Candidate] = []
+        self._claimed: set[FileId] = set()
+
+    # --- what a listing shows ----------------------------------------------------------------
+
+    def find_known(self, file_id: FileId) -> tuple[Stat | None, SyncedRow | None]:
+        """Returns the last fingerprint of an entry, and its synced row."""
+        row = self._state.find_synced_row(file_id)
+        change = self._state.local_changes.get(file_id)
+        if change is not None:
+            return change.stat, row
+        return None if row is None else row.stat, row
+
+    def find_source(self, stat: Stat, occupant_id: FileId | None = None) -> SyncedRow | None:
+        """Returns the synced entry that something with a new inode here may be, moved.
+
+        Inodes are used again as soon as they are free, so a file must have kept its size and
+        mtime too. (A folder's children are compared by whoever lists it.)
+        """
+        if not self._has_synced:
+            return None
+        row = self._state.find_by_inode(stat.dev, stat.ino)
+        if row is None or row.entry.kind != stat.kind:
+            return None
+        file_id = row.entry.file_id
+        if file_id == occupant_id or file_id in self._claimed:
+            return None
+        if stat.kind == Kind.FOLDER:
+            return row
+        is_same = row.stat.size_bytes == stat.size_bytes and row.stat.mtime_ns == stat.mtime_ns
+        return row if is_same else None
+
+    def is_vacated(self, source: SyncedRow, path: str) -> bool:
+        """Tells whether a synced entry left the place where it was last known to be.
+
+        Args:
+            source: The entry as it was synced.
+            path: Where its inode was seen now.
+        """
+        entry = self._state.local.find(source.entry.file_id)
+        if entry is None:
+            return True
+        folder = self._state.path_of(self._state.local, entry.parent_id)
+        if folder is None:
+            return True
+        place = f"{folder}/{entry.name}" if folder else entry.name
+        if place == path:
+            return True
+        try:
+            stat = self._disk.find_stat(place)
+        except DiskProblem:
+            return False
+        return stat is None or not is_same_inode(stat, source.stat)
+
+    def create(self, observed: Observed, parent_id: FileId, path: str) -> FileId:
+        """Notes an entry nobody knew."""
+        name, stat, target = observed
+        file_id = self._new_file_id()
+        kind = stat.kind
+        content = None
+        if kind == Kind.FILE:
+            if stat.size_bytes:
+                self.unread.append(Unread(file_id, path, stat))
+            else:
+                content = EMPTY_CONTENT
+        is_link = kind == Kind.SYMLINK
+        mode = 0 if is_link else stat.mode
+        mtime_ns = 0 if kind == Kind.FOLDER else stat.mtime_ns
+        entry = Entry(file_id, parent_id, name, kind, content, mode, mtime_ns, target, Rev(0))
+        self._state.note_local(file_id, LocalChange(entry, stat))
+        self.created.append(file_id)
+        return file_id
+
+    def claim(self, source: SyncedRow, observed: Observed, parent_id: FileId, path: str) -> FileId:
+        """Notes that a synced entry is here now, and perhaps changed."""
+        file_id = source.entry.file_id
+        self._claimed.add(file_id)
+        change = self._state.local_changes.get(file_id)
+        entry = source.entry if change is None or change.entry is None else change.entry
+        moved = entry._replace(parent_id=parent_id, name=observed.name)
+        known = source.stat if change is None or change.stat is None else change.stat
+        if (
+            moved.kind == Kind.FILE
+            and known._replace(ctime_ns=observed.stat.ctime_ns) == observed.stat
+        ):
+            # Moving it changed its ctime. An edit that restored size and mtime would hide behind
+            # that: so the move may be planned at once, and the file is read again in time.
+            known = observed.stat
+            self._doubtful.discard(file_id)
+            self._note_seen(moved, known, observed, source, path)
+            self._doubtful.add(file_id)
+        else:
+            self._note_seen(moved, known, observed, source, path)
+        return file_id
+
+    def add_candidate(self, candidate: Candidate) -> None:
+        """Keeps in mind a file that may have been moved."""
+        self._candidates.append(candidate)
+
+    def see_in_place(self, entry: Entry, observed: Observed, path: str, rules: IgnoreRules) -> None:
+        """A file or symlink stands in the place of one, and differs from what is known."""
+        known, row = self.find_known(entry.file_id)
+        stat = observed.stat
+        if not is_same_inode(stat, known):
+            source = self.find_source(stat, entry.file_id)
+            if source is not None:
+                parent_id = entry.parent_id
+                self._candidates.append(Candidate(path, parent_id, observed, source, entry, rules))
+                return
+        self._note_seen(entry, known, observed, row, path)
+
+    def see_folder_in_place(self, entry: Entry, observed: Observed, path: str) -> None:
+        """A folder stands in the place of one; its inode or mode may be another."""
+        known, row = self.find_known(entry.file_id)
+        self._note_seen(entry, known, observed, row, path)
+
+    def note_missing(self, file_ids: Iterable[FileId]) -> None:
+        """Keeps in mind who was not in a complete listing of its folder."""
+        self._missing.extend(file_ids)
+
+    # --- the end of a pass -------------------------------------------------------------------
+
+    def decide_candidates(self) -> list[Candidate]:
+        """Decides who was moved; returns those that nobody claims: new files."""
+        strangers: list[Candidate] = []
+        for candidate in self._candidates:
+            path, parent_id, observed, source, occupant, _ = candidate
+            assert source is not None, "without a source there is nothing to decide"
+            file_id = source.entry.file_id
+            if file_id not in self._claimed and self.is_vacated(source, path):
+                self.claim(source, observed, parent_id, path)
+                if occupant is not None:
+                    self._missing.append(occupant.file_id)
+            elif occupant is not None:
+                known, row = self.find_known(occupant.file_id)
+                self._note_seen(occupant, known, observed, row, path)
+            else:
+                strangers.append(candidate)
+        self._candidates.clear()
+        return strangers
+
+    def note_absence(self) -> None:
+        """Notes as gone who was missing and was not found elsewhere."""
+        state = self._state
+        lost_folder = False
+        for file_id in self._missing:
+            if file_id in self._claimed:
+                continue
+            entry = state.local.find(file_id)
+            lost_folder |= entry is not None and entry.kind == Kind.FOLDER
+            state.note_local(file_id, LocalChange(None, None))
+            self._doubtful.discard(file_id)
+        self._missing.clear()
+        if lost_folder:
+            self._note_lost_with_folders()
+
+    def _note_lost_with_folders(self) -> None:
+        """What had been moved into a folder that is gone now went with it."""
+        state = self._state
+        for file_id, change in list(state.local_changes.items()):
+            entry = change.entry
+            if entry is not None and state.path_of(state.local, entry.parent_id) is None:
+                state.note_local(file_id, LocalChange(None, None))
+
+    # --- inside ------------------------------------------------------------------------------
+
+    def _note_seen(
+        self,
+        entry: Entry,
+        known: Stat | None,
+        observed: Observed,
+        row: SyncedRow | None,
+        path: str,
+    ) -> None:
+        """Notes how an entry looks now; ``known`` is the fingerprint that goes with ``entry``."""
+        stat = observed.stat
+        # The disk may not hold every mode and time exactly: only what changed on it counts.
+        if known is None or stat.mode != known.mode:
+            entry = entry._replace(mode=0 if entry.kind == Kind.SYMLINK else stat.mode)
+        if entry.kind == Kind.FILE:
+            entry = self._see_file(entry, known, stat, path)
+        elif entry.kind == Kind.SYMLINK:
+            is_same_time = known is not None and stat.mtime_ns == known.mtime_ns
+            mtime_ns = entry.mtime_ns if is_same_time else stat.mtime_ns
+            entry = entry._replace(target=observed.target, mtime_ns=mtime_ns)
+        state = self._state
+        is_read = entry.kind != Kind.FILE or entry.content is not None
+        agreed = row.entry if row is not None else None
+        if (
+            row is not None
+            and agreed is not None
+            and is_read
+            and entry.is_at_same_place(agreed)
+            and entry.is_same_state(agreed)
+        ):
+            # Only the fingerprint differs: synced learns it, so that it is quick next time.
+            if stat != row.stat:
+                state.settle(entry.file_id, row._replace(stat=stat))
+            state.note_local(entry.file_id, None)
+        else:
+            state.note_local(entry.file_id, LocalChange(entry, stat))
+
+    def _see_file(self, entry: Entry, known: Stat | None, stat: Stat, path: str) -> Entry:
+        if known is None or stat.mtime_ns != known.mtime_ns:
+            entry = entry._replace(mtime_ns=stat.mtime_ns)
+        file_id = entry.file_id
+        is_doubtful = file_id in self._doubtful
+        if stat == known and entry.content is not None and not is_doubtful:
+            return entry
+        self._doubtful.discard(file_id)
+        if not stat.size_bytes:
+            return entry._replace(content=EMPTY_CONTENT)
+        self.unread.append(Unread(file_id, path, stat))
+        return entry._replace(content=None)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Troubles: what a listing cannot take in, kept as problems until a listing can."""
+
+from collections.abc import Callable, Container, Sequence
+from typing import Final
+
+from drystone.client.ports import FolderListing, ProblemRow, Skipped, State
+from drystone.core.errors import DrystoneError
+
+_FOUND_BY_LISTING: Final = frozenset(
+    {"name-not-utf8", "special-file", "name-too-long", "path-too-long", "unreadable", "nested-root"}
+)
+"""Codes of problems that end when a listing no longer shows them."""
+
+_ADVICE: Final = {
+    "name-not-utf8": "rename it to text that UTF-8 can hold, or ignore it",
+    "special-file": "nothing to do: pipes, sockets and devices are never synced",
+    "name-too-long": "give it a shorter name",
+    "path-too-long": "give the folders above it shorter names, or move it up",
+    "unreadable": "let this user read it (chmod, chown), or ignore it",
+    "nested-root": "sync either this folder or the one above it",
+    "other-disk": "mount what was mounted there; or delete the folder, to delete it everywhere",
+    "bad-ignore-rule": "write the line in the syntax of gitignore",
+}
+
+
+class Troubles:
+    """The problems a scan finds and ends. Notes only what differs from what State has."""
+
+    def __init__(self, state: State, now_ns: Callable[[], int]) -> None:
+        self._state = state
+        self._now_ns = now_ns
+        self._by_folder: dict[str, dict[str, ProblemRow]] = {}
+        for row in state.problems():
+            if row.code in _ADVICE:
+                folder, _, name = row.path.rpartition("/")
+                self._by_folder.setdefault(folder, {})[name] = row
+
+    def see_listing(self, path: str, listing: FolderListing, seen: Container[str]) -> None:
+        """A folder was listed: notes what was skipped, ends what is fine or gone.
+
+        Args:
+            path: Of the folder.
+            listing: What it holds.
+            seen: The names in ``listing.observed``.
+        """
+        known = self._by_folder.get(path)
+        if known is None and not listing.skipped:
+            return
+        skipped = {one.name: one for one in listing.skipped}
+        for name, row in list((known or {}).items()):
+            # A file that cannot be read is seen all the same: whoever reads it will tell.
+            is_open = name in skipped or (row.code == "unreadable" and name in seen)
+            if name and not is_open and row.code in _FOUND_BY_LISTING:
+                self.end(row.path)
+        for one in skipped.values():
+            self.note(_join(path, one.name), one.code, _describe(path, one))
+
+    def see_listed(self, path: str) -> None:
+        """A folder could be listed: it is no problem itself (any more)."""
+        if self._by_folder:
+            row = self._find(path)
+            if row is not None and row.code in _FOUND_BY_LISTING:
+                self.end(path)
+
+    def note_error(self, path: str, error: DrystoneError) -> None:
+        """A folder could not be listed."""
+        self.note(path, error.code, error.message, error.advice)
+
+    def note_ignore_faults(self, path: str, faults: Sequence[str]) -> None:
+        """An ignore file was read: notes lines that are no rules, or that all are now."""
+        row = self._find(path)
+        if faults:
+            message = f"{path!r} holds a line that is no ignore rule: {faults[0][:80]!r}"
+            self.note(path, "bad-ignore-rule", message)
+        elif row is not None and row.code == "bad-ignore-rule":
+            self.end(path)
+
+    def note(self, path: str, code: str, message: str, advice: str = "") -> None:
+        """Notes a problem, unless it is known already."""
+        known = self._find(path)
+        if known is not None and known.code == code:
+            return
+        advice = advice or _ADVICE.get(code, "")
+        row = ProblemRow(path, code, message, advice, self._now_ns(), 1, 0)
+        folder, _, name = path.rpartition("/")
+        self._by_folder.setdefault(folder, {})[name] = row
+        self._state.note_problem(row)
+
+    def end(self, path: str) -> None:
+        """Ends a problem."""
+        folder, _, name = path.rpartition("/")
+        known = self._by_folder.get(folder)
+        if known is not None and known.pop(name, None) is not None:
+            self._state.clear_problem(path)
+
+    def _find(self, path: str) -> ProblemRow | None:
+        folder, _, name = path.rpartition("/")
+        known = self._by_folder.get(folder)
+        return None if known is None else known.get(name)
+
+
+def _describe(path: str, one: Skipped) -> str:
+    place = f"in {path!r}" if path else "in the synced folder"
+    return f"{one.name!r} {place} is left out: {one.detail}"
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}/{name}" if path else name

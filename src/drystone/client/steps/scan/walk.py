@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Walk: goes from folder to folder, and hands what it lists to the findings."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from drystone.client.ports import (
+    ChangedMeanwhile,
+    Disk,
+    DiskProblem,
+    FolderListing,
+    NotThere,
+    Observed,
+    Stat,
+    State,
+    SyncedRow,
+)
+from drystone.client.steps.scan.findings import Candidate, Findings, is_same_inode
+from drystone.client.steps.scan.troubles import Troubles
+from drystone.client.steps.scan.values import CONTROL_NAME, ScanBatch, Visit
+from drystone.core import limits
+from drystone.core.ids import ROOT_ID, FileId
+from drystone.core.names.ignore import IGNORE_FILE_NAME, NO_RULES, IgnoreRules
+from drystone.core.tree.entry import Entry, Kind
+
+_BATCH_ENTRIES: Final = 2_000
+"""New or changed entries after which a batch is handed out, so that reading can begin."""
+
+_BATCH_FOLDERS: Final = 1_000
+"""Folders after which one is handed out all the same, so that progress shows."""
+
+
+class Walk:
+    """One pass over folders, depth first, parents before children.
+
+    Args:
+        disk: The synced folder.
+        state: Its trees.
+        findings: What is found goes there.
+        troubles: What cannot be taken in goes there.
+        is_full: Go down into folders that are known and in their place, too. If not, folders
+            that were moved here are left for ``later``.
+        doubtful: Ids of files whose fingerprints are not to be believed.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        state: State,
+        findings: Findings,
+        troubles: Troubles,
+        doubtful: set[FileId],
+        *,
+        is_full: bool,
+    ) -> None:
+        self.later: list[Visit] = []
+        self._disk = disk
+        self._state = state
+        self._findings = findings
+        self._troubles = troubles
+        self._doubtful = doubtful
+        self._is_full = is_full
+        self._visits: list[Visit] = []
+        self._pushed: set[FileId] = set()
+        self._folders_count = 0
+        self._files_count = 0
+        self._rules: dict[str, IgnoreRules] = {}
+
+    def push(self, path: str, file_id: FileId, rules: IgnoreRules) -> None:
+        """Puts a known folder on the way, once."""
+        if file_id not in self._pushed:
+            self._pushed.add(file_id)
+            self._visits.append(Visit(path, file_id, rules, ROOT_ID))
+
+    def run(self) -> Iterator[ScanBatch]:
+        """Visits all there is to visit; yields what was found from time to time."""
+        findings = self._findings
+        folders_before = 0
+        while self._visits:
+            self._visit(self._visits.pop())
+            found_count = len(findings.created) + len(findings.unread)
+            folders_count = self._folders_count - folders_before
+            if found_count >= _BATCH_ENTRIES or folders_count >= _BATCH_FOLDERS:
+                folders_before = self._folders_count
+                yield self._take(is_complete=False)
+
+    def finish(self) -> ScanBatch:
+        """Decides moves, notes absence, and returns the last of what was found."""
+        for stranger in self._findings.decide_candidates():
+            self._create_file(stranger)
+        self._findings.note_absence()
+        return self._take(is_complete=True)
+
+    def extend_rules(self, path: str, rules: IgnoreRules) -> IgnoreRules:
+        """Returns ``rules`` with those of a folder's ignore file on top, if there is one."""
+        ignore_path = _join(path, IGNORE_FILE_NAME)
+        try:
+            _, data = self._disk.read_small(ignore_path, limits.SMALL_FILE_BYTES_MAX)
+        except (DiskProblem, ChangedMeanwhile):
+            return rules
+        extended = rules.extend(path, data.decode(errors="replace"))
+        self._troubles.note_ignore_faults(ignore_path, extended.faults)
+        return extended
+
+    def find_rules(self, path: str) -> IgnoreRules:
+        """Returns the rules in force for what stands in a folder, read from the root down."""
+        found = self._rules.get(path)
+        if found is None:
+            above = self.find_rules(path.rpartition("/")[0]) if path else NO_RULES
+            found = self.extend_rules(path, above)
+            self._rules[path] = found
+        return found
+
+    # --- a folder ----------------------------------------------------------------------------
+
+    def _visit(self, visit: Visit) -> None:
+        try:
+            listing = self._disk.list_folder(visit.path)
+        except NotThere:
+            return  # Gone since it was seen: whoever lists the folder above it will notice.
+        except DiskProblem as error:
+            self._troubles.note_error(visit.path, error)
+            self._keep_unlisted(visit)
+            return
+        names = {observed.name for observed in listing.observed}
+        if visit.path and CONTROL_NAME in names:
+            self._troubles.note(
+                visit.path,
+                "nested-root",
+                f"{visit.path!r} is a synced folder of its own and is left out",
+            )
+            self._keep_unlisted(visit)
+            return
+        self._folders_count += 1
+        self._troubles.see_listed(visit.path)
+        self._troubles.see_listing(visit.path, listing, names)
+        rules = visit.rules
+        if IGNORE_FILE_NAME in names:
+            rules = self.extend_rules(visit.path, rules)
+        if visit.file_id is not None:
+            self._compare(visit, listing, names, rules)
+        else:
+            self._enter_stranger(visit, listing, names, rules)
+
+    def _keep_unlisted(self, visit: Visit) -> None:
+        """A folder cannot be looked into. To take it for one that is known is harmless; to take
+        that one for gone is not.
+        """
+        observed, source, occupant = visit.observed, visit.source, visit.occupant
+        if observed is None:
+            return
+        if source is not None and self._findings.is_vacated(source, visit.path):
+            self._findings.claim(source, observed, visit.parent_id, visit.path)
+            if occupant is not None:
+                self._findings.note_missing([occupant.file_id])
+        elif occupant is not None:
+            self._findings.see_folder_in_place(occupant, observed, visit.path)
+
+    def _enter_stranger(
+        self, visit: Visit, listing: FolderListing, names: set[str], rules: IgnoreRules
+    ) -> None:
+        """A folder with an inode that is new here: moved, or made anew, or unknown."""
+        path, observed, source, occupant = visit.path, visit.observed, visit.source, visit.occupant
+        assert observed is not None
+        findings = self._findings
+        if source is not None and self._is_moved(source, path, listing):
+            file_id = findings.claim(source, observed, visit.parent_id, path)
+            if occupant is not None:
+                findings.note_missing([occupant.file_id])
+            if not self._is_full:
+                self.later.append(Visit(path, file_id, visit.rules, visit.parent_id))
+                return
+            self._compare(visit._replace(file_id=file_id), listing, names, rules)
+        elif occupant is not None:
+            self._enter_replaced(visit, occupant, listing, names, rules)
+        elif not (visit.rules and visit.rules.is_ignored(path, is_folder=True)):
+            file_id = findings.create(observed, visit.parent_id, path)
+            for child in listing.observed:
+                self._meet_stranger(child, file_id, path, rules)
+
+    def _enter_replaced(
+        self,
+        visit: Visit,
+        occupant: Entry,
+        listing: FolderListing,
+        names: set[str],
+        rules: IgnoreRules,
+    ) -> None:
+        """A folder was made anew in its place, or a disk was mounted or unmounted there."""
+        assert visit.observed is not None
+        known, _ = self._findings.find_known(occupant.file_id)
+        same = visit._replace(file_id=occupant.file_id)
+        if known is not None and known.dev != visit.observed.stat.dev:
+            rows = self._state.synced_rows(occupant.file_id)
+            if any(name not in names for name in rows):
+                self._troubles.note(
+                    visit.path,
+                    "other-disk",
+                    f"{visit.path!r} is on another disk than before: what is missing in it is not"
+                    " taken for deleted",
+                )
+                self._compare(same, listing, names, rules, is_absence_told=False)
+                return
+        self._troubles.end(visit.path)
+        self._findings.see_folder_in_place(occupant, visit.observed, visit.path)
+        self._compare(same, listing, names, rules)
+
+    def _is_moved(self, source: SyncedRow, path: str, listing: FolderListing) -> bool:
+        """Tells whether a folder with the inode of a synced one is that one.
+
+        The inode may have been used again: something that was in it must still be.
+        """
+        if not self._findings.is_vacated(source, path):
+            return False
+        inodes = {row.stat.ino for row in self._state.synced_rows(source.entry.file_id).values()}
+        if not inodes:
+            return not listing.observed
+        return any(observed.stat.ino in inodes for observed in listing.observed)
+
+    # --- what is in it -----------------------------------------------------------------------
+
+    def _compare(
+        self,
+        visit: Visit,
+        listing: FolderListing,
+        names: set[str],
+        rules: IgnoreRules,
+        *,
+        is_absence_told: bool = True,
+    ) -> None:
+        """Matches a listing with what is known of a folder."""
+        folder_id = visit.file_id
+        assert folder_id is not None
+        rows = self._state.synced_rows(folder_id)
+        changes = self._state.local_changes
+        entries = self._state.local.children(folder_id) if changes else None
+        if not self._is_full and _is_ignore_file_other(rows, listing, names):
+            self.later.append(visit._replace(observed=None, source=None, occupant=None))
+        self._files_count += len(listing.observed)
+        doubtful = self._doubtful
+        rows_met_count = 0
+        for observed in listing.observed:
+            row = rows.get(observed.name)
+            if row is not None and row.entry.file_id not in changes:
+                rows_met_count += 1
+                if observed.stat != row.stat or row.entry.file_id in doubtful:
+                    self._meet_known(observed, row.entry, row.stat, visit, rules)
+                elif observed.stat.kind == Kind.FOLDER and self._is_full:
+                    self._push_below(observed, row.entry, visit, rules)
+                continue
+            entry = entries.get(observed.name) if entries is not None else None
+            if entry is None and row is not None and changes[row.entry.file_id].entry is None:
+                entry = row.entry  # It was gone, and something is there again.
+            if entry is None:
+                self._meet_stranger(observed, folder_id, visit.path, rules)
+            else:
+                known, _ = self._findings.find_known(entry.file_id)
+                self._meet_known(observed, entry, known, visit, rules)
+        if not is_absence_told or (entries is None and rows_met_count == len(rows)):
+            return
+        present = names.union(skipped.name for skipped in listing.skipped)
+        if entries is None:
+            entries = {name: row.entry for name, row in rows.items()}
+        self._findings.note_missing(
+            entry.file_id for name, entry in entries.items() if name not in present
+        )
+
+    def _meet_known(
+        self, observed: Observed, entry: Entry, known: Stat | None, visit: Visit, rules: IgnoreRules
+    ) -> None:
+        """Something stands where an entry is known to be, and may differ from it."""
+        stat = observed.stat
+        assert visit.file_id is not None
+        if stat.kind != entry.kind:
+            self._findings.note_missing([entry.file_id])
+            self._meet_stranger(observed, visit.file_id, visit.path, rules)
+            return
+        path = _join(visit.path, observed.name)
+        if stat.kind != Kind.FOLDER:
+            self._findings.see_in_place(entry, observed, path, rules)
+        elif is_same_inode(stat, known):
+            if known is not None and stat.mode != known.mode:
+                self._findings.see_folder_in_place(entry, observed, path)
+            if self._is_full:
+                self._push_below(observed, entry, visit, rules)
+        else:
+            source = self._findings.find_source(stat, entry.file_id)
+            self._visits.append(
+                Visit(path, None, rules, visit.file_id, observed, source, occupant=entry)
+            )
+
+    def _meet_stranger(
+        self, observed: Observed, parent_id: FileId, folder: str, rules: IgnoreRules
+    ) -> None:
+        """Something stands where nothing is known to be."""
+        path = _join(folder, observed.name)
+        source = self._findings.find_source(observed.stat)
+        if observed.stat.kind == Kind.FOLDER:
+            # Whether it was moved or is ignored is told once it has been listed.
+            self._visits.append(Visit(path, None, rules, parent_id, observed, source))
+            return
+        candidate = Candidate(path, parent_id, observed, source, None, rules)
+        if source is not None:
+            self._findings.add_candidate(candidate)
+        else:
+            self._create_file(candidate)
+
+    def _create_file(self, candidate: Candidate) -> None:
+        path, parent_id, observed, _, _, rules = candidate
+        if not (rules and rules.is_ignored(path, is_folder=False)):
+            self._findings.create(observed, parent_id, path)
+
+    def _push_below(
+        self, observed: Observed, entry: Entry, visit: Visit, rules: IgnoreRules
+    ) -> None:
+        file_id = entry.file_id
+        if file_id not in self._pushed:
+            self._pushed.add(file_id)
+            self._visits.append(Visit(_join(visit.path, observed.name), file_id, rules, ROOT_ID))
+
+    def _take(self, *, is_complete: bool) -> ScanBatch:
+        findings = self._findings
+        batch = ScanBatch(
+            tuple(findings.created),
+            tuple(findings.unread),
+            is_complete,
+            self._folders_count,
+            self._files_count,
+        )
+        findings.created.clear()
+        findings.unread.clear()
+        return batch
+
+
+def _is_ignore_file_other(
+    rows: Mapping[str, SyncedRow], listing: FolderListing, names: set[str]
+) -> bool:
+    """Tells whether the folder's ignore file is new, changed or gone."""
+    row = rows.get(IGNORE_FILE_NAME)
+    if IGNORE_FILE_NAME not in names:
+        return row is not None
+    seen = next(one for one in listing.observed if one.name == IGNORE_FILE_NAME)
+    return row is None or row.stat != seen.stat
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
