@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Refusals: the outcomes of changes that did nothing, each with its text."""
+
+from typing import Final
+
+from drystone.core import limits
+from drystone.core.ids import BlockId, FileId, Rev
+from drystone.core.journal.change import Refusal, RefusalCode
+from drystone.core.names.path import show_name
+from drystone.core.tree.entry import Entry
+
+MISSING_BLOCKS_SHOWN_MAX: Final = 1_000
+"""Block ids that one refusal names; the rest is asked for in the usual way."""
+
+
+def invalid_change(name: str, fault: str) -> Refusal:
+    """The change cannot be meant so."""
+    return Refusal(RefusalCode.INVALID_CHANGE, f"{show_name(name)}: {fault}")
+
+
+def invalid_name(name: str, fault: str) -> Refusal:
+    """No entry can have this name."""
+    message = f"{show_name(name)} cannot be a name: {fault}; rename it"
+    return Refusal(RefusalCode.INVALID_NAME, message)
+
+
+def name_taken(name: str, occupant: FileId) -> Refusal:
+    """Another entry stands at the place."""
+    message = f"there is another {show_name(name)} in the folder: read the changes first"
+    return Refusal(RefusalCode.NAME_TAKEN, message, occupant=occupant)
+
+
+def id_in_use(entry: Entry) -> Refusal:
+    """The file id of a new entry is not new."""
+    message = (
+        f"the id {entry.file_id.hex()} of {show_name(entry.name)} belongs to another entry,"
+        " or to one that was deleted: create it with a new id, or restore that one"
+    )
+    return Refusal(RefusalCode.ID_IN_USE, message)
+
+
+def not_found(file_id: FileId) -> Refusal:
+    """No such entry lives."""
+    message = f"there is no entry {file_id.hex()} any more: read the changes first"
+    return Refusal(RefusalCode.NOT_FOUND, message)
+
+
+def no_revision(known: Entry, rev: Rev) -> Refusal:
+    """The entry never had this rev."""
+    message = f"{show_name(known.name)} has no revision {rev:x}: list those it has"
+    return Refusal(RefusalCode.NOT_FOUND, message)
+
+
+def stale_rev(known: Entry, base_rev: Rev) -> Refusal:
+    """The entry has other content than the change replaces."""
+    return stale_base(known, f"its rev is {known.rev:x}, not {base_rev:x}")
+
+
+def stale_base(known: Entry, what: str) -> Refusal:
+    """The entry is not as the change expects."""
+    message = f"{show_name(known.name)} has changed: {what}; read the changes first"
+    return Refusal(RefusalCode.STALE_BASE, message)
+
+
+def folder_changed(known: Entry) -> Refusal:
+    """Deleting the folder would delete what the committer has not seen."""
+    message = (
+        f"something in the folder {show_name(known.name)} has changed since you read it:"
+        " read the changes and delete it again if you still want to"
+    )
+    return Refusal(RefusalCode.FOLDER_CHANGED, message)
+
+
+def cycle(known: Entry) -> Refusal:
+    """A folder shall move below itself."""
+    message = f"the folder {show_name(known.name)} cannot be moved into itself"
+    return Refusal(RefusalCode.CYCLE, message)
+
+
+def not_a_folder(parent: Entry, name: str) -> Refusal:
+    """The parent holds nothing."""
+    message = f"{show_name(parent.name)} is not a folder and cannot hold {show_name(name)}"
+    return Refusal(RefusalCode.NOT_A_FOLDER, message)
+
+
+def parent_gone(name: str) -> Refusal:
+    """The parent does not live."""
+    message = f"the folder in which {show_name(name)} shall be does not exist any more"
+    return Refusal(RefusalCode.PARENT_GONE, f"{message}: read the changes first")
+
+
+def path_too_long(name: str) -> Refusal:
+    """The whole path would have too many bytes."""
+    message = f"the path of {show_name(name)} has more than {limits.PATH_BYTES_MAX} bytes"
+    return Refusal(RefusalCode.TOO_DEEP, f"{message}: shorten a name or put it higher up")
+
+
+def too_deep(name: str) -> Refusal:
+    """The entry, or something below it, would be in too many folders."""
+    message = f"{show_name(name)} or what is in it would be in more than {limits.DEPTH_MAX} folders"
+    return Refusal(RefusalCode.TOO_DEEP, f"{message}: put it higher up")
+
+
+def moves_too_much(name: str) -> Refusal:
+    """The commit has already held up the others for as long as it may."""
+    message = f"this commit moves so much that {show_name(name)} could not be moved as well"
+    return Refusal(RefusalCode.TOO_DEEP, f"{message}: commit it again by itself")
+
+
+def blocks_missing(name: str, missing: tuple[BlockId, ...]) -> Refusal:
+    """The namespace does not hold the blocks of the content."""
+    message = f"the server lacks {len(missing)} blocks of {show_name(name)}: send them"
+    shown = missing[:MISSING_BLOCKS_SHOWN_MAX]
+    return Refusal(RefusalCode.BLOCKS_MISSING, message, missing=shown)
+
+
+def aborted() -> Refusal:
+    """The commit was all or nothing, and is nothing."""
+    message = "another change of this commit was refused: settle that and commit again"
+    return Refusal(RefusalCode.ABORTED, message)
