@@ -21,6 +21,24 @@ class AccountExists(Refused):
 
     code = "account-exists"
 
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"there is already an account {name!r}, in whatever case",
+            advice="Choose another name.",
+        )
+
+
+class MalformedPage(Refused):
+    """What should say where the next page of a listing begins was not given out by us."""
+
+    code = "page-invalid"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "that is not where a page of this listing begins",
+            advice="Leave it out to list from the beginning.",
+        )
+
 
 class Account(NamedTuple):
     """Who. ``name`` is unique under case folding."""
@@ -128,6 +146,20 @@ class TreeUnit(Protocol):
         """Returns the undeleted entry with exactly this name in a folder, or None."""
         ...
 
+    def find_children(
+        self, namespace_id: NamespaceId, places: Collection[tuple[FileId, str]]
+    ) -> dict[tuple[FileId, str], StoredEntry]:
+        """Returns for each place (folder, legal name) the undeleted entry that stands there;
+        places where none does are left out. One query for all.
+        """
+        ...
+
+    def list_folders(
+        self, namespace_id: NamespaceId, parent_ids: Collection[FileId]
+    ) -> list[FileId]:
+        """Returns the undeleted folders directly in any of these folders, in no order."""
+        ...
+
     def list_children(
         self, namespace_id: NamespaceId, parent_id: FileId, after_name: str, limit: int
     ) -> list[StoredEntry]:
@@ -144,6 +176,11 @@ class TreeUnit(Protocol):
 
         Pages are read in separate units of work; an entry moved meanwhile may be missed or
         seen twice, and is then also in the changes after the first page's head.
+
+        Nothing is below a folder that is not living itself.
+
+        Raises:
+            MalformedPage: ``after`` was not given out by this engine.
         """
         ...
 

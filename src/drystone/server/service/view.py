@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The view over which a commit is decided, read from metadata in a few queries."""
+
+from collections.abc import Collection, Sequence
+
+from drystone.core.ids import ID_BYTES, ROOT_ID, FileId, NamespaceId, Seq
+from drystone.core.journal.change import Commit, Create, Move, Restore
+from drystone.core.journal.record import Record, StoredEntry
+from drystone.core.journal.view import PrefetchedView
+from drystone.core.names.path import find_name_fault
+from drystone.core.tree.entry import Kind
+from drystone.server.ports.metadata import TreeUnit
+
+
+class UnitView:
+    """A namespace inside one unit of work, looked at entry by entry: one query per call."""
+
+    def __init__(self, tree: TreeUnit, namespace_id: NamespaceId) -> None:
+        self._tree = tree
+        self._namespace_id = namespace_id
+        self._head = tree.head(namespace_id)
+
+    @property
+    def head(self) -> Seq:
+        """The last seq when the view was made: a commit is decided before it is appended."""
+        return self._head
+
+    def find(self, file_id: FileId) -> StoredEntry | None:
+        """Returns the entry that has or had this id, or None."""
+        return self._tree.find_entries(self._namespace_id, (file_id,)).get(file_id)
+
+    def find_child(self, parent_id: FileId, name: str) -> FileId | None:
+        """Returns the id of the undeleted entry at a place, or None."""
+        stored = self._tree.find_child(self._namespace_id, parent_id, name)
+        return None if stored is None else stored.entry.file_id
+
+    def changed_after(self, seq: Seq, limit: int) -> Sequence[StoredEntry]:
+        """Returns the entries whose last record is after ``seq``."""
+        return self._tree.list_changes(self._namespace_id, seq, limit)
+
+    def folders_in(self, parent_ids: Collection[FileId]) -> Collection[FileId]:
+        """Returns the undeleted folders directly in these folders."""
+        return self._tree.list_folders(self._namespace_id, parent_ids)
+
+    def find_record(self, seq: Seq) -> Record | None:
+        """Returns one record of the journal, or None."""
+        return self._tree.find_record(self._namespace_id, seq)
+
+
+def load_view(tree: TreeUnit, namespace_id: NamespaceId, commit: Commit) -> PrefetchedView:
+    """Returns the view over which to decide ``commit``, in the unit of work of ``tree``.
+
+    What the commit names is read beforehand: entries by id, places by folder and name, and
+    the folders above, level by level. The rest is asked for when it is needed. Nothing is
+    looked up in folders that the commit itself creates.
+
+    Cost: two queries and one per level of folders, whatever the number of changes.
+    """
+    wanted, places = _list_named(commit)
+    entries: dict[FileId, StoredEntry | None] = {}
+    while wanted:
+        found = tree.find_entries(namespace_id, wanted)
+        entries.update(dict.fromkeys(wanted))
+        entries.update(found)
+        # Next the folders above those just found.
+        wanted = {stored.entry.parent_id for stored in found.values()} - entries.keys() - {ROOT_ID}
+
+    children: dict[tuple[FileId, str], FileId | None] = {}
+    for place in places:
+        parent = entries.get(place[0])
+        # Nothing stands in what is no folder now, though this commit may be about to make it.
+        if place[0] == ROOT_ID or (parent is not None and parent.entry.kind is Kind.FOLDER):
+            children[place] = None
+    for place, stored in tree.find_children(namespace_id, children.keys()).items():
+        children[place] = stored.entry.file_id
+        entries[stored.entry.file_id] = stored
+    children.update(dict.fromkeys(places - children.keys()))
+    return PrefetchedView(UnitView(tree, namespace_id), entries, children)
+
+
+def _list_named(commit: Commit) -> tuple[set[FileId], set[tuple[FileId, str]]]:
+    """Returns the ids and the places that a commit names, without those that can be neither."""
+    wanted: set[FileId] = set()
+    places: set[tuple[FileId, str]] = set()
+    for change in commit.changes:
+        match change:
+            case Create(entry):
+                wanted.add(entry.file_id)
+                places.add((entry.parent_id, entry.name))
+            case Move():
+                wanted.add(change.file_id)
+                places.add((change.parent_id, change.name))
+            case Restore():
+                wanted.add(change.file_id)
+                if change.parent_id is not None:
+                    places.add((change.parent_id, change.name))
+            case _:
+                wanted.add(change.file_id)
+    wanted.update(parent_id for parent_id, _ in places)
+    ids = {file_id for file_id in wanted if len(file_id) == ID_BYTES and file_id != ROOT_ID}
+    return ids, {place for place in places if not find_name_fault(place[1])}

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables: dictionaries that can be put back to where they were."""
+
+from collections.abc import Iterator, MutableMapping
+from typing import Generic, NamedTuple, TypeVar
+
+from drystone.core.ids import AccountId, BlockId, DeviceId, FileId, NamespaceId, PackId
+from drystone.core.journal.record import Record, StoredEntry
+from drystone.server.ports.metadata import Account, BlockPlace, Device
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Undo:
+    """What to do to return to where a work began, last step first."""
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[dict[object, object], object, object]] = []
+
+    def note(self, rows: dict[object, object], key: object) -> None:
+        """Remembers what a table holds under a key, before that is changed."""
+        self._steps.append((rows, key, rows.get(key, _ABSENT)))
+
+    def has_steps(self) -> bool:
+        """Tells whether the work has changed anything."""
+        return bool(self._steps)
+
+    def forget(self) -> None:
+        """A work is done and stays."""
+        self._steps.clear()
+
+    def roll_back(self) -> None:
+        """Puts all tables back to where they were when the work began."""
+        while self._steps:
+            rows, key, value = self._steps.pop()
+            if value is _ABSENT:
+                rows.pop(key, None)
+            else:
+                rows[key] = value
+
+
+class Table(MutableMapping[K, V], Generic[K, V]):
+    """A dictionary whose changes are noted in an ``Undo``. Values are never changed in place."""
+
+    def __init__(self, undo: Undo) -> None:
+        self._undo = undo
+        self._rows: dict[K, V] = {}
+
+    def __getitem__(self, key: K) -> V:
+        return self._rows[key]
+
+    def __setitem__(self, key: K, value: V) -> None:
+        self._undo.note(self._rows, key)  # type: ignore[arg-type]  # any dict will do
+        self._rows[key] = value
+
+    def __delitem__(self, key: K) -> None:
+        self._undo.note(self._rows, key)  # type: ignore[arg-type]
+        del self._rows[key]
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+class Namespace(NamedTuple):
+    """Whose a namespace is."""
+
+    account_id: AccountId
+
+
+class Manifest(NamedTuple):
+    """A manifest that was checked."""
+
+    size_bytes: int
+    content_hash: bytes
+    chunks_count: int
+
+
+class Answer(NamedTuple):
+    """The answer kept for an idempotency key."""
+
+    answer: bytes
+    until_ns: int
+
+
+class Tables:
+    """All there is. Keys lead with the namespace unless they are about accounts or blocks."""
+
+    def __init__(self) -> None:
+        self.undo = Undo()
+        self.accounts: Table[AccountId, Account] = Table(self.undo)
+        self.devices: Table[DeviceId, Device] = Table(self.undo)
+        self.namespaces: Table[NamespaceId, Namespace] = Table(self.undo)
+        self.records: Table[NamespaceId, tuple[Record, ...]] = Table(self.undo)
+        self.entries: Table[tuple[NamespaceId, FileId], StoredEntry] = Table(self.undo)
+        # Who stands where, among the undeleted.
+        self.children: Table[tuple[NamespaceId, FileId, str], FileId] = Table(self.undo)
+        self.manifests: Table[tuple[NamespaceId, BlockId], Manifest] = Table(self.undo)
+        self.answers: Table[tuple[NamespaceId, DeviceId, str], Answer] = Table(self.undo)
+        self.packs: Table[PackId, int] = Table(self.undo)
+        self.places: Table[BlockId, BlockPlace] = Table(self.undo)
+        self.leases: Table[tuple[NamespaceId, BlockId], int] = Table(self.undo)
+
+
+_ABSENT = object()
