@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blocks on the wire: ask, put, fetch, outline. Source: docs/protocol/blocks.md."""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from drystone.core.content.frame import NO_BLOCK, Frame
+from drystone.core.content.hashing import Buffer
+from drystone.core.errors import Refused
+from drystone.core.ids import BLOCK_ID_BYTES, BlockId, NamespaceId, parse_namespace_id
+from drystone.core.limits import ASK_BLOCKS_MAX, BUNDLE_BYTES_MAX, KIB
+from drystone.server.faces.http.bodies import iter_body
+from drystone.server.faces.http.streaming import StreamedResponse
+from drystone.server.faces.native.call import Call, Operation, Parameter
+from drystone.wire.bundle import MEDIA_TYPE, BundleReader, BundleWriter
+from drystone.wire.messages import (
+    Ask,
+    AskAnswer,
+    Fetch,
+    OutlineAnswer,
+    OutlineAsk,
+    PutAnswer,
+)
+
+_IDS_BYTES_MAX: Final = 4 * ASK_BLOCKS_MAX * BLOCK_ID_BYTES + KIB
+"""Of a message with twice as many ids as allowed, in base64: what is more is not read."""
+
+
+class MalformedIds(Refused):
+    """A list of block ids is not a multiple of 32 bytes, or two lists do not match."""
+
+    code = "malformed-ids"
+
+
+async def ask(call: Call) -> Response:
+    """Answers which blocks must be sent."""
+    message = await call.read(Ask, _IDS_BYTES_MAX)
+    block_ids = _split(message.ids)
+    namespace_id = _namespace(message.namespace_id)
+    held = await call.service.blocks.ask(call.actor, namespace_id, block_ids)
+    missing = bytearray((len(block_ids) + 7) // 8)
+    for index, name in enumerate(block_ids):
+        if name not in held:
+            missing[index >> 3] |= 1 << (index & 7)
+    return call.answer(AskAnswer(bytes(missing)))
+
+
+async def put(call: Call) -> Response:
+    """Takes a bundle."""
+    frames = _iter_frames(call.request)
+    tally = await call.service.blocks.put(call.actor, call.namespace_id(), frames)
+    return call.answer(PutAnswer(*tally))
+
+
+async def fetch(call: Call) -> Response:
+    """Gives a bundle."""
+    message = await call.read(Fetch, _IDS_BYTES_MAX)
+    block_ids = _split(message.ids)
+    base_ids = _split(message.bases)
+    if base_ids and len(base_ids) != len(block_ids):
+        raise MalformedIds(f"{len(base_ids)} bases are named for {len(block_ids)} blocks")
+    bases = {
+        name: base for name, base in zip(block_ids, base_ids, strict=False) if base != NO_BLOCK
+    }
+    namespace_id = _namespace(message.namespace_id)
+    groups = await call.service.blocks.fetch(call.actor, namespace_id, block_ids, bases)
+    return StreamedResponse(_write_bundle(groups), MEDIA_TYPE)
+
+
+async def outline(call: Call) -> Response:
+    """Gives outlines of blocks."""
+    message = await call.read(OutlineAsk, _IDS_BYTES_MAX)
+    namespace_id = _namespace(message.namespace_id)
+    outlines = await call.service.blocks.outline(call.actor, namespace_id, _split(message.ids))
+    return await call.answer_large(lambda: OutlineAnswer(outlines))
+
+
+async def _iter_frames(request: Request) -> AsyncGenerator[Sequence[Frame], None]:
+    """Yields the frames of a request's body as they come; raises if it has no proper end."""
+    reader = BundleReader()
+    async for piece in iter_body(request, BUNDLE_BYTES_MAX):
+        if frames := reader.feed(piece):
+            yield frames
+    reader.finish()
+
+
+async def _write_bundle(
+    groups: AsyncGenerator[list[Frame], None],
+) -> AsyncGenerator[bytes, None]:
+    """Yields a bundle of these frames, a group at a time."""
+    writer = BundleWriter()
+    parts: list[Buffer] = [writer.begin()]
+    try:
+        async for frames in groups:
+            for frame in frames:
+                parts += writer.frame(frame)
+            yield b"".join(parts)
+            parts = []
+        yield b"".join((*parts, writer.end()))
+    finally:
+        await groups.aclose()
+
+
+def _split(ids: bytes) -> list[BlockId]:
+    """Returns ids that stand back to back."""
+    if len(ids) % BLOCK_ID_BYTES:
+        raise MalformedIds(f"{len(ids)} bytes are no list of block ids of {BLOCK_ID_BYTES} bytes")
+    starts = range(0, len(ids), BLOCK_ID_BYTES)
+    return [BlockId(ids[start : start + BLOCK_ID_BYTES]) for start in starts]
+
+
+def _namespace(raw: bytes) -> NamespaceId:
+    return parse_namespace_id(raw.hex())
+
+
+_NAMESPACE: Final = Parameter("namespace", "Which namespace is to hold the blocks.", required=True)
+
+OPERATIONS: Final = (
+    Operation("POST", "/v1/blocks/ask", ask, "Which of these blocks must I send?", Ask, AskAnswer),
+    Operation(
+        "PUT",
+        "/v1/blocks",
+        put,
+        "Sends a bundle of blocks.",
+        answer=PutAnswer,
+        query=(_NAMESPACE,),
+    ),
+    Operation("POST", "/v1/blocks/fetch", fetch, "Fetches blocks as a bundle.", Fetch),
+    Operation(
+        "POST",
+        "/v1/blocks/outline",
+        outline,
+        "Outlines of blocks, to make patches against them.",
+        OutlineAsk,
+        OutlineAnswer,
+    ),
+)

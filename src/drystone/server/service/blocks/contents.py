@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Contents: what a commit says of files, compared with the blocks that the namespace holds.
+
+A content of one block must be as long as that block; a manifest must say the same size and hash
+as the content, and its chunks be as long as their blocks. So every file in a tree can be put
+together, and nobody can commit what they have not shown to have. Runs in a thread.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from drystone.core.content.content import EMPTY_CONTENT, Content
+from drystone.core.content.hashing import content_hash_of_block_id
+from drystone.core.content.manifest import Manifest, decode_manifest
+from drystone.core.errors import DrystoneError
+from drystone.core.ids import BlockId, NamespaceId
+from drystone.core.journal.decide import Contents
+from drystone.server.ports.blocks import LostBlock
+from drystone.server.ports.metadata import BlockPlace
+from drystone.server.service.blocks.shelf import Shelf, iter_batches, locate_held, read_plain
+
+
+class ManifestLine(NamedTuple):
+    """A manifest that was found to be what a content says: to be kept with the commit."""
+
+    manifest_id: BlockId
+    size_bytes: int
+    content_hash: bytes
+    chunks_count: int
+
+
+class Verdict(NamedTuple):
+    """What was found out about contents.
+
+    Attributes:
+        contents: For the decision: which lack blocks, which their blocks contradict.
+        manifests: Of the chunked contents that are fine, each once.
+    """
+
+    contents: Contents
+    manifests: list[ManifestLine]
+
+
+def check_contents(
+    shelf: Shelf, namespace_id: NamespaceId, contents: Collection[Content]
+) -> Verdict:
+    """Returns what is wrong with contents, if anything is.
+
+    Cost: a read of metadata for all, and one for each few MiB of manifests, which are read
+    and decoded. Other blocks are not read: they were verified when they came.
+
+    Raises:
+        LostBlock: A manifest cannot be read back.
+        Unavailable: The store or the database cannot be read now.
+    """
+    check = _Check(shelf, namespace_id)
+    distinct = dict.fromkeys(contents)
+    places = check.locate({content.root for content in distinct if content.root})
+    chunked: dict[BlockId, list[Content]] = {}
+    for content in distinct:
+        place = places.get(content.root)
+        if content.root and place is None:
+            check.missing[content] = (content.root,)
+        elif content.chunked and place is not None:
+            chunked.setdefault(content.root, []).append(content)
+        elif why := _find_fault(content, place):
+            check.faulty[content] = why
+    for batch in iter_batches([places[root] for root in chunked]):
+        check.check_manifests(batch, chunked)
+    return Verdict(Contents(check.missing, check.faulty), check.manifests)
+
+
+def decode_held_manifest(block: bytes | LostBlock) -> Manifest:
+    """Returns the manifest that a block is.
+
+    Raises:
+        LostBlock: The block could not be read back.
+        MalformedManifest: It is not one.
+    """
+    if isinstance(block, LostBlock):
+        raise block
+    return decode_manifest(block)
+
+
+class _Check:
+    """The findings of one check."""
+
+    def __init__(self, shelf: Shelf, namespace_id: NamespaceId) -> None:
+        self._shelf = shelf
+        self._namespace_id = namespace_id
+        self.missing: dict[Content, tuple[BlockId, ...]] = {}
+        self.faulty: dict[Content, str] = {}
+        self.manifests: list[ManifestLine] = []
+
+    def locate(self, block_ids: Collection[BlockId]) -> dict[BlockId, BlockPlace]:
+        """Returns where those blocks lie that the namespace holds."""
+        namespace_id = self._namespace_id
+        return self._shelf.metadata.read(lambda unit: locate_held(unit, namespace_id, block_ids))
+
+    def check_manifests(
+        self, batch: Sequence[BlockPlace], chunked: Mapping[BlockId, Sequence[Content]]
+    ) -> None:
+        """Checks the contents whose manifests lie at these places."""
+        manifests: dict[BlockId, Manifest] = {}
+        for place, block in zip(batch, read_plain(self._shelf.packs, batch), strict=True):
+            try:
+                manifests[place.block_id] = decode_held_manifest(block)
+            except LostBlock:
+                raise
+            except DrystoneError as error:
+                for content in chunked[place.block_id]:
+                    self.faulty[content] = f"its manifest is none: {error.message}"
+        chunks = {chunk.block_id for m in manifests.values() for chunk in m.chunks}
+        places = self.locate(chunks)
+        for root, manifest in manifests.items():
+            for content in chunked[root]:
+                self._check_manifest(content, manifest, places)
+
+    def _check_manifest(
+        self, content: Content, manifest: Manifest, places: Mapping[BlockId, BlockPlace]
+    ) -> None:
+        if content.size_bytes != manifest.size_bytes:
+            self.faulty[content] = f"its manifest is of a file of {manifest.size_bytes:,} bytes"
+        elif content.content_hash != manifest.content_hash:
+            self.faulty[content] = "its manifest has another content hash"
+        elif missing := manifest.missing(places):
+            self.missing[content] = missing
+        elif any(places[c.block_id].plain_bytes != c.length_bytes for c in manifest.chunks):
+            self.faulty[content] = "its manifest gives a block another length than it has"
+        else:
+            self.manifests.append(
+                ManifestLine(
+                    content.root,
+                    manifest.size_bytes,
+                    manifest.content_hash,
+                    len(manifest.chunks),
+                )
+            )
+
+
+def _find_fault(content: Content, place: BlockPlace | None) -> str:
+    """Returns how a content of one block, or none, contradicts itself or its block."""
+    if place is None:
+        return "" if content == EMPTY_CONTENT else "a file without blocks is empty"
+    if content.size_bytes != place.plain_bytes:
+        return f"its block has {place.plain_bytes:,} bytes"
+    if content.content_hash != content_hash_of_block_id(content.root):
+        return "its content hash does not follow from its block"
+    return ""

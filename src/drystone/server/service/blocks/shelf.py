@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shelf: what the verbs of blocks share: packs, metadata, the time, and threads for bytes."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, NamedTuple, ParamSpec, TypeVar
+
+from drystone.core.content.coding import decode_frame
+from drystone.core.content.frame import Frame
+from drystone.core.errors import Corrupt
+from drystone.core.ids import BlockId, NamespaceId
+from drystone.core.instant import NS_PER_S
+from drystone.core.limits import LEASE_S, MIB
+from drystone.server.ports.blocks import LostBlock, Packs
+from drystone.server.ports.clock import Clock
+from drystone.server.ports.metadata import BlockPlace, Metadata, Unit
+from drystone.server.service.writer import Writer
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PLAIN_BYTES_AT_ONCE: Final = 8 * MIB
+"""Plain blocks that one thread has in memory while it makes something of them."""
+
+
+class Shelf(NamedTuple):
+    """Where blocks are kept and how to get at them.
+
+    Attributes:
+        packs: Blocks at rest.
+        metadata: For reading inside a thread that works on bytes anyway.
+        writer: For everything else.
+        clock: The server's time.
+        threads: Where bytes are hashed, compressed, read and written.
+    """
+
+    packs: Packs
+    metadata: Metadata
+    writer: Writer
+    clock: Clock
+    threads: ThreadPoolExecutor
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs ``work`` in one of the threads. It cannot be stopped once it runs."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.threads, lambda: work(*args, **kwargs))
+
+    def leased_until_s(self) -> int:
+        """Returns until when a block that comes now is kept though nothing refers to it."""
+        return self.clock.now_ns() // NS_PER_S + LEASE_S
+
+
+def locate_held(
+    unit: Unit, namespace_id: NamespaceId, block_ids: Collection[BlockId]
+) -> dict[BlockId, BlockPlace]:
+    """Returns where those of these blocks lie that the namespace holds."""
+    held = unit.blocks.find_held(namespace_id, block_ids)
+    return unit.blocks.locate(held) if held else {}
+
+
+def iter_batches(places: Sequence[BlockPlace]) -> Iterator[list[BlockPlace]]:
+    """Yields places in batches whose blocks, decoded, fit in memory together."""
+    batch: list[BlockPlace] = []
+    batch_bytes = 0
+    for place in places:
+        if batch and batch_bytes + place.plain_bytes > PLAIN_BYTES_AT_ONCE:
+            yield batch
+            batch, batch_bytes = [], 0
+        batch.append(place)
+        batch_bytes += place.plain_bytes
+    if batch:
+        yield batch
+
+
+def read_plain(packs: Packs, places: Sequence[BlockPlace]) -> list[bytes | LostBlock]:
+    """Returns the block at each place, verified; a block that cannot be read is a value."""
+    return [_decode(place, found) for place, found in zip(places, packs.read(places), strict=True)]
+
+
+def _decode(place: BlockPlace, found: Frame | LostBlock) -> bytes | LostBlock:
+    if isinstance(found, LostBlock):
+        return found
+    try:
+        return decode_frame(found, lambda _: None)
+    except Corrupt as error:
+        return LostBlock(place, error.message)

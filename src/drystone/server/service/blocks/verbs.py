@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blocks: asked for, put, fetched, outlined. Only what a namespace holds can be seen in it.
+
+Whether a block exists elsewhere on the server changes no answer: all are given from what the
+namespace holds (field report: knowing a hash must never give the file, nor tell whether anyone
+has it).
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from drystone.core.content.content import Content
+from drystone.core.content.frame import Frame
+from drystone.core.content.manifest import Manifest
+from drystone.core.content.outline import encode_outline
+from drystone.core.errors import DrystoneError, Refused
+from drystone.core.ids import BlockId, NamespaceId
+from drystone.core.instant import NS_PER_S
+from drystone.core.limits import (
+    ASK_BLOCKS_MAX,
+    FETCHES_AT_ONCE_MAX,
+    LEASE_RENEW_BELOW_S,
+    LEASE_S,
+    MIB,
+    OUTLINES_BYTES_MAX,
+    PACK_BYTES_TARGET,
+    UPLOADS_AT_ONCE_MAX,
+)
+from drystone.server.ports.blocks import LostBlock, Packs
+from drystone.server.ports.clock import Clock
+from drystone.server.ports.metadata import BlockPlace, Metadata, Unit
+from drystone.server.service import gate
+from drystone.server.service.actor import Actor
+from drystone.server.service.blocks.contents import Verdict, check_contents, decode_held_manifest
+from drystone.server.service.blocks.ingest import Ingest, PutTally
+from drystone.server.service.blocks.reading import Wanted, stream_frames
+from drystone.server.service.blocks.shelf import Shelf, iter_batches, locate_held, read_plain
+from drystone.server.service.blocks.turns import Turns
+from drystone.server.service.writer import Writer
+
+_THREADS_COUNT: Final = 4
+"""Two cores are kept busy by three; one more, because storing waits for the disk."""
+
+_PACK_BYTES_MIN: Final = 4 * MIB
+"""Packs do not get smaller than this for want of memory."""
+
+
+class BlockNotFound(Refused):
+    """The namespace does not hold these blocks; whether anybody else does is not told.
+
+    Attributes:
+        block_ids: Those it does not hold.
+    """
+
+    code = "block-not-found"
+
+    def __init__(self, block_ids: Sequence[BlockId]) -> None:
+        more = f" and {len(block_ids) - 1} more" if len(block_ids) > 1 else ""
+        super().__init__(
+            f"the namespace does not hold block {block_ids[0].hex()}{more}",
+            advice="Read the changes again: the file may have got other content meanwhile.",
+        )
+        self.block_ids = block_ids
+
+
+class TooManyBlocks(Refused):
+    """A request names more blocks than one may."""
+
+    code = "too-many-blocks"
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"the request names {count:,} blocks; at most {ASK_BLOCKS_MAX:,} are allowed",
+            advice="Send several requests.",
+        )
+
+
+class Blocks:
+    """The verbs of blocks. Lives on the event loop; work on bytes is done in its own threads.
+
+    Args:
+        packs: Blocks at rest.
+        metadata: What ``writer`` writes to; read in those threads.
+        writer: The door to metadata.
+        clock: The server's time.
+    """
+
+    def __init__(self, packs: Packs, metadata: Metadata, writer: Writer, clock: Clock) -> None:
+        threads = ThreadPoolExecutor(_THREADS_COUNT, thread_name_prefix="blocks")
+        self.shelf: Final = Shelf(packs, metadata, writer, clock, threads)
+        self._uploads = Turns(UPLOADS_AT_ONCE_MAX, "uploads")
+        self._fetches = Turns(FETCHES_AT_ONCE_MAX, "downloads")
+
+    async def ask(
+        self, actor: Actor, namespace_id: NamespaceId, block_ids: Sequence[BlockId]
+    ) -> set[BlockId]:
+        """Returns which of these blocks the namespace holds; the others must be sent.
+
+        Leases of those held that would end soon are renewed, so that a commit can follow.
+
+        Raises:
+            NamespaceNotFound, TooManyBlocks: As their names say.
+        """
+        _require_few(block_ids)
+
+        def look_up(unit: Unit) -> set[BlockId]:
+            gate.require_namespace(unit, actor, namespace_id)
+            return unit.blocks.find_held(namespace_id, block_ids)
+
+        held = await self.shelf.writer.read(look_up)
+        if held:
+            now_s = self.shelf.clock.now_ns() // NS_PER_S
+
+            def renew(unit: Unit) -> None:
+                below_s, until_s = now_s + LEASE_RENEW_BELOW_S, now_s + LEASE_S
+                unit.blocks.renew(namespace_id, held, below_s, until_s)
+
+            await self.shelf.writer.write(renew)
+        return held
+
+    async def put(
+        self,
+        actor: Actor,
+        namespace_id: NamespaceId,
+        bundle: AsyncIterator[Sequence[Frame]],
+    ) -> PutTally:
+        """Takes a bundle's frames as they come; returns once all are durable and held.
+
+        Packs are told to the index as they fill. If the bundle breaks off or a frame is bad,
+        what arrived whole before stays held: it need not be sent again.
+
+        Args:
+            actor: Who sends it.
+            namespace_id: Which namespace is to hold the blocks.
+            bundle: Frames in portions of any size. Not asked for more while what came is still
+                on its way, so that the sender is held back; memory is at most about 48 MiB.
+
+        Raises:
+            NamespaceNotFound: Before anything is read.
+            BlockRefused: A frame is not what it says.
+            ObjectStoreFull, Unavailable: What came cannot be kept now.
+            ServerBusy: Too many others upload.
+        """
+        await self._enter(actor, namespace_id)
+        async with self._uploads.take() as taken_count:
+            pack_bytes = max(_PACK_BYTES_MIN, PACK_BYTES_TARGET // taken_count)
+            ingest = Ingest(self.shelf, actor, namespace_id, pack_bytes)
+            try:
+                async for frames in bundle:
+                    await ingest.take(frames)
+                return await ingest.finish()
+            except DrystoneError:
+                await ingest.salvage()
+                raise
+            finally:
+                await ingest.drop()
+
+    async def fetch(
+        self,
+        actor: Actor,
+        namespace_id: NamespaceId,
+        block_ids: Sequence[BlockId],
+        bases: Mapping[BlockId, BlockId],
+    ) -> AsyncGenerator[list[Frame], None]:
+        """Returns a stream of these blocks' frames, in order, in groups of about 2 MiB.
+
+        A block that is held and cannot be read is an ABSENT frame; others go on.
+
+        Args:
+            actor: Who asks.
+            namespace_id: What they are held by.
+            block_ids: In the order in which they are wanted.
+            bases: For some of them a block that the receiver has. Used if the namespace holds
+                it and a delta is shorter.
+
+        Raises:
+            NamespaceNotFound, TooManyBlocks: As their names say.
+            BlockNotFound: The namespace does not hold them all; nothing is sent.
+            ServerBusy: At the first group: too many others download.
+        """
+        _require_few(block_ids)
+        asked = {*block_ids, *bases.values()}
+
+        def look_up(unit: Unit) -> dict[BlockId, BlockPlace]:
+            gate.require_namespace(unit, actor, namespace_id)
+            return locate_held(unit, namespace_id, asked)
+
+        places = await self.shelf.writer.read(look_up)
+        # A block that is held is in the index: both are written together.
+        missing = [name for name in block_ids if name not in places]
+        if missing:
+            raise BlockNotFound(missing)
+        wanted = [Wanted(places[name], _base_of(name, bases, places)) for name in block_ids]
+        return self._stream(wanted)
+
+    async def outline(
+        self, actor: Actor, namespace_id: NamespaceId, block_ids: Sequence[BlockId]
+    ) -> list[bytes]:
+        """Returns the encoded outline of each block, in order.
+
+        It is empty for a block that the namespace does not hold or that cannot be read, and
+        once ``OUTLINES_BYTES_MAX`` are reached: such a block is sent whole.
+
+        Raises:
+            NamespaceNotFound, TooManyBlocks: As their names say.
+        """
+        _require_few(block_ids)
+
+        def look_up(unit: Unit) -> dict[BlockId, BlockPlace]:
+            gate.require_namespace(unit, actor, namespace_id)
+            return locate_held(unit, namespace_id, block_ids)
+
+        places = await self.shelf.writer.read(look_up)
+        outlines: dict[BlockId, bytes] = {}
+        room_bytes = OUTLINES_BYTES_MAX
+        for batch in iter_batches(list(places.values())):
+            made = await self.shelf.run(_make_outlines, self.shelf.packs, batch)
+            room_bytes -= sum(map(len, made.values()))
+            if room_bytes < 0:
+                break
+            outlines |= made
+        return [outlines.get(name, b"") for name in block_ids]
+
+    async def check_contents(
+        self, actor: Actor, namespace_id: NamespaceId, contents: Collection[Content]
+    ) -> Verdict:
+        """Returns which contents lack blocks that the namespace should hold, and which are
+        contradicted by their blocks: what a commit must know before it is decided.
+
+        A block that is held now stays held for hours (``limits.LEASE_RENEW_BELOW_S``), so the
+        commit's own unit of work need not ask again.
+
+        Raises:
+            NamespaceNotFound: As its name says.
+            LostBlock: A manifest cannot be read back.
+        """
+        await self._enter(actor, namespace_id)
+        return await self.shelf.run(check_contents, self.shelf, namespace_id, contents)
+
+    async def load_manifest(
+        self, actor: Actor, namespace_id: NamespaceId, manifest_id: BlockId
+    ) -> Manifest:
+        """Returns a manifest that the namespace holds.
+
+        Raises:
+            NamespaceNotFound, BlockNotFound: As their names say.
+            LostBlock: It cannot be read back.
+            MalformedManifest: The block is not a manifest.
+        """
+
+        def look_up(unit: Unit) -> BlockPlace:
+            gate.require_namespace(unit, actor, namespace_id)
+            if place := locate_held(unit, namespace_id, (manifest_id,)).get(manifest_id):
+                return place
+            raise BlockNotFound((manifest_id,))
+
+        place = await self.shelf.writer.read(look_up)
+        [block] = await self.shelf.run(read_plain, self.shelf.packs, (place,))
+        return decode_held_manifest(block)
+
+    def close(self) -> None:
+        """Waits until the threads are done with what they began. Idempotent; blocks."""
+        self.shelf.threads.shutdown(wait=True, cancel_futures=True)
+
+    async def _enter(self, actor: Actor, namespace_id: NamespaceId) -> None:
+        def work(unit: Unit) -> None:
+            gate.require_namespace(unit, actor, namespace_id)
+
+        await self.shelf.writer.read(work)
+
+    async def _stream(self, wanted: Sequence[Wanted]) -> AsyncGenerator[list[Frame], None]:
+        async with self._fetches.take():
+            groups = stream_frames(self.shelf, wanted)
+            try:
+                async for frames in groups:
+                    yield frames
+            finally:
+                await groups.aclose()
+
+
+def _require_few(block_ids: Sequence[BlockId]) -> None:
+    if len(block_ids) > ASK_BLOCKS_MAX:
+        raise TooManyBlocks(len(block_ids))
+
+
+def _base_of(
+    name: BlockId, bases: Mapping[BlockId, BlockId], places: Mapping[BlockId, BlockPlace]
+) -> BlockPlace | None:
+    base = bases.get(name)
+    return None if base is None or base == name else places.get(base)
+
+
+def _make_outlines(packs: Packs, places: Sequence[BlockPlace]) -> dict[BlockId, bytes]:
+    return {
+        place.block_id: encode_outline(block)
+        for place, block in zip(places, read_plain(packs, places), strict=True)
+        if not isinstance(block, LostBlock)
+    }
