@@ -21,15 +21,21 @@ from drystone.core.content.hashing import Buffer
 from drystone.core.content.outline import (
     AVERAGE_LOG2_MAX,
     AVERAGE_LOG2_MIN,
+    MalformedOutline,
     cut_pieces,
     decode_outline,
     short_hash,
 )
 from drystone.core.errors import Corrupt
 from drystone.core.ids import BlockId
+from drystone.core.limits import BLOCK_BYTES_MAX, SMALL_FILE_BYTES_MAX
 
 VERSION: Final = 1
-_LEVEL: Final = 3
+_COMMON_SHARE_MIN: Final = 32
+"""With less than this part in common, another encoding is as short and quicker."""
+_LEVEL: Final = 6
+_LEVEL_OF_LARGE: Final = 1
+"""Long copies are found at any level; the higher ones only look longer for short ones."""
 
 
 class MalformedPatch(Corrupt):
@@ -51,10 +57,13 @@ def make_patch(name: BlockId, data: Buffer, base_id: BlockId, outline: bytes) ->
         MalformedOutline: ``outline`` is not one.
     """
     average_log2, theirs = decode_outline(outline)
-    ours = {short_hash(piece): piece for piece in cut_pieces(data, average_log2)}
-    runs = [(is_common, list(group)) for is_common, group in groupby(theirs, key=ours.__contains__)]
-    common = b"".join(ours[short] for is_common, run in runs if is_common for short in run)
-    if len(common) < len(data) // 8:
+    ours = {short_hash(piece, average_log2): piece for piece in cut_pieces(data, average_log2)}
+    runs = [(is_common, list(run)) for is_common, run in groupby(theirs, key=ours.__contains__)]
+    shared = [ours[short] for is_common, run in runs if is_common for short in run]
+    common_bytes = sum(map(len, shared))
+    if common_bytes > BLOCK_BYTES_MAX:
+        raise MalformedOutline("an outline has pieces of more bytes than a block can have")
+    if common_bytes < len(data) // _COMMON_SHARE_MIN:
         return None
     head = bytearray((VERSION, average_log2))
     _put_varint(head, sum(is_common for is_common, _ in runs))
@@ -65,8 +74,9 @@ def make_patch(name: BlockId, data: Buffer, base_id: BlockId, outline: bytes) ->
             _put_varint(head, len(run))
         else:
             skipped_count = len(run)
-    payload = bytes(head) + zstd.compress_with_base(data, common, _LEVEL)
-    if len(payload) > len(data) * 3 // 4:
+    level = _LEVEL if len(data) <= SMALL_FILE_BYTES_MAX else _LEVEL_OF_LARGE
+    payload = bytes(head) + zstd.compress_with_base(data, b"".join(shared), level)
+    if len(payload) >= len(data):
         return None
     return Frame(name, len(data), Codec.PATCH, payload, base_id)
 
