@@ -6,6 +6,7 @@ names as the disk has them. Methods of ``Disk`` and ``State`` block; steps run t
 threads. Methods of ``Remote`` are async.
 """
 
+from drystone.client.ports.clock import Clock
 from drystone.client.ports.disk import (
     ChangedMeanwhile,
     Digested,
@@ -46,6 +47,7 @@ from drystone.client.ports.state import (
 
 __all__ = [
     "ChangedMeanwhile",
+    "Clock",
     "CommitResult",
     "Digested",
     "Disk",

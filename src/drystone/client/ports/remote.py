@@ -98,6 +98,12 @@ class Remote(Protocol):
         """
         ...
 
+    def link_bytes_per_s(self) -> float:
+        """Returns how fast bundles were sent of late, as far as the link held them up; 0 as
+        long as nothing is known.
+        """
+        ...
+
     def traffic(self) -> Traffic:
         """Returns what went over the wire so far."""
         ...

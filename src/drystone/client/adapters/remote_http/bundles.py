@@ -2,6 +2,7 @@
 """Bundles on their way: frames into a request's body, a response's body into blocks."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from typing import Final
@@ -29,13 +30,13 @@ class WrongBlocks(Corrupt):
 
 
 async def encode_bundle(
-    batches: AsyncIterator[Sequence[Frame]], count: Callable[[int], None]
+    batches: AsyncIterator[Sequence[Frame]], count: Callable[[int, float], None]
 ) -> AsyncIterator[bytes]:
     """Yields the body that carries frames, in pieces worth a write.
 
     Args:
         batches: The frames, as they are made.
-        count: Is told the length of each piece.
+        count: Is told the length of each piece, and the seconds until it could be sent.
     """
     writer = BundleWriter()
     pieces: list[Buffer] = [writer.begin()]
@@ -47,12 +48,13 @@ async def encode_bundle(
             length += len(header) + len(payload)
             if length >= _SENT_PIECE_BYTES:
                 piece = b"".join(pieces)
-                count(len(piece))
+                begun_s = time.monotonic()
                 yield piece
+                count(len(piece), time.monotonic() - begun_s)
                 pieces, length = [], 0
     pieces.append(writer.end())
     piece = b"".join(pieces)
-    count(len(piece))
+    count(len(piece), 0.0)
     yield piece
 
 

@@ -35,6 +35,9 @@ from drystone.wire.messages import (
 from drystone.wire.version import IDEMPOTENCY_HEADER
 
 _OUTLINES_PER_REQUEST: Final = 1_000
+_LINK_BYTES_MIN: Final = 4 << 20
+"""Less than this says more about buffers than about the link."""
+_LINK_BYTES_MAX: Final = 64 << 20
 
 
 class HttpRemote:
@@ -53,6 +56,8 @@ class HttpRemote:
         self.session = session
         self._executor = executor
         self._cursor = ""
+        self._link_bytes = 0
+        self._link_s = 0.0
         self._path = f"/v1/namespaces/{format_id(namespace_id)}"
 
     # --- blocks ------------------------------------------------------------------------------
@@ -63,8 +68,9 @@ class HttpRemote:
         return decode_missing(block_ids, answer.missing)
 
     async def put_blocks(self, batches: AsyncIterator[Sequence[Frame]]) -> int:
-        def count(length: int) -> None:
+        def count(length: int, taken_s: float) -> None:
             self.session.count(sent_bytes=length)
+            self._note_link(length, taken_s)
 
         async with self.session.request(
             "PUT",
@@ -183,11 +189,22 @@ class HttpRemote:
 
     # --- others ------------------------------------------------------------------------------
 
+    def link_bytes_per_s(self) -> float:
+        return self._link_bytes / self._link_s if self._link_bytes >= _LINK_BYTES_MIN else 0.0
+
     def traffic(self) -> Traffic:
         return self.session.traffic()
 
     async def close(self) -> None:
         await self.session.close()
+
+    def _note_link(self, length: int, taken_s: float) -> None:
+        # Halved now and then, so that the last few dozen MiB count.
+        if self._link_bytes > _LINK_BYTES_MAX:
+            self._link_bytes //= 2
+            self._link_s /= 2
+        self._link_bytes += length
+        self._link_s += taken_s + 1e-6
 
     async def _list(self, query: dict[str, str]) -> tuple[list[StoredEntry], str]:
         told = {key: value for key, value in query.items() if value}
