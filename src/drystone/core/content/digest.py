@@ -95,8 +95,7 @@ class Digester:
     def feed_zeros(self, length_bytes: int) -> None:
         """Takes a hole of the file. A whole chunk of zeros costs about a microsecond."""
         self.take_pieces(self._chunker.feed_zeros(length_bytes))
-        if not self._is_fixed:
-            self._content.feed_zeros(length_bytes)
+        self.feed_content_zeros(length_bytes)
 
     def feed_chunks(self, data: Buffer) -> list[Chunk]:
         """The half of ``feed`` that cuts and names blocks; returns the chunks complete now."""
@@ -106,6 +105,11 @@ class Digester:
         """The half of ``feed`` that takes the content hash."""
         if not self._is_fixed:
             self._content.feed(data)
+
+    def feed_content_zeros(self, length_bytes: int) -> None:
+        """``feed_content`` for a hole."""
+        if not self._is_fixed:
+            self._content.feed_zeros(length_bytes)
 
     def take_pieces(self, pieces: list[memoryview]) -> list[Chunk]:
         """Takes what the chunker cut off; returns its chunks, one for each piece.

@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Digest: read files that are new or changed, and note what they hold.
+
+    for group in plan_reading(unread).groups:   # small files
+        outcomes = digest.read_group(group)     # disk only
+        again = digest.note(outcomes)           # State
+    for one in plan_reading(unread).large:
+        outcome = digest.recall(one) or digest.read_large(one)
+
+Small files are read whole, many in one call, and their bytes are handed out with what they
+are, so that sending them needs no second read. Large files are streamed through two buffers;
+whoever wants their blocks gets each as it is cut. Holes of sparse files are neither read nor
+hashed byte by byte.
+
+A file that changes while it is read is left for later: its local change stays without content,
+which nobody plans with.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, NamedTuple
+
+from drystone.client.ports import (
+    ChangedMeanwhile,
+    Digested,
+    Disk,
+    DiskProblem,
+    LocalChange,
+    NotThere,
+    ProblemRow,
+    ReadFile,
+    Stat,
+    State,
+    Unread,
+)
+from drystone.core import limits
+from drystone.core.content.chunk import Chunker
+from drystone.core.content.digest import Digest as ContentDigest
+from drystone.core.content.digest import Digester, digest_whole, new_chunker
+from drystone.core.errors import DrystoneError, Refused, Unavailable
+from drystone.core.ids import BlockId, FileId
+
+_WHOLE_BYTES_MAX: Final = 8 * limits.MIB
+"""Files up to this size are read whole: there are few larger ones among many."""
+
+_GROUP_BYTES_MAX: Final = 16 * limits.MIB
+"""Bytes of the files of one group: they stay in memory until they are sent."""
+
+_GROUP_FILES_MAX: Final = 1_000
+
+_BUFFER_BYTES: Final = 8 * limits.MIB
+"""Of each of two buffers through which a large file goes."""
+
+_RACY_NS: Final = 20_000_000
+"""Longest tick of a clock that stamps files (10 ms at 100 Hz), doubled."""
+
+_RACY_COARSE_NS: Final = 2_000_000_000
+"""The same for filesystems that keep whole seconds only (FAT keeps even ones)."""
+
+
+_READING_CODES: Final = frozenset({"unreadable", "disk-problem", "file-too-large"})
+"""Problems that end when a file could be read."""
+
+
+class Reading(NamedTuple):
+    """How files are read: groups of small ones, and large ones by themselves."""
+
+    groups: list[list[Unread]]
+    large: list[Unread]
+
+
+class Undigested(NamedTuple):
+    """A file that could not be read now, and why."""
+
+    unread: Unread
+    error: DrystoneError
+
+
+DigestOutcome = Digested | Undigested
+
+TakeBlock = Callable[[BlockId, memoryview], None]
+"""Called with each block of a large file as it is cut, in order; the bytes are lent."""
+
+
+def plan_reading(files: Iterable[Unread]) -> Reading:
+    """Returns files in groups that fit in memory, in order."""
+    groups: list[list[Unread]] = []
+    large: list[Unread] = []
+    group: list[Unread] = []
+    group_bytes = 0
+    for unread in files:
+        size_bytes = unread.stat.size_bytes
+        if size_bytes > _WHOLE_BYTES_MAX:
+            large.append(unread)
+            continue
+        if group and (
+            group_bytes + size_bytes > _GROUP_BYTES_MAX or len(group) >= _GROUP_FILES_MAX
+        ):
+            groups.append(group)
+            group, group_bytes = [], 0
+        group.append(unread)
+        group_bytes += size_bytes
+    if group:
+        groups.append(group)
+    return Reading(groups, large)
+
+
+class Digest:
+    """Reads files and notes what they hold.
+
+    Args:
+        disk: The synced folder.
+        state: Its trees.
+        now_ns: The clock that stamps files.
+        doubtful: Gets the ids of files read within a tick of being written; see ``Scan``.
+        make_chunker: How the namespace cuts.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        state: State,
+        now_ns: Callable[[], int],
+        doubtful: set[FileId],
+        make_chunker: Callable[[], Chunker] = new_chunker,
+    ) -> None:
+        self._disk = disk
+        self._state = state
+        self._now_ns = now_ns
+        self._doubtful = doubtful
+        self._make_chunker = make_chunker
+
+    # --- disk only ---------------------------------------------------------------------------
+
+    def read_group(self, group: Sequence[Unread]) -> list[DigestOutcome]:
+        """Reads files of up to a few MiB; one outcome each, in order."""
+        return [self._read_whole(unread) for unread in group]
+
+    def read_large(self, unread: Unread, take_block: TakeBlock | None = None) -> DigestOutcome:
+        """Reads a large file in bounded memory (two buffers and what the chunker carries).
+
+        Args:
+            unread: The file.
+            take_block: Gets each block as it is cut, so that it can be sent in the same read;
+                blocks of holes too. The file may turn out to have changed after that.
+
+        Cost: two threads, each hashing every stored byte once; nearly nothing for holes.
+        """
+        try:
+            with self._disk.open_file(unread.path) as file:
+                found = _LargeReading(file, self._make_chunker(), take_block).run()
+                if not file.is_unchanged():
+                    raise ChangedMeanwhile(
+                        f"{unread.path!r} was changed while it was read",
+                        advice="nothing to do: it is read again when it stands still",
+                    )
+                stat = file.stat
+        except (Refused, Unavailable) as error:
+            return Undigested(unread, error)
+        return self._make_digested(unread, stat, found, None)
+
+    # --- State -------------------------------------------------------------------------------
+
+    def recall(self, unread: Unread) -> Digested | None:
+        """Returns what a large file with this very fingerprint was found to hold before."""
+        content = self._state.find_digest(unread.stat)
+        if content is None:
+            return None
+        manifest = b""
+        if content.chunked:
+            kept = self._state.find_manifest(content.root)
+            if kept is None:
+                return None
+            manifest = kept
+        return Digested(unread, unread.stat, content, None, manifest, is_racy=False)
+
+    def note(self, outcomes: Sequence[DigestOutcome]) -> frozenset[str]:
+        """Notes what files hold: local changes that can be planned, or none where a file turned
+        out to hold what synced says; and trouble.
+
+        Returns:
+            Folders to be scanned again in a second: files in them changed while they were
+            read, or were read so soon after a write that another one might not show.
+        """
+        again: set[str] = set()
+        troubled = {row.path: row for row in self._state.problems()}
+        for outcome in outcomes:
+            path = outcome.unread.path
+            if isinstance(outcome, Undigested):
+                if self._note_undigested(outcome, troubled.get(path)):
+                    again.add(path.rpartition("/")[0])
+                continue
+            row = troubled.get(path)
+            if row is not None and row.code in _READING_CODES:
+                self._state.clear_problem(path)
+            self._note_digested(outcome)
+            if outcome.is_racy:
+                self._doubtful.add(outcome.unread.file_id)
+                again.add(path.rpartition("/")[0])
+        return frozenset(again)
+
+    # --- inside ------------------------------------------------------------------------------
+
+    def _read_whole(self, unread: Unread) -> DigestOutcome:
+        try:
+            stat, data = self._disk.read_small(unread.path, _WHOLE_BYTES_MAX)
+            if len(data) <= limits.SMALL_FILE_BYTES_MAX:
+                found = digest_whole(data)
+            else:
+                found = digest_whole(data, self._make_chunker())
+        except (Refused, Unavailable) as error:
+            return Undigested(unread, error)
+        return self._make_digested(unread, stat, found, data)
+
+    def _make_digested(
+        self, unread: Unread, stat: Stat, found: ContentDigest, data: bytes | None
+    ) -> Digested:
+        is_racy = is_racy_at(stat, self._now_ns())
+        return Digested(unread, stat, found.content, data, found.manifest or b"", is_racy)
+
+    def _note_digested(self, digested: Digested) -> None:
+        unread, stat, content, _, manifest, is_racy = digested
+        state = self._state
+        change = state.local_changes.get(unread.file_id)
+        if change is None or change.entry is None or change.stat != unread.stat:
+            return  # A later scan saw something else there: that is read, not this.
+        entry = change.entry._replace(content=content)
+        if stat.mtime_ns != unread.stat.mtime_ns:
+            entry = entry._replace(mtime_ns=stat.mtime_ns)
+        if stat.mode != unread.stat.mode:
+            entry = entry._replace(mode=stat.mode)
+        row = state.find_synced_row(unread.file_id)
+        if row is not None and content.is_same(row.entry.content):
+            entry = entry._replace(content=row.entry.content)
+            if entry.is_at_same_place(row.entry) and entry.is_same_state(row.entry):
+                state.settle(unread.file_id, row._replace(stat=stat))
+                state.note_local(unread.file_id, None)
+                return
+        if manifest:
+            state.keep_manifest(content.root, manifest)
+        if stat.size_bytes > _WHOLE_BYTES_MAX and not is_racy:
+            state.note_digest(stat, content)
+        state.note_local(unread.file_id, LocalChange(entry, stat))
+
+    def _note_undigested(self, outcome: Undigested, known: ProblemRow | None) -> bool:
+        """Notes trouble that lasts; tells whether to look again soon instead."""
+        path, error = outcome.unread.path, outcome.error
+        if isinstance(error, ChangedMeanwhile | NotThere):
+            return True
+        if known is None or known.code != error.code:
+            row = ProblemRow(path, error.code, error.message, error.advice, self._now_ns(), 1, 0)
+            self._state.note_problem(row)
+        return False
+
+
+def is_racy_at(stat: Stat, now_ns: int) -> bool:
+    """Tells whether a write after ``now_ns`` could leave this fingerprint as it is.
+
+    So it is while the clock that stamps files may not have ticked since the last write.
+    """
+    is_coarse = stat.ctime_ns % 1_000_000_000 == 0
+    tick_ns = _RACY_COARSE_NS if is_coarse else _RACY_NS
+    # Somewhat in the future: another machine's clock stamped it.
+    return -_RACY_COARSE_NS < now_ns - stat.ctime_ns < tick_ns
+
+
+class _LargeReading:
+    """One read of a large file. Cutting and the content hash go on in two threads."""
+
+    def __init__(self, file: ReadFile, chunker: Chunker, take_block: TakeBlock | None) -> None:
+        self._file = file
+        self._chunker = chunker
+        self._digester = Digester(chunker)
+        self._take_block = take_block
+
+    def run(self) -> ContentDigest:
+        size_bytes = self._file.stat.size_bytes
+        buffers = [memoryview(bytearray(min(_BUFFER_BYTES, size_bytes))) for _ in range(2)]
+        offset = 0
+        hashing: Future[None] | None = None
+        with ThreadPoolExecutor(1, "content-hash") as pool:
+            while offset < size_bytes:
+                data_at = min(self._file.next_data(offset), size_bytes)
+                if data_at > offset:
+                    if hashing is not None:
+                        hashing.result()
+                        hashing = None
+                    self._feed_hole(data_at - offset)
+                    offset = data_at
+                    continue
+                buffers.reverse()
+                view = self._fill(buffers[0], offset, size_bytes)
+                if hashing is not None:
+                    hashing.result()
+                hashing = pool.submit(self._digester.feed_content, view)
+                self._take(self._chunker.feed(view))
+                offset += len(view)
+            if hashing is not None:
+                hashing.result()
+        self._take(self._chunker.finish())
+        return self._digester.finish()
+
+    def _fill(self, buffer: memoryview, offset: int, size_bytes: int) -> memoryview:
+        """Reads as much as fits, small holes with it."""
+        wanted = min(len(buffer), size_bytes - offset)
+        done = 0
+        while done < wanted:
+            count = self._file.read_into(buffer[done:wanted], offset + done)
+            if not count:
+                raise ChangedMeanwhile(
+                    "a file became shorter while it was read",
+                    advice="nothing to do: it is read again when it stands still",
+                )
+            done += count
+        return buffer[:done]
+
+    def _feed_hole(self, length_bytes: int) -> None:
+        self._take(self._chunker.feed_zeros(length_bytes))
+        self._digester.feed_content_zeros(length_bytes)
+
+    def _take(self, pieces: list[memoryview]) -> None:
+        chunks = self._digester.take_pieces(pieces)
+        if self._take_block is not None:
+            for chunk, piece in zip(chunks, pieces, strict=True):
+                self._take_block(chunk.block_id, piece)
