@@ -284,6 +284,17 @@ class CommitAnswer(Message, frozen=True):
     outcomes: list[WireOutcome]
 
 
+# --- health ----------------------------------------------------------------------------------
+
+
+class Health(Message, frozen=True):
+    """``GET /v1/health`` and ``GET /v1/ready``: what answers here, and that it does."""
+
+    status: str
+    server_version: str = ""
+    protocol: int = 0
+
+
 # --- trouble ---------------------------------------------------------------------------------
 
 

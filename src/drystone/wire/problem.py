@@ -18,25 +18,34 @@ _TYPE_PREFIX: Final = "urn:drystone:problem:"
 _RETRY_AFTER_S_MAX: Final = 3600.0
 
 STATUS_OF_CODE: Final = {
+    "account-disabled": 403,
     "account-exists": 409,
+    "bad-compression": CORRUPT_STATUS,
+    "block-not-found": 404,
     "blocks-missing": 409,
+    "body-too-large": 413,
     "bundle-too-large": 413,
     "corrupt-block": CORRUPT_STATUS,
     "decompression-bomb": CORRUPT_STATUS,
-    "bad-compression": CORRUPT_STATUS,
-    "forbidden": 403,
+    "device-not-found": 404,
+    "device-revoked": 401,
+    "entry-not-found": 404,
+    "folder-gone": 410,
     "idempotency-key-reused": 409,
     "malformed-patch": CORRUPT_STATUS,
     "message-too-large": 413,
+    "method-not-allowed": 405,
     "missing-base": 409,
-    "not-found": 404,
-    "over-quota": 507,
+    "namespace-not-found": 404,
     "protocol-unknown": 426,
     "sign-in-failed": 401,
     "sign-in-required": 401,
     "stale-base": 409,
+    "too-many-blocks": 413,
+    "too-many-devices": 409,
     "too-many-tries": 429,
     "truncated-bundle": 400,
+    "unknown-route": 404,
 }
 """Status of a problem whose family's status would tell too little."""
 

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Composing: which engines a server stands on, and how an operator's command reaches them."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final
+
+from drystone.server.bootstrap.data_dir import DataDir, opened_data_dir
+from drystone.server.faces.native.app import NativeApp
+from drystone.server.ports.metadata import Metadata
+from drystone.server.service.identity.admin import Admin
+from drystone.server.service.identity.passwords import Passwords
+from drystone.server.service.service import Engines, Service, make_service
+from drystone.server.settings import ServerSettings
+from drystone.server.storage.bell_local import LocalBell
+from drystone.server.storage.clock_system import SystemClock
+from drystone.server.storage.metadata_sql import SqliteMetadata
+from drystone.server.storage.objects_files import FileObjects
+from drystone.server.storage.packs import ObjectPacks
+
+_CURSOR_KEY: Final = "cursor"
+
+
+class Server:
+    """An opened server: nothing listens yet. Closed by whoever opened it.
+
+    Attributes:
+        app: The ASGI app.
+        service: What it asks.
+        data_dir: What it stands on, held against other servers.
+    """
+
+    def __init__(self, service: Service, data_dir: DataDir, metadata: Metadata) -> None:
+        self.app = NativeApp(service)
+        self.service = service
+        self.data_dir = data_dir
+        self._metadata = metadata
+
+    async def count_accounts(self) -> int:
+        """Returns how many accounts there are."""
+        return await self.service.writer.read(lambda unit: len(unit.accounts.list_accounts()))
+
+    def close(self) -> None:
+        """Finishes what was handed over to be written and lets go of everything. Idempotent."""
+        self.service.close()
+        self._metadata.close()
+        self.data_dir.close()
+
+
+def open_server(settings: ServerSettings) -> Server:
+    """Opens the data directory, made if it is missing, and puts a server on it.
+
+    Raises:
+        Misconfigured: The data directory cannot be used, is newer, or in use by a server.
+    """
+    with opened_data_dir(settings.data_dir) as data_dir, ExitStack() as undo:
+        undo.callback(data_dir.close)
+        data_dir.hold()
+        cursor_key = data_dir.load_key(_CURSOR_KEY)
+        metadata = SqliteMetadata(data_dir.database_path)
+        undo.callback(metadata.close)
+        packs = ObjectPacks(FileObjects(data_dir.objects_path))
+        engines = Engines(metadata, packs, LocalBell(), SystemClock(), _passwords(settings))
+        service = make_service(
+            engines,
+            cursor_key,
+            read_threads=settings.read_threads,
+            find_epoch=data_dir.find_epoch,
+        )
+        undo.callback(service.close)
+        server = Server(service, data_dir, metadata)
+        undo.pop_all()
+        return server
+
+
+@contextmanager
+def open_admin(settings: ServerSettings) -> Iterator[Admin]:
+    """Opens what the operator's commands need, beside a running server or without one.
+
+    The first command may be the one that makes the data directory.
+
+    Raises:
+        Misconfigured: The data directory cannot be used, or is newer.
+    """
+    with opened_data_dir(settings.data_dir) as data_dir:
+        metadata = SqliteMetadata(data_dir.database_path)
+    try:
+        yield Admin(metadata, SystemClock(), _passwords(settings), data_dir.tell_server)
+    finally:
+        metadata.close()
+
+
+def _passwords(settings: ServerSettings) -> Passwords:
+    return Passwords(memory_kib=settings.password_memory_kib, rounds=settings.password_rounds)

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The data directory: made on the first start, held by one server, refused if it is newer.
+
+What lies in it: ``format`` (this layout's number), ``keys/``, the database, the objects,
+``server.lock`` (held while a server runs), ``setup.lock`` (held while something is made or
+migrated), ``serving.json`` (where the running server listens) and ``accounts.stamp`` (replaced
+by every admin command that may end a token). An operator may put ``drystone.toml`` there.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+import time
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from drystone.core.errors import Misconfigured
+
+FORMAT: Final = 1
+KEY_BYTES: Final = 32
+SETUP_WAIT_S: Final = 30.0
+"""Longest wait for another process that makes or migrates the same directory."""
+
+_FORMAT_LINE: Final = "drystone data directory, format "
+_MAY_STAND_BEFORE: Final = {"drystone.toml", "lost+found", "setup.lock", "setup.new"}
+
+
+class UnusableDataDir(Misconfigured):
+    """The data directory cannot be made, read or written, or is something else."""
+
+    code = "unusable-data-dir"
+
+
+class NewerDataDir(Misconfigured):
+    """The data directory was made by a newer version, which this one cannot read."""
+
+    code = "newer-data-dir"
+
+
+class DataDirInUse(Misconfigured):
+    """Another server runs on this data directory."""
+
+    code = "data-dir-in-use"
+
+
+class DataDir:
+    """An opened data directory. ``close`` lets go of it.
+
+    Attributes:
+        path: The directory, absolute.
+        is_new: True if this call made it.
+    """
+
+    def __init__(self, path: Path, *, is_new: bool) -> None:
+        self.path = path
+        self.is_new = is_new
+        self._lock_fd: int | None = None
+        self._stamp_path = path / "accounts.stamp"
+
+    @property
+    def database_path(self) -> Path:
+        """Where the metadata lie."""
+        return self.path / "metadata.db"
+
+    @property
+    def objects_path(self) -> Path:
+        """Where the packs lie."""
+        return self.path / "objects"
+
+    def hold(self) -> None:
+        """Keeps every other server away until ``close``.
+
+        The kernel lets go of the lock when the process ends, however it ends.
+
+        Raises:
+            DataDirInUse: Another server holds it.
+        """
+        fd = _open_lock(self.path / "server.lock")
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            other = os.pread(fd, 100, 0).decode("ascii", "replace").strip()
+            os.close(fd)
+            raise DataDirInUse(
+                f"another server (process {other or 'unknown'}) uses {self.path}",
+                advice="Stop it first, or give this one a data directory of its own.",
+            ) from error
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode("ascii"), 0)
+        self._lock_fd = fd
+
+    def load_key(self, name: str) -> bytes:
+        """Returns the secret key of this name; makes it, for the owner only, the first time.
+
+        Raises:
+            UnusableDataDir: The file does not hold a key.
+        """
+        folder = self.path / "keys"
+        path = folder / f"{name}.key"
+        with _translated(path):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            with suppress(FileExistsError):
+                _write_new(path, secrets.token_hex(KEY_BYTES).encode("ascii") + b"\n")
+            text = path.read_text(encoding="ascii", errors="replace").strip()
+        try:
+            key = bytes.fromhex(text)
+        except ValueError:
+            key = b""
+        if len(key) != KEY_BYTES:
+            raise UnusableDataDir(
+                f"{path} does not hold a key of {KEY_BYTES} bytes in hexadecimal",
+                advice="Bring it back from a backup, or remove it to have a new one made.",
+            )
+        return key
+
+    def find_epoch(self) -> Hashable:
+        """Returns what differs after ``tell_server``. Cost: one stat."""
+        try:
+            stat = self._stamp_path.stat()
+        except OSError:
+            return None
+        return (stat.st_ino, stat.st_mtime_ns)
+
+    def tell_server(self) -> None:
+        """Tells a running server that accounts or devices have changed."""
+        with _translated(self._stamp_path):
+            fresh = self._stamp_path.with_name(f"accounts.stamp.{os.getpid()}")
+            fresh.write_bytes(b"")
+            fresh.replace(self._stamp_path)
+
+    def note_serving(self, url: str) -> None:
+        """Writes down where the server listens, for commands and tests on this machine."""
+        path = self.path / "serving.json"
+        with _translated(path):
+            fresh = path.with_name("serving.json.new")
+            fresh.write_text(json.dumps({"url": url, "pid": os.getpid()}) + "\n", encoding="utf-8")
+            fresh.replace(path)
+
+    def close(self) -> None:
+        """Lets go of the directory. Idempotent."""
+        if self._lock_fd is not None:
+            with suppress(OSError):
+                (self.path / "serving.json").unlink(missing_ok=True)
+            os.close(self._lock_fd)
+            self._lock_fd = None
+
+
+@contextmanager
+def opened_data_dir(path: Path) -> Iterator[DataDir]:
+    """Opens a data directory and keeps other processes from making or migrating it meanwhile.
+
+    The context is for what must be done by one process at a time: making, migrating, opening.
+    The ``DataDir`` outlives it.
+
+    Raises:
+        UnusableDataDir: It cannot be made or written, or holds something else.
+        NewerDataDir: It is of a newer version.
+    """
+    with _translated(path):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _setup_lock(path):
+        with _translated(path):
+            is_new = _check_format(path)
+        yield DataDir(path, is_new=is_new)
+
+
+def find_serving_url(path: Path) -> str | None:
+    """Returns where the server of a data directory listens; None if none has said so."""
+    try:
+        text = (path / "serving.json").read_text(encoding="utf-8")
+        return str(json.loads(text)["url"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _check_format(path: Path) -> bool:
+    """Returns True if the directory was empty and is now a data directory."""
+    mark = path / "format"
+    if not mark.exists():
+        strangers = sorted({item.name for item in path.iterdir()} - _MAY_STAND_BEFORE)
+        if strangers:
+            raise UnusableDataDir(
+                f"{path} is not a data directory and not empty: it holds {strangers[0]!r}",
+                advice="Choose an empty or a new folder with --data-dir.",
+            )
+        path.chmod(0o700)
+        _write_new(mark, f"{_FORMAT_LINE}{FORMAT}\n".encode("ascii"))
+        return True
+    text = mark.read_text(encoding="ascii", errors="replace").strip()
+    number = text.removeprefix(_FORMAT_LINE)
+    if not text.startswith(_FORMAT_LINE) or not number.isdecimal():
+        raise UnusableDataDir(
+            f"{mark} does not say what it should", advice="Bring it back from a backup."
+        )
+    if int(number) > FORMAT:
+        raise NewerDataDir(
+            f"{path} has format {number}; this version of Drystone reads up to {FORMAT}",
+            advice="Install the newer version again. Nothing was changed.",
+        )
+    return False
+
+
+@contextmanager
+def _setup_lock(path: Path) -> Iterator[None]:
+    """Holds ``setup.lock``, waiting for another process up to ``SETUP_WAIT_S``."""
+    fd = _open_lock(path / "setup.lock")
+    try:
+        deadline = time.monotonic() + SETUP_WAIT_S
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise DataDirInUse(
+                        f"another process is preparing the data directory {path}",
+                        advice="Wait until it has ended, then try again.",
+                    ) from error
+                time.sleep(0.05)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _open_lock(path: Path) -> int:
+    with _translated(path):
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Writes a file that is there whole and durable, or not at all.
+
+    Raises:
+        FileExistsError: There is one already; it stays as it is.
+    """
+    # A crash may leave it behind; in the data directory itself it must not look like a stranger.
+    fresh = path.with_name("setup.new")
+    fresh.unlink(missing_ok=True)
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(fresh, path)  # Unlike a rename it replaces nothing.
+    finally:
+        fresh.unlink()
+    folder_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder_fd)
+    finally:
+        os.close(folder_fd)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turns the operating system's errors into ``UnusableDataDir``."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or path
+        raise UnusableDataDir(
+            f"the data directory cannot be used: {where}: {error.strerror or error}",
+            advice="Check that this user may write there and that the disk has room.",
+        ) from error

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Logs: structured lines on standard error, from this program and from its libraries.
+
+What is logged is chosen where it is logged: ids, codes and counts; never a token, a password, a
+query string, or (above debug) a path of a user.
+"""
+
+import logging
+import sys
+
+import structlog
+from structlog.typing import Processor
+
+from drystone.server.settings import ServerSettings
+
+
+def configure_logs(settings: ServerSettings) -> None:
+    """Sends all log lines to standard error in the chosen format, from the chosen level on."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    as_text = settings.log_format == "text" or (
+        settings.log_format == "auto" and sys.stderr.isatty()
+    )
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    last: list[Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        if as_text
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    # Libraries speak through logging: uvicorn tells of each start and stop, which we tell
+    # ourselves, so only its trouble is of interest.
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Serving: binds, tells where, runs until a signal, stops without breaking off a request."""
+
+import asyncio
+import ipaddress
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import structlog
+import uvicorn
+
+from drystone.core.errors import Misconfigured
+from drystone.server.bootstrap.composing import Server, open_server
+from drystone.server.bootstrap.logs import configure_logs
+from drystone.server.settings import ServerSettings
+
+try:
+    import uvloop
+except ImportError:  # Where it has no wheel, the standard loop does the same, slower.
+    _new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+else:
+    _new_event_loop = uvloop.new_event_loop
+
+log = structlog.get_logger()
+
+KEEP_ALIVE_S: Final = 75
+"""An idle connection is kept this long: longer than clients keep theirs, so that the client
+closes first and never sends into a connection that is just being closed."""
+
+PING_INTERVAL_S: Final = 45.0
+"""Between pings of a bell: often enough for middleboxes, rarely enough for batteries."""
+
+BELL_MESSAGE_BYTES_MAX: Final = 4096
+"""A device has nothing to say on a bell."""
+
+TELL_INTERVAL_S: Final = 1.0
+"""How often the server looks whether an admin command ended somebody's token."""
+
+
+class CannotListen(Misconfigured):
+    """The address is taken, not of this machine, or not to be used by this user."""
+
+    code = "cannot-listen"
+
+
+class Started(NamedTuple):
+    """What there is to tell once the server listens.
+
+    Attributes:
+        url: Where.
+        data_dir: What it serves.
+        is_first_start: True if this start made the data directory.
+        accounts_count: 0: tell how to add one (``drystone admin add-account NAME``).
+        warnings: Sentences for the operator.
+    """
+
+    url: str
+    data_dir: Path
+    is_first_start: bool
+    accounts_count: int
+    warnings: tuple[str, ...]
+
+
+def run_server(
+    settings: ServerSettings, announce: Callable[[Started], None] = lambda _: None
+) -> None:
+    """Runs a server until SIGTERM or SIGINT, then stops it gracefully and returns.
+
+    On the first signal requests in flight get ``stop_grace_s`` to end, new ones are told to
+    come again, bells are closed with advice when to come back. A second signal ends it all.
+
+    Args:
+        settings: What to serve, and where.
+        announce: Called once, when requests are answered.
+
+    Raises:
+        Misconfigured: The server cannot start. Nothing was changed.
+    """
+    configure_logs(settings)
+    with (
+        closing(open_server(settings)) as server,
+        closing(_bind(settings)) as listening,
+        asyncio.Runner(loop_factory=_new_event_loop) as runner,
+    ):
+        runner.run(_serve(server, settings, listening, announce))
+
+
+async def _serve(
+    server: Server,
+    settings: ServerSettings,
+    listening: socket.socket,
+    announce: Callable[[Started], None],
+) -> None:
+    outer = _Uvicorn(_configure_uvicorn(server, settings))
+    stops: list[asyncio.Task[None]] = []
+
+    def stop() -> None:
+        if stops:
+            outer.force_exit = outer.should_exit = True
+        else:
+            stops.append(asyncio.create_task(_stop(server, outer, settings.stop_grace_s)))
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    watching = asyncio.create_task(server.service.devices.watch_epoch(TELL_INTERVAL_S))
+    serving = asyncio.create_task(outer.serve(sockets=[listening]))
+    listens = asyncio.create_task(outer.listens.wait())
+    try:
+        await asyncio.wait([serving, listens], return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
+            started = await _describe(server, settings, listening)
+            server.data_dir.note_serving(started.url)
+            log.info("server.started", url=started.url)
+            announce(started)
+        await serving
+    finally:
+        tasks = (watching, serving, listens, *stops)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    log.info("server.stopped")
+
+
+async def _stop(server: Server, outer: "_Uvicorn", grace_s: float) -> None:
+    """Lets requests in flight end while new ones are turned away, then ends uvicorn."""
+    log.info("server.stopping", in_flight=server.app.in_flight_count)
+    server.app.begin_stop()
+    try:
+        async with asyncio.timeout(grace_s):
+            await server.app.wait_idle()
+    except TimeoutError:
+        log.warning("server.stop-grace-over", in_flight=server.app.in_flight_count)
+        outer.force_exit = True
+    outer.should_exit = True
+
+
+async def _describe(server: Server, settings: ServerSettings, listening: socket.socket) -> Started:
+    host, port = listening.getsockname()[:2]
+    address = ipaddress.ip_address(host)
+    if address.is_unspecified:
+        shown = "[::1]" if address.version == 6 else "127.0.0.1"
+    else:
+        shown = f"[{host}]" if address.version == 6 else host
+    scheme = "https" if settings.has_tls else "http"
+    warnings = []
+    if not (address.is_loopback or settings.has_tls or settings.trusted_proxies):
+        warnings.append(
+            f"The server listens on {host} without TLS: passwords and files can be read by anyone"
+            " on the way. Set tls_certificate and tls_key, or put a proxy with TLS before it and"
+            " name it in trusted_proxies."
+        )
+    return Started(
+        f"{scheme}://{shown}:{port}",
+        settings.data_dir,
+        server.data_dir.is_new,
+        await server.count_accounts(),
+        tuple(warnings),
+    )
+
+
+def _bind(settings: ServerSettings) -> socket.socket:
+    """Returns a bound socket; uvicorn listens on it once the app is ready.
+
+    Raises:
+        CannotListen: Says why, in the operating system's words.
+    """
+    where = f"{settings.host} port {settings.port}"
+    try:
+        found = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, kind, protocol, _, address = found[0]
+        listening = socket.socket(family, kind, protocol)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+        except OSError:
+            listening.close()
+            raise
+    except OSError as error:
+        raise CannotListen(
+            f"cannot listen on {where}: {error.strerror or error}",
+            advice="Choose another with --host and --port; port 0 takes any free one.",
+        ) from error
+    listening.setblocking(False)  # noqa: FBT003
+    return listening
+
+
+def _configure_uvicorn(server: Server, settings: ServerSettings) -> uvicorn.Config:
+    for path in (settings.tls_certificate, settings.tls_key):
+        if path is not None and not path.is_file():
+            raise CannotListen(f"there is no file {path}, which the settings name for TLS")
+    config = uvicorn.Config(
+        server.app,
+        http="httptools",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,  # 115 instead of 19 KiB per connection
+        ws_max_size=BELL_MESSAGE_BYTES_MAX,
+        ws_ping_interval=PING_INTERVAL_S,
+        ws_ping_timeout=PING_INTERVAL_S,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=max(1, round(settings.stop_grace_s)),
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+    )
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one of them
+        raise CannotListen(f"the TLS certificate and key cannot be used: {error}") from error
+    return config
+
+
+class _Uvicorn(uvicorn.Server):
+    """A uvicorn that says when it listens, and leaves signals to us.
+
+    Its own way of stopping ends the process by the signal.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listens = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listens.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ASGI app of the native protocol: what every request gets, whatever it asks.
+
+A request gets an id, the protocol's version checked, its bearer token turned into an actor, and
+its errors told as problems. While the server stops, requests in flight are finished and new ones
+are told to come again.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, Final
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
+from starlette.types import Message as Event
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from drystone.core.errors import Corrupt, DrystoneError, Refused, Unavailable
+from drystone.server.faces.http.auth import find_bearer_token
+from drystone.server.faces.native import bell
+from drystone.server.faces.native.call import Call, Operation
+from drystone.server.faces.native.operations import OPERATIONS
+from drystone.server.service.actor import Actor
+from drystone.server.service.identity.devices import SignInRequired
+from drystone.server.service.service import Service
+from drystone.wire.codec import encode
+from drystone.wire.messages import Problem
+from drystone.wire.problem import PROBLEM_MEDIA_TYPE, problem_from_bug, problem_from_error
+from drystone.wire.version import PROTOCOL_HEADER, REQUEST_ID_HEADER, check_protocol
+
+log = structlog.get_logger()
+
+STOPPING_RETRY_S: Final = 2.0
+"""A server that is being restarted is usually back by then."""
+
+
+class ServerStopping(Unavailable):
+    """The server is being stopped; this request was not begun."""
+
+    code = "server-stopping"
+
+    def __init__(self) -> None:
+        super().__init__("the server is stopping", retry_after_s=STOPPING_RETRY_S)
+
+
+class UnknownRoute(Refused):
+    """There is nothing at this address."""
+
+    code = "unknown-route"
+
+
+class MethodNotAllowed(Refused):
+    """There is something at this address, but it cannot be asked this way."""
+
+    code = "method-not-allowed"
+
+
+class NativeApp:
+    """Answers HTTP requests and bells. One per server; lives on its event loop."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._router = Router(self._routes(OPERATIONS), redirect_slashes=False)
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._is_stopping = False
+
+    @property
+    def in_flight_count(self) -> int:
+        """Requests and bells that have begun and not ended."""
+        return self._in_flight
+
+    def begin_stop(self) -> None:
+        """From now on new requests are told to come again, and bells are closed."""
+        self._is_stopping = True
+        self._service.listeners.close_all()
+
+    async def wait_idle(self) -> None:
+        """Returns once nothing is in flight."""
+        await self._idle.wait()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI interface."""
+        self._in_flight += 1
+        self._idle.clear()
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Routes one request and turns whatever goes wrong into a problem."""
+        request_id = secrets.token_hex(8)
+        scope["app"] = self
+        scope["drystone.request_id"] = request_id
+        wrapped = _Answer(send, request_id)
+        try:
+            if self._is_stopping:
+                raise ServerStopping
+            check_protocol(HTTPConnection(scope).headers.get(PROTOCOL_HEADER))
+            await self._router(scope, receive, wrapped)
+        except ClientDisconnect:
+            log.debug("request.gone", request_id=request_id)
+        except HTTPException as error:
+            await wrapped.tell(scope, receive, _problem_of_router(scope, error, request_id))
+        except DrystoneError as error:
+            self._log(scope, error, request_id)
+            await wrapped.tell(scope, receive, problem_from_error(error, request_id))
+        except Exception:
+            log.exception("request.failed", **_shown(scope), request_id=request_id)
+            await wrapped.tell(scope, receive, problem_from_bug(request_id))
+
+    def _routes(self, operations: Iterable[Operation]) -> list[BaseRoute]:
+        paths: dict[str, dict[str, Operation]] = {}
+        for operation in operations:
+            by_method = paths.setdefault(operation.path, {})
+            by_method[operation.method] = operation
+            if operation.method == "GET":
+                by_method["HEAD"] = operation
+        routes: list[BaseRoute] = [
+            Route(path, self._endpoint(by_method), methods=list(by_method))
+            for path, by_method in paths.items()
+        ]
+        return [*routes, WebSocketRoute(bell.PATH, self._listen)]
+
+    def _endpoint(
+        self, by_method: dict[str, Operation]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            operation = by_method[request.method]
+            actor = await self._authenticate(request) if operation.needs_actor else None
+            call = Call(request, self._service, actor, request.scope["drystone.request_id"])
+            return await operation.run(call)
+
+        return endpoint
+
+    async def _listen(self, websocket: WebSocket) -> None:
+        actor = await self._authenticate(websocket)
+        await bell.listen(websocket, self._service, actor)
+
+    async def _authenticate(self, connection: HTTPConnection) -> Actor:
+        token = find_bearer_token(connection)
+        if token is None:
+            raise SignInRequired
+        return await self._service.devices.authenticate(token)
+
+    def _log(self, scope: Scope, error: DrystoneError, request_id: str) -> None:
+        """Writes down what the operator should know of; refusals are the caller's business."""
+        tell = log.debug
+        if isinstance(error, Corrupt):
+            tell = log.error
+        elif isinstance(error, Unavailable):
+            tell = log.info
+        elif not isinstance(error, Refused):
+            tell = log.error
+        tell("request.refused", **_shown(scope), code=error.code, request_id=request_id)
+
+
+class _Answer:
+    """Sends what the app sends, with the request's id, and knows whether it has begun."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id
+        self._has_begun = False
+
+    async def __call__(self, event: Event) -> None:
+        if event["type"] in ("http.response.start", "websocket.http.response.start"):
+            MutableHeaders(scope=event)[REQUEST_ID_HEADER] = self._request_id
+        self._has_begun = True
+        await self._send(event)
+
+    async def tell(self, scope: Scope, receive: Receive, problem: Problem) -> None:
+        """Sends a problem as the answer.
+
+        Once an answer has begun it can only be broken off: the server below closes the
+        connection of an answer without an end, so that nobody takes what came for the whole.
+        """
+        if self._has_begun:
+            if scope["type"] == "websocket":
+                await self._send({"type": "websocket.close", "code": 1011})
+            return
+        headers = {}
+        if problem.retry_after_s:
+            headers["retry-after"] = str(max(1, round(problem.retry_after_s)))
+        if problem.status == 401:
+            headers["www-authenticate"] = "Bearer"
+        response = Response(encode(problem), problem.status, headers, PROBLEM_MEDIA_TYPE)
+        if scope["type"] == "websocket":
+            await WebSocket(scope, receive, self).send_denial_response(response)
+        else:
+            await response(scope, receive, self)
+
+
+def _problem_of_router(scope: Scope, error: HTTPException, request_id: str) -> Problem:
+    shown = f"{scope.get('method', 'WebSocket')} {scope['path'][:200]}"
+    if error.status_code == 405:
+        method = MethodNotAllowed(f"{shown}: this address does not know that method")
+        return problem_from_error(method, request_id)
+    route = UnknownRoute(
+        f"{shown}: there is nothing at this address",
+        advice="Check the URL; an older server may not have it yet.",
+    )
+    return problem_from_error(route, request_id)
+
+
+def _shown(scope: Scope) -> MutableMapping[str, Any]:
+    """Returns what a log line may tell of a request: never its query, which holds paths."""
+    return {"method": scope.get("method", "WS"), "path": scope["path"]}

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Service: all verbs together, as the composition root made them and the faces use them."""
+
+from collections.abc import Callable, Hashable
+from typing import NamedTuple
+
+from drystone.server.ports.bell import Bell
+from drystone.server.ports.blocks import Packs
+from drystone.server.ports.clock import Clock
+from drystone.server.ports.metadata import Metadata
+from drystone.server.service.blocks import Blocks
+from drystone.server.service.identity.accounts import Accounts
+from drystone.server.service.identity.devices import Devices
+from drystone.server.service.identity.listeners import Listeners
+from drystone.server.service.identity.passwords import Passwords
+from drystone.server.service.trees.changes import Changes
+from drystone.server.service.trees.commits import Commits
+from drystone.server.service.trees.history import History
+from drystone.server.service.trees.namespaces import Namespaces
+from drystone.server.service.writer import Writer
+
+
+class Service(NamedTuple):
+    """What may be asked of a server, by family."""
+
+    accounts: Accounts
+    blocks: Blocks
+    changes: Changes
+    commits: Commits
+    devices: Devices
+    history: History
+    listeners: Listeners
+    namespaces: Namespaces
+    writer: Writer
+
+    def close(self) -> None:
+        """Finishes what has begun and ends all threads. Idempotent; blocks.
+
+        Nothing may be asked any more. The metadata and objects below stay open.
+        """
+        self.accounts.close()
+        self.blocks.close()
+        self.writer.close()
+
+
+class Engines(NamedTuple):
+    """What the verbs stand on."""
+
+    metadata: Metadata
+    packs: Packs
+    bell: Bell
+    clock: Clock
+    passwords: Passwords
+
+
+def make_service(
+    engines: Engines,
+    cursor_key: bytes,
+    *,
+    read_threads: int = 4,
+    find_epoch: Callable[[], Hashable] = lambda: 0,
+) -> Service:
+    """Returns the verbs over some engines. Threads begin; ``Service.close`` ends them.
+
+    Args:
+        engines: What keeps and tells.
+        cursor_key: Signs cursors: 32 secret bytes, the same after a restart.
+        read_threads: Reads of metadata at once.
+        find_epoch: See ``Devices``.
+    """
+    metadata, packs, bell, clock, passwords = engines
+    writer = Writer(metadata, read_threads=read_threads)
+    listeners = Listeners()
+    blocks = Blocks(packs, metadata, writer, clock)
+    changes = Changes(writer, bell, listeners, cursor_key)
+    return Service(
+        accounts=Accounts(writer, clock, passwords),
+        blocks=blocks,
+        changes=changes,
+        commits=Commits(writer, blocks, bell, clock, changes.cursor_at),
+        devices=Devices(writer, clock, listeners, find_epoch),
+        history=History(writer),
+        listeners=listeners,
+        namespaces=Namespaces(writer),
+        writer=writer,
+    )

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Changes: what is new since a cursor, and when there is more.
+
+A cursor is a position of reading, given out as signed text. Whatever could make a reader skip
+something (a cursor ahead of the journal, of another account, of another folder) is answered by
+``reset``: forget, and read from no cursor.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from drystone.core.errors import Refused
+from drystone.core.ids import ROOT_ID, FileId, NamespaceId, Seq
+from drystone.core.journal.cursor import (
+    Cursor,
+    UnknownCursorVersion,
+    advance,
+    decode_cursor,
+    encode_cursor,
+    needs_reset,
+)
+from drystone.core.journal.record import Action, StoredEntry
+from drystone.core.limits import CHANGES_PAGE_ENTRIES_MAX
+from drystone.core.names.path import show_name
+from drystone.core.tree.entry import Kind
+from drystone.server.ports.bell import Bell
+from drystone.server.ports.metadata import Unit
+from drystone.server.service.actor import Actor
+from drystone.server.service.gate import EntryNotFound, require_entry, require_namespace
+from drystone.server.service.identity.listeners import CloseReason, Listener, Listeners
+from drystone.server.service.trees.lineage import Lineage
+from drystone.server.service.writer import Writer
+
+
+class FolderGone(Refused):
+    """The folder to which reading is confined was deleted, or one above it was."""
+
+    code = "folder-gone"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the folder {show_name(name)} was deleted on the server",
+            advice="Restore it there, or sync another folder. Nothing was changed here.",
+        )
+
+
+class ChangedPage(NamedTuple):
+    """What is new since a cursor.
+
+    Attributes:
+        entries: Each as its last record left it, in the order of those; tombstones too.
+        gone: Ids of entries that changed and lie elsewhere than in the folder read.
+        cursor: To go on from; ``""`` with ``reset``.
+        head: The namespace's last seq when the page was made.
+        has_more: True if there is more already.
+        reset: The cursor cannot be gone on from: nothing else here counts.
+    """
+
+    entries: list[StoredEntry]
+    gone: list[FileId]
+    cursor: str
+    head: Seq
+    has_more: bool = False
+    reset: bool = False
+
+
+class Rings(NamedTuple):
+    """An open bell.
+
+    Attributes:
+        head: The namespace's last seq when it was opened; later ones ring.
+        heads: Yields each new head, coalesced while nobody takes them.
+        listener: Tells when and why it must be closed.
+    """
+
+    head: Seq
+    heads: AsyncIterator[tuple[NamespaceId, int]]
+    listener: Listener
+
+
+class Changes:
+    """Reads the journal forwards, page by page, and waits for more.
+
+    Args:
+        writer: The door to metadata.
+        bell: Rings when a head has moved.
+        listeners: Where open bells and long polls are counted and closed.
+        key: Signs cursors.
+        page_entries_max: Entries in one page.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        bell: Bell,
+        listeners: Listeners,
+        key: bytes,
+        *,
+        page_entries_max: int = CHANGES_PAGE_ENTRIES_MAX,
+    ) -> None:
+        self._writer = writer
+        self._bell = bell
+        self._listeners = listeners
+        self._key = key
+        self._page_max = page_entries_max
+
+    def cursor_at(self, actor: Actor, namespace_id: NamespaceId, seq: Seq) -> str:
+        """Returns a cursor for somebody who knows all of a namespace up to ``seq``."""
+        return encode_cursor(Cursor(actor.account_id, ((namespace_id, seq),)), self._key)
+
+    async def read_page(
+        self, actor: Actor, namespace_id: NamespaceId, cursor_text: str, under: FileId | None
+    ) -> ChangedPage:
+        """Returns the entries that changed after a cursor; without one, all of them.
+
+        With ``under`` only what lies below that folder is told; of the rest no more than the
+        ids, since the reader may have known it there. Who finds a folder in the page that it
+        does not know lists what is below it, unless its last action is CREATE: it may have
+        been moved in, or restored, with all that is in it.
+
+        Args:
+            actor: Who reads.
+            namespace_id: What.
+            cursor_text: ``""``, or that of the page before.
+            under: The folder to confine reading to.
+
+        Raises:
+            NamespaceNotFound: The actor may not open the namespace.
+            ForgedCursor: The cursor was not given out by this server.
+            EntryNotFound, FolderGone: ``under`` is no folder, or no longer.
+        """
+        cursor = self._decode(cursor_text, actor)
+        if cursor is None:
+            return await self._writer.read(lambda unit: _reset(unit, actor, namespace_id))
+        if under == ROOT_ID:
+            under = None
+
+        def work(unit: Unit) -> ChangedPage:
+            require_namespace(unit, actor, namespace_id)
+            if _is_behind(unit, actor, cursor, under):
+                return _reset(unit, actor, namespace_id)
+            head = unit.tree.head(namespace_id)
+            after_seq = cursor.seq_of(namespace_id)
+            entries = unit.tree.list_changes(namespace_id, after_seq, self._page_max)
+            has_more = len(entries) == self._page_max and entries[-1].seq < head
+            reached = entries[-1].seq if has_more else head
+            gone: list[FileId] = []
+            if under is not None:
+                _require_watched_folder(unit, actor, namespace_id, under)
+                entries, gone = _confine(unit, namespace_id, entries, under)
+            following = advance(cursor._replace(under=under), namespace_id, reached)
+            text = encode_cursor(following, self._key)
+            return ChangedPage(entries, gone, text, head, has_more)
+
+        return await self._writer.read(work)
+
+    @asynccontextmanager
+    async def listen(self, actor: Actor, namespace_id: NamespaceId) -> AsyncIterator[Rings]:
+        """Opens a bell for a namespace. What moves after its ``head`` rings.
+
+        Raises:
+            NamespaceNotFound: The actor may not open the namespace.
+        """
+
+        def work(unit: Unit) -> Seq:
+            require_namespace(unit, actor, namespace_id)
+            return unit.tree.head(namespace_id)
+
+        with self._listeners.open(actor) as listener:
+            async with self._bell.listen((namespace_id,)) as heads:
+                # Read after opening: what moves in between rings.
+                yield Rings(await self._writer.read(work), heads, listener)
+
+    async def wait(
+        self, actor: Actor, namespace_id: NamespaceId, cursor_text: str, timeout_s: float
+    ) -> CloseReason | bool:
+        """Waits until there is more to read than a cursor has.
+
+        Returns:
+            True if there is; False if nothing came in time; why waiting had to end otherwise.
+
+        Raises:
+            NamespaceNotFound, ForgedCursor: As ``read_page``.
+        """
+        cursor = self._decode(cursor_text, actor)
+        if cursor is None:
+            return True
+        seq = cursor.seq_of(namespace_id)
+        async with self.listen(actor, namespace_id) as rings:
+            # A head below the cursor is news as well: reading will answer "reset".
+            if rings.head != seq:
+                return True
+            ringing = asyncio.ensure_future(anext(rings.heads))
+            closed = rings.listener.closed
+            try:
+                await asyncio.wait(
+                    (ringing, closed), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+                )
+            finally:
+                ringing.cancel()
+            if ringing.done() and not ringing.cancelled():
+                return True
+            return closed.result() if closed.done() else False
+
+    def _decode(self, text: str, actor: Actor) -> Cursor | None:
+        """Returns the cursor; a fresh one for ``""``; None if it must be reset."""
+        if not text:
+            return Cursor(actor.account_id)
+        try:
+            return decode_cursor(text, self._key)
+        except UnknownCursorVersion:
+            return None
+
+
+def _is_behind(unit: Unit, actor: Actor, cursor: Cursor, under: FileId | None) -> bool:
+    """Tells whether going on from the cursor could skip something."""
+    heads = {
+        namespace_id: unit.tree.head(namespace_id)
+        for namespace_id, _ in cursor.seqs
+        if unit.tree.may_open(actor.account_id, namespace_id)
+    }
+    # Who has read everything has also read any one folder.
+    filter_now = None if cursor.under is None else under
+    return needs_reset(cursor, actor.account_id, filter_now, heads)
+
+
+def _reset(unit: Unit, actor: Actor, namespace_id: NamespaceId) -> ChangedPage:
+    require_namespace(unit, actor, namespace_id)
+    return ChangedPage([], [], "", unit.tree.head(namespace_id), reset=True)
+
+
+def _require_watched_folder(
+    unit: Unit, actor: Actor, namespace_id: NamespaceId, folder_id: FileId
+) -> None:
+    folder = require_entry(unit, actor, namespace_id, folder_id)
+    if folder.entry.kind is not Kind.FOLDER:
+        raise EntryNotFound(f"folder {folder_id.hex()}")
+    lineage = Lineage(unit.tree, namespace_id)
+    lineage.learn([folder])
+    if not lineage.is_living(folder):
+        raise FolderGone(folder.entry.name)
+
+
+def _confine(
+    unit: Unit, namespace_id: NamespaceId, entries: list[StoredEntry], folder_id: FileId
+) -> tuple[list[StoredEntry], list[FileId]]:
+    """Returns the entries below a folder, and the ids of the others that may have been there.
+
+    An entry whose last record created it has never been anywhere else.
+    """
+    lineage = Lineage(unit.tree, namespace_id)
+    lineage.learn(entries)
+    inside: list[StoredEntry] = []
+    gone: list[FileId] = []
+    for stored in entries:
+        if lineage.is_below(stored, folder_id):
+            inside.append(stored)
+        elif stored.action is not Action.CREATE and stored.file_id != folder_id:
+            gone.append(stored.file_id)
+    return inside, gone

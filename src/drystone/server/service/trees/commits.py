@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commits: the one verb that changes trees.
+
+    contents are checked against their blocks        beside other commits: it may read much
+    gate, view, decide, append, keep the outcome     one unit of work, grouped with others
+    the bell rings                                   once that is durable
+
+What became of a commit is kept for its idempotency key in the same unit as its records: a commit
+that is sent again, because its answer was lost, gets the same answer and changes nothing.
+"""
+
+import hashlib
+from collections.abc import Callable, Collection
+from typing import Any, Final, NamedTuple, Protocol
+
+import msgspec
+
+from drystone.core.content.content import Content
+from drystone.core.errors import Refused
+from drystone.core.ids import BlockId, FileId, NamespaceId, Seq
+from drystone.core.instant import NS_PER_S
+from drystone.core.journal.change import Accepted, Commit, Create, Edit, Outcome, Refusal
+from drystone.core.journal.decide import Contents, decide
+from drystone.core.journal.draft import Author
+from drystone.core.limits import IDEMPOTENCY_KEY_CHARS_MAX, IDEMPOTENCY_S
+from drystone.server.ports.bell import Bell
+from drystone.server.ports.clock import Clock
+from drystone.server.ports.metadata import Unit
+from drystone.server.service.actor import Actor
+from drystone.server.service.blocks.contents import Verdict
+from drystone.server.service.gate import require_namespace
+from drystone.server.service.view import load_view
+from drystone.server.service.writer import Writer
+
+
+class IdempotencyKeyReused(Refused):
+    """Another commit of this device had the same key: one of the two would be taken for the
+    other.
+    """
+
+    code = "idempotency-key-reused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this idempotency key was used for another commit",
+            advice="Give every new commit a new key; repeat a commit unchanged.",
+        )
+
+
+class UnfitIdempotencyKey(Refused):
+    """An idempotency key is longer than ``IDEMPOTENCY_KEY_CHARS_MAX``, or not ASCII."""
+
+    code = "unfit-idempotency-key"
+
+
+class ContentChecks(Protocol):
+    """What commits ask of the blocks."""
+
+    async def check_contents(
+        self, actor: Actor, namespace_id: NamespaceId, contents: Collection[Content]
+    ) -> Verdict:
+        """Returns which of these contents lack blocks in the namespace, or contradict them.
+
+        Raises:
+            NamespaceNotFound: The actor may not open the namespace.
+            LostBlock: A manifest cannot be read back.
+        """
+        ...
+
+
+class Committed(NamedTuple):
+    """What became of a commit.
+
+    Attributes:
+        head_before: The namespace's last seq before it.
+        head: And after it; the same if nothing changed.
+        cursor: At ``head``, for a committer who knew all up to ``head_before``.
+        outcomes: One per change, in order.
+    """
+
+    head_before: Seq
+    head: Seq
+    cursor: str
+    outcomes: tuple[Outcome, ...]
+
+
+class Commits:
+    """Decides commits and appends their records.
+
+    Args:
+        writer: The door to metadata; groups commits that come together.
+        blocks: Checks contents.
+        bell: Rings once a commit is durable.
+        clock: The time in the records.
+        make_cursor: Returns a cursor for an actor, in a namespace, at a seq.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        blocks: ContentChecks,
+        bell: Bell,
+        clock: Clock,
+        make_cursor: Callable[[Actor, NamespaceId, Seq], str],
+    ) -> None:
+        self._writer = writer
+        self._blocks = blocks
+        self._bell = bell
+        self._clock = clock
+        self._make_cursor = make_cursor
+
+    async def commit(
+        self, actor: Actor, namespace_id: NamespaceId, commit: Commit, key: str
+    ) -> Committed:
+        """Decides a commit; returns once what was accepted is durable.
+
+        Linearizable per namespace. If the caller goes away, the commit is carried to its end
+        all the same.
+
+        Args:
+            actor: Who commits.
+            namespace_id: Where.
+            commit: What; at most ``COMMIT_CHANGES_MAX`` changes.
+            key: The idempotency key; ``""`` for none: then a repeat is only recognised change
+                by change.
+
+        Raises:
+            NamespaceNotFound: The actor may not open the namespace.
+            UnfitIdempotencyKey, IdempotencyKeyReused: As their names say; nothing changed.
+            Unavailable: The database cannot be written now; nothing changed.
+        """
+        if len(key) > IDEMPOTENCY_KEY_CHARS_MAX or not key.isascii():
+            raise UnfitIdempotencyKey(
+                f"an idempotency key has at most {IDEMPOTENCY_KEY_CHARS_MAX} ASCII characters"
+            )
+        named = _contents_of(commit)
+        verdict = Verdict(Contents(), [])
+        if named:
+            verdict = await self._blocks.check_contents(actor, namespace_id, named)
+        order = _Order(actor, namespace_id, commit, key, named, verdict)
+
+        def ring(kept: _Kept) -> None:
+            if kept.is_new and kept.head > kept.head_before:
+                self._bell.ring(namespace_id, kept.head)
+
+        kept = await self._writer.write(lambda unit: self._decide(unit, order), then=ring)
+        cursor = self._make_cursor(actor, namespace_id, kept.head)
+        return Committed(kept.head_before, kept.head, cursor, kept.outcomes)
+
+    def _decide(self, unit: Unit, order: "_Order") -> "_Kept":
+        """Decides in a unit of work, or finds what was decided before for the same key."""
+        actor, namespace_id, commit, key, named, verdict = order
+        require_namespace(unit, actor, namespace_id)
+        fingerprint = _fingerprint(commit) if key else b""
+        if key and (told := unit.tree.find_idempotent(namespace_id, actor.device_id, key)):
+            return _recall(unit, namespace_id, told, fingerprint)
+        now_ns = self._clock.now_ns()
+        author = Author(actor.account_id, actor.device_id, actor.device_name, now_ns)
+        view = load_view(unit.tree, namespace_id, commit)
+        head_before = view.head
+        contents = _with_lost(unit, namespace_id, named, verdict.contents)
+        decision = decide(view, commit, author, contents)
+        if decision.records:
+            unit.tree.append(namespace_id, decision.records)
+            for line in verdict.manifests:
+                unit.tree.keep_manifest(namespace_id, *line)
+        head = Seq(head_before + len(decision.records))
+        kept = _Kept(head_before, head, decision.outcomes, is_new=True)
+        if key:
+            until_ns = now_ns + IDEMPOTENCY_S * NS_PER_S
+            encoded = _encode(kept, fingerprint)
+            unit.tree.keep_idempotent(namespace_id, actor.device_id, key, encoded, until_ns)
+        return kept
+
+
+class _Order(NamedTuple):
+    """A commit on its way to the writing thread: who, where, what, and what is known of it."""
+
+    actor: Actor
+    namespace_id: NamespaceId
+    commit: Commit
+    key: str
+    named: Collection[Content]
+    verdict: Verdict
+
+
+class _Kept(NamedTuple):
+    """What became of a commit, in this attempt or (not ``is_new``) in an earlier one."""
+
+    head_before: Seq
+    head: Seq
+    outcomes: tuple[Outcome, ...]
+    is_new: bool
+
+
+def _contents_of(commit: Commit) -> set[Content]:
+    """Returns the contents that a commit names and that are made of blocks."""
+    contents = set()
+    for change in commit.changes:
+        match change:
+            case Create(entry):
+                content = entry.content
+            case Edit():
+                content = change.content
+            case _:
+                continue
+        if content is not None and content.root:
+            contents.add(content)
+    return contents
+
+
+def _with_lost(
+    unit: Unit, namespace_id: NamespaceId, named: Collection[Content], contents: Contents
+) -> Contents:
+    """Adds to ``missing`` what was held when it was checked and no longer is: a lease may have
+    ended in between.
+    """
+    if not named:
+        return contents
+    roots = {content.root for content in named}
+    held = unit.blocks.find_held(namespace_id, roots)
+    if len(held) == len(roots):
+        return contents
+    lost = {c: (c.root,) for c in named if c.root not in held and c not in contents.missing}
+    return contents._replace(missing={**contents.missing, **lost})
+
+
+# --- what is kept for a key -------------------------------------------------------------------
+# msgpack of [version, fingerprint, head_before, head, outcomes]; an accepted change is its seq
+# (its record tells the rest), a refused one is [code, message, occupant, missing]. Read and
+# written only here, and forgotten after IDEMPOTENCY_S: a version that is not known is as none.
+
+_VERSION: Final = 1
+
+
+def _fingerprint(commit: Commit) -> bytes:
+    """Returns what tells two commits with the same key apart."""
+    told = [(type(change).__name__, change) for change in commit.changes]
+    body = msgspec.msgpack.encode((told, commit.seen_seq, commit.all_or_nothing))
+    return hashlib.sha256(body).digest()
+
+
+def _encode(kept: _Kept, fingerprint: bytes) -> bytes:
+    outcomes: list[object] = [
+        outcome.seq
+        if isinstance(outcome, Accepted)
+        else (outcome.code, outcome.message, outcome.occupant, outcome.missing)
+        for outcome in kept.outcomes
+    ]
+    return msgspec.msgpack.encode((_VERSION, fingerprint, kept.head_before, kept.head, outcomes))
+
+
+def _recall(unit: Unit, namespace_id: NamespaceId, bytes_kept: bytes, fingerprint: bytes) -> _Kept:
+    """Returns what became of a commit that was decided before.
+
+    Raises:
+        IdempotencyKeyReused: That was another commit.
+    """
+    version, known, head_before, head, outcomes = msgspec.msgpack.decode(bytes_kept)
+    if version != _VERSION or known != fingerprint:
+        raise IdempotencyKeyReused
+    recalled = tuple(_recall_outcome(unit, namespace_id, outcome) for outcome in outcomes)
+    return _Kept(Seq(head_before), Seq(head), recalled, is_new=False)
+
+
+def _recall_outcome(unit: Unit, namespace_id: NamespaceId, outcome: Any) -> Outcome:
+    if isinstance(outcome, int):
+        record = unit.tree.find_record(namespace_id, Seq(outcome))
+        assert record is not None, "a commit was answered with a record that is not there"
+        return Accepted(record.seq, record.entry.rev, record.entry)
+    code, message, occupant, missing = outcome
+    return Refusal(
+        code,
+        message,
+        None if occupant is None else FileId(occupant),
+        tuple(BlockId(block_id) for block_id in missing),
+    )

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of the server: flags, environment and a TOML file become typed values. Read only here.
+
+A flag wins over the environment, that over the file, that over the default. A key that does not
+exist and a value that does not fit stop the start: a setting with a typing error in it must not
+be taken for a default. docs/reference/settings.md holds the table of ``describe_settings``.
+"""
+
+import dataclasses
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import platformdirs
+
+from drystone.core.errors import Misconfigured
+
+ENVIRONMENT_PREFIX: Final = "DRYSTONE_SERVER_"
+CONFIG_VARIABLE: Final = "DRYSTONE_SERVER_CONFIG"
+FILE_NAME: Final = "drystone.toml"
+
+
+class BadSetting(Misconfigured):
+    """A setting has a value that does not fit, or there is no such setting."""
+
+    code = "bad-setting"
+
+
+class UnreadableSettings(Misconfigured):
+    """The settings file is missing, may not be read, or is not TOML."""
+
+    code = "unreadable-settings"
+
+
+def _setting(default: Any, text: str, **bounds: Any) -> Any:
+    """Returns a dataclass field with what is needed to check and to document it."""
+    return field(default=default, metadata={"text": text, **bounds})
+
+
+def _default_data_dir() -> Path:
+    return platformdirs.user_data_path("drystone-server", appauthor=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """All that an operator can choose. Immutable; made by ``load_settings`` or, in tests, here."""
+
+    data_dir: Path = field(
+        default_factory=_default_data_dir,
+        metadata={
+            "text": "Folder of everything the server keeps; made, for its owner only, if missing.",
+            "shown": "`drystone-server` in the user's folder for application data",
+        },
+    )
+    host: str = _setting("127.0.0.1", "Address to listen on. Others than loopback want TLS.")
+    port: int = _setting(8440, "TCP port to listen on; 0 takes any free one.", least=0, most=65535)
+    tls_certificate: Path | None = _setting(  # noqa: RUF009  it returns a field
+        None, "PEM file with the certificate and its chain; together with `tls_key`."
+    )
+    tls_key: Path | None = _setting(  # noqa: RUF009  it returns a field
+        None, "PEM file with the certificate's private key."
+    )
+    trusted_proxies: tuple[str, ...] = _setting(
+        (), "Addresses of reverse proxies whose `X-Forwarded-For` tells the caller's address."
+    )
+    log_format: str = _setting(
+        "auto",
+        "How logs look; `auto`: text on a terminal, else JSON.",
+        choices=("auto", "text", "json"),
+    )
+    log_level: str = _setting(
+        "info",
+        "The least important line that is logged.",
+        choices=("debug", "info", "warning", "error"),
+    )
+    read_threads: int = _setting(4, "Threads that read the database.", least=1, most=64)
+    stop_grace_s: float = _setting(
+        30.0,
+        "Seconds that requests in flight get to end when the server is told to stop.",
+        least=0,
+        most=3600,
+    )
+    password_memory_kib: int = _setting(
+        19 * 1024, "Memory of one password hash (argon2id), in KiB.", least=1024, most=4 << 20
+    )
+    password_rounds: int = _setting(2, "Rounds of one password hash (argon2id).", least=1, most=100)
+
+    def __post_init__(self) -> None:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise BadSetting(
+                "only one of tls_certificate and tls_key is set",
+                advice="Set both to serve TLS, or none.",
+            )
+
+    @property
+    def has_tls(self) -> bool:
+        """True if the server itself speaks TLS."""
+        return self.tls_certificate is not None
+
+
+class SettingLine(NamedTuple):
+    """One setting, as documented."""
+
+    key: str
+    environment: str
+    values: str
+    default: str
+    text: str
+
+
+def load_settings(
+    flags: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> ServerSettings:
+    """Returns the settings in force.
+
+    Args:
+        flags: From the command line, by the settings' names; None values count as not given.
+            ``config`` names the file, instead of ``drystone.toml`` in the data directory.
+        environment: ``os.environ`` if None. ``DRYSTONE_SERVER_PORT`` sets ``port``, and so on.
+
+    Raises:
+        BadSetting: There is no such setting, or the value does not fit. Names the source.
+        UnreadableSettings: The file that was named is not there, or a file is not TOML.
+    """
+    given = {key: value for key, value in (flags or {}).items() if value is not None}
+    variables = os.environ if environment is None else environment  # noqa: TID251  only here
+    surroundings = {
+        name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
+        for name, value in variables.items()
+        if name.startswith(ENVIRONMENT_PREFIX)
+    }
+    named_file = given.pop("config", None) or surroundings.pop("config", None)
+    outer = {
+        **_check_all(surroundings, f"the environment ({ENVIRONMENT_PREFIX}…)"),
+        **_check_all(given, "the command line"),
+    }
+    if named_file is not None:
+        path = Path(str(named_file)).expanduser()
+        return ServerSettings(**{**_read_file(path), **outer})
+    data_dir = outer.get("data_dir") or _default_data_dir()
+    path = data_dir / FILE_NAME
+    inner = _read_file(path) if path.exists() else {}
+    if "data_dir" in inner:
+        raise BadSetting(
+            f"{path} sets data_dir, but it is read because it lies in the data directory",
+            advice="Remove the line, or name the file with --config.",
+        )
+    return ServerSettings(**{**inner, **outer})
+
+
+def describe_settings() -> list[SettingLine]:
+    """Returns every setting, for docs/reference/settings.md."""
+    return [
+        SettingLine(
+            item.name,
+            ENVIRONMENT_PREFIX + item.name.upper(),
+            _describe_values(item),
+            item.metadata.get("shown") or _show_default(item.default),
+            item.metadata["text"],
+        )
+        for item in dataclasses.fields(ServerSettings)
+    ]
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = tomllib.loads(text)
+    except OSError as error:
+        raise UnreadableSettings(
+            f"the settings file {path} cannot be read: {error.strerror}",
+            advice="Check its name and who may read it.",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UnreadableSettings(
+            f"the settings file {path} is not TOML: {error}", advice="Correct that place."
+        ) from error
+    return _check_all(values, str(path))
+
+
+def _check_all(values: Mapping[str, object], source: str) -> dict[str, Any]:
+    """Returns the values in their types.
+
+    Raises:
+        BadSetting: Names the key, the source, and what would fit.
+    """
+    fields = {item.name: item for item in dataclasses.fields(ServerSettings)}
+    checked = {}
+    for key, value in values.items():
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1)
+            raise BadSetting(
+                f"{source}: there is no setting {key!r}",
+                advice=f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(fields)}.",
+            )
+        try:
+            checked[key] = _check(fields[key], value)
+        except ValueError as error:
+            raise BadSetting(
+                f"{source}: {key} is {value!r}, which does not fit",
+                advice=f"It takes {_describe_values(fields[key])}.",
+            ) from error
+    return checked
+
+
+def _check(item: "dataclasses.Field[Any]", value: object) -> Any:
+    """Returns one value in its type; raises ``ValueError`` if it does not fit."""
+    if item.type in (Path, Path | None):
+        if not isinstance(value, str | Path) or not str(value):
+            raise ValueError(value)
+        return Path(value).expanduser().absolute()
+    if item.type == tuple[str, ...]:
+        names = value.split(",") if isinstance(value, str) else value
+        if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
+            raise ValueError(value)
+        return tuple(name.strip() for name in names if name.strip())
+    if item.type is str:
+        if not isinstance(value, str) or not value:
+            raise ValueError(value)
+        if value not in item.metadata.get("choices", (value,)):
+            raise ValueError(value)
+        return value
+    if isinstance(value, bool):
+        raise ValueError(value)  # noqa: TRY004  one kind of error for all that does not fit
+    number = int(str(value)) if item.type is int else float(str(value))
+    if not item.metadata["least"] <= number <= item.metadata["most"]:
+        raise ValueError(value)
+    return number
+
+
+def _describe_values(item: "dataclasses.Field[Any]") -> str:
+    if "choices" in item.metadata:
+        return " or ".join(f"`{choice}`" for choice in item.metadata["choices"])
+    if "least" in item.metadata:
+        kind = "whole number" if item.type is int else "number"
+        least, most = item.metadata["least"], item.metadata["most"]
+        return f"{kind} from {least:,} to {most:,}"
+    if item.type == tuple[str, ...]:
+        return "list of texts (in the environment: with commas)"
+    return "path" if item.type in (Path, Path | None) else "text"
+
+
+def _show_default(value: object) -> str:
+    return "none" if value in (None, ()) else f"`{value}`"
