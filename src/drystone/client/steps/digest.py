@@ -24,7 +24,6 @@ from drystone.client.ports import (
     ChangedMeanwhile,
     Digested,
     Disk,
-    DiskProblem,
     LocalChange,
     NotThere,
     ProblemRow,
