@@ -76,7 +76,7 @@ def version(*, as_json: JsonFlag = False) -> None:
 
 serve.register(app)
 app.add_typer(admin.group, name="admin")
-app.command()(version)
+app.command("version")(version)
 page_commands(app)
 
 
@@ -103,9 +103,10 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print("drystone: stopped; what was finished stays finished", file=sys.stderr)
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # The reader (`| head`) has seen enough. Python would complain again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, SystemExit):
+        # The reader (`| head`) has seen enough; Typer's click says so by SystemExit. Python would
+        # complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return ExitCode.READER_LEFT
     except Exception as error:  # noqa: BLE001  the last resort
         if isinstance(error, _CLICK_ERROR):

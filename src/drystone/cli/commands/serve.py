@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Adds the commands of this file."""
-    app.command()(serve)
+    app.command("serve")(serve)
 
 
 def serve(
