@@ -88,6 +88,12 @@ class State(Protocol):
         """
         ...
 
+    def forget_remote(self) -> None:
+        """Nothing that the server said counts any longer, not even its seqs: the remote tree
+        is as synced says until it is observed anew.
+        """
+        ...
+
     def settle(self, file_id: FileId, row: SyncedRow | None, seq: Seq = Seq(0)) -> None:  # noqa: B008
         """Both sides now agree on an entry (None: it is gone, a folder with all below it).
 

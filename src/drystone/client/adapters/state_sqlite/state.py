@@ -116,6 +116,11 @@ class SqliteState(Ledger):
             self._remote.put(file_id, None if stored.is_deleted else stored.entry)
             self._remote_touched.add(file_id)
 
+    def forget_remote(self) -> None:
+        for file_id in list(self.remote_changes):
+            self._forget_remote(file_id)
+        self._synced.forget_seqs()
+
     def settle(self, file_id: FileId, row: SyncedRow | None, seq: Seq = Seq(0)) -> None:  # noqa: B008
         if row is None:
             self._settle_gone(file_id, seq)

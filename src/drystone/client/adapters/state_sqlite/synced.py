@@ -209,6 +209,12 @@ class SyncedTable:
                 self._remove_below(file_id)
         return before
 
+    def forget_seqs(self) -> None:
+        """No row is newer than any observation of the server any longer."""
+        self.write_pending()
+        self._db.write("UPDATE synced SET seq = 0")
+        self.forget_cached()
+
     def list_ids_below(self, folder_id: FileId) -> list[FileId]:
         """Returns the ids of all below a folder."""
         self.write_pending()

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Submit: tell the server what changed here, and believe its outcomes.
+
+commit = submit.prepare(steps)            # State
+result = await submit.send(commit)        # server
+refused = submit.note(commit, result)     # State: what was accepted is agreed on
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from drystone.client.ports import CommitResult, Remote, Stat, State, SyncedRow
+from drystone.core.ids import FileId, Seq
+from drystone.core.journal.change import Accepted, Refusal
+from drystone.core.limits import COMMIT_CHANGES_MAX
+from drystone.core.planning.plan import Submit
+from drystone.core.planning.progress import Settled, advance
+
+CURSOR_KEY: Final = "cursor"
+SEEN_SEQ_KEY: Final = "seen_seq"
+
+
+class RefusedStep(NamedTuple):
+    """A change that the server did not make."""
+
+    step: Submit
+    refusal: Refusal
+
+
+class Prepared(NamedTuple):
+    """Changes ready to be told, and the key that makes telling them twice harmless."""
+
+    steps: tuple[Submit, ...]
+    seen_seq: Seq
+    key: str
+
+
+class Submission:
+    """Commits changes and brings synced nearer.
+
+    Args:
+        state: Its trees, for ``prepare`` and ``note``.
+        remote: The server.
+        new_key: Makes idempotency keys that no other commit has.
+    """
+
+    def __init__(self, state: State, remote: Remote, new_key: Callable[[], str]) -> None:
+        self._state = state
+        self._remote = remote
+        self._new_key = new_key
+
+    def prepare(self, steps: Sequence[Submit]) -> Prepared:
+        """Makes a commit of at most ``COMMIT_CHANGES_MAX`` steps. Uses State."""
+        assert 0 < len(steps) <= COMMIT_CHANGES_MAX
+        seen_seq = Seq(int(self._state.get(SEEN_SEQ_KEY) or 0))
+        return Prepared(tuple(steps), seen_seq, self._new_key())
+
+    async def send(self, prepared: Prepared) -> CommitResult:
+        """Tells the server. One at a time: a later commit may need what this one makes.
+
+        Raises:
+            Unavailable: It is not known whether it was made. It is found out by reading the
+                changes, or by telling it again.
+        """
+        changes = [step.change for step in prepared.steps]
+        return await self._remote.commit(changes, prepared.seen_seq, prepared.key)
+
+    def note(self, prepared: Prepared, result: CommitResult) -> list[RefusedStep]:
+        """Tells State what was accepted; returns what was not. Uses State.
+
+        If nobody else committed in between, the cursor moves on to the commit's own end, so
+        that its records need not be read back.
+        """
+        refused: list[RefusedStep] = []
+        for step, outcome in zip(prepared.steps, result.outcomes, strict=True):
+            if isinstance(outcome, Accepted):
+                settled = advance(step, outcome)
+                assert isinstance(settled, Settled)
+                self._settle(settled)
+            else:
+                refused.append(RefusedStep(step, outcome))
+        if result.head_before == prepared.seen_seq and result.cursor:
+            self._state.put(CURSOR_KEY, result.cursor)
+            self._state.put(SEEN_SEQ_KEY, str(result.head))
+        return refused
+
+    def _settle(self, settled: Settled) -> None:
+        file_id, entry, seq = settled.file_id, settled.entry, settled.seq
+        if entry is None:
+            self._state.settle(file_id, None, seq)
+            return
+        stat = self._find_stat(file_id)
+        assert stat is not None, "what was told to the server is on the disk"
+        self._state.settle(file_id, SyncedRow(entry, stat, seq))
+
+    def _find_stat(self, file_id: FileId) -> Stat | None:
+        change = self._state.local_changes.get(file_id)
+        if change is not None:
+            return change.stat
+        row = self._state.find_synced_row(file_id)
+        return None if row is None else row.stat
