@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folding: which names are the same name."""
+
+import sys
+
+import pytest
+
+from drystone.core.names.folding import fold_name
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("README", "readme"),
+        ("Ä", "a\u0308"),
+        ("straße", "STRASSE"),
+        ("ﬁle", "FILE"),
+        ("\u212b", "å"),
+        ("Σ", "ς"),
+        ("\u0390", "\u1fd3"),
+    ],
+)
+def test_names_that_readers_take_for_one_fold_to_one(one, other):
+    assert one != other
+    assert fold_name(one) == fold_name(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("a", "b"), ("a", "ä"), ("l", "1"), ("I", "\u0131"), ("a", "\u0430"), ("2", "²")],
+)
+def test_names_that_only_look_alike_stay_apart(one, other):
+    assert fold_name(one) != fold_name(other)
+
+
+def test_each_character_folds_to_what_folds_to_itself():
+    surrogates = range(0xD800, 0xE000)
+    changed = [
+        hex(code)
+        for code in range(sys.maxunicode + 1)
+        if code not in surrogates and fold_name(folded := fold_name(chr(code))) != folded
+    ]
+    assert not changed
