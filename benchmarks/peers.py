@@ -59,7 +59,7 @@ class Rsync:
         config.write_text("\n".join(lines) + "\n")
         self._port = find_free_port()
         arguments = [rsync, "--daemon", "--no-detach", f"--config={config}", f"--port={self._port}"]
-        self._daemon = Watched("rsyncd", arguments, dict(os.environ), self._log)  # noqa: TID251
+        self._daemon = Watched("rsyncd", arguments, {}, self._log)
         time.sleep(0.3)
 
     def carry(self) -> list[PeerResult]:

@@ -20,8 +20,46 @@ class Cost(NamedTuple):
     """Peak resident memory, in 10^6 bytes."""
 
 
-class Watched:
-    """A process that the run started, its CPU and peak memory since the last ``reset``.
+class Meter:
+    """CPU and peak memory of a running process since the last ``reset``, or since its start.
+
+    Reading costs the process nothing. CPU comes in ticks, of 10 ms as a rule.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._cpu_s_before = 0.0
+
+    def reset(self) -> Self:
+        """Begins to count anew: CPU from here, peak memory from what is resident now."""
+        self._cpu_s_before = self._cpu_s()
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{self._pid}/clear_refs").write_text(_RESET_PEAK)
+        return self
+
+    def cost(self) -> Cost:
+        """Returns what it used since ``reset``."""
+        return Cost(self._cpu_s() - self._cpu_s_before, self._peak_bytes() / 1e6)
+
+    def _cpu_s(self) -> float:
+        try:
+            # The name in field 2 may hold blanks and parentheses: count from the last one.
+            text = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return self._cpu_s_before
+        # utime, stime, and those of children it has waited for: fields 14 to 17.
+        return sum(map(int, text[11:15])) / _TICKS_PER_S
+
+    def _peak_bytes(self) -> int:
+        try:
+            lines = Path(f"/proc/{self._pid}/status").read_text().splitlines()
+        except OSError:
+            return 0
+        return next((int(x.split()[1]) * 1024 for x in lines if x.startswith("VmHWM:")), 0)
+
+
+class Watched(Meter):
+    """A process that the run started itself, and its costs.
 
     Args:
         name: How reports call it.
@@ -34,12 +72,11 @@ class Watched:
         self, name: str, arguments: list[str], environment: dict[str, str], log: Path
     ) -> None:
         self.name = name
-        self.log = log
         with log.open("ab") as file:
             self._process = subprocess.Popen(
                 arguments, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file
             )
-        self._cpu_s_before = 0.0
+        super().__init__(self._process.pid)
 
     @property
     def pid(self) -> int:
@@ -50,17 +87,6 @@ class Watched:
     def is_running(self) -> bool:
         """Whether it has not ended."""
         return self._process.poll() is None
-
-    def reset(self) -> Self:
-        """Begins to count anew: CPU from here, peak memory from what is resident now."""
-        self._cpu_s_before = self._cpu_s()
-        with contextlib.suppress(OSError):
-            Path(f"/proc/{self.pid}/clear_refs").write_text(_RESET_PEAK)
-        return self
-
-    def cost(self) -> Cost:
-        """Returns what it used since ``reset``."""
-        return Cost(self._cpu_s() - self._cpu_s_before, self._peak_bytes() / 1e6)
 
     def stop(self, grace_s: float = 20.0) -> None:
         """Asks it to end, and kills it if it does not. Idempotent."""
@@ -76,22 +102,6 @@ class Watched:
     def wait(self, timeout_s: float) -> int:
         """Waits for it to end by itself and returns its exit code."""
         return self._process.wait(timeout_s)
-
-    def _cpu_s(self) -> float:
-        try:
-            # The name in field 2 may hold blanks and parentheses: count from the last one.
-            text = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return self._cpu_s_before
-        # utime, stime, and those of children it has waited for: fields 14 to 17.
-        return sum(map(int, text[11:15])) / _TICKS_PER_S
-
-    def _peak_bytes(self) -> int:
-        try:
-            lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-        except OSError:
-            return 0
-        return next((int(x.split()[1]) * 1024 for x in lines if x.startswith("VmHWM:")), 0)
 
 
 def run_once(arguments: list[str], environment: dict[str, str], log: Path) -> Cost:
