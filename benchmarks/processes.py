@@ -72,6 +72,7 @@ class Watched(Meter):
         self, name: str, arguments: list[str], environment: dict[str, str], log: Path
     ) -> None:
         self.name = name
+        self.log = log
         with log.open("ab") as file:
             self._process = subprocess.Popen(
                 arguments, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file
