@@ -35,8 +35,16 @@ class MessageTooLarge(Refused):
 
 
 def encode(message: Message) -> bytes:
-    """Returns a message as JSON."""
-    return _encoder.encode(message)
+    """Returns a message as JSON.
+
+    Raises:
+        MalformedMessage: A text in it cannot be written as UTF-8.
+    """
+    try:
+        return _encoder.encode(message)
+    except UnicodeEncodeError as error:
+        name = type(message).__name__
+        raise MalformedMessage(f"a {name} message holds text that UTF-8 cannot hold") from error
 
 
 def decode(kind: type[M], body: bytes | memoryview) -> M:

@@ -32,6 +32,8 @@ STATUS_OF_CODE: Final = {
     "entry-not-found": 404,
     "folder-gone": 410,
     "idempotency-key-reused": 409,
+    "malformed-frame": CORRUPT_STATUS,
+    "malformed-manifest": CORRUPT_STATUS,
     "malformed-patch": CORRUPT_STATUS,
     "message-too-large": 413,
     "method-not-allowed": 405,

@@ -19,7 +19,7 @@ class CorruptBlock(Corrupt):
     code = "corrupt-block"
 
 
-class MissingBase(Corrupt):
+class MissingBaseBlock(Corrupt):
     """A frame is made against a block that its reader does not hold: ask for it whole."""
 
     code = "missing-base"
@@ -118,7 +118,7 @@ def decode_frame(frame: Frame, find_base: Callable[[BlockId], Buffer | None]) ->
             why its sender cannot give the block.
         DecompressionBomb: It claims to be larger than the frame's header says.
         BadCompression: Its payload is damaged.
-        MissingBase: ``find_base`` does not know its base.
+        MissingBaseBlock: ``find_base`` does not know its base.
     """
     plain = decode_payload(frame, find_base)
     if block_id(plain) != frame.block_id:
@@ -147,7 +147,7 @@ def decode_payload(frame: Frame, find_base: Callable[[BlockId], Buffer | None]) 
 def _require_base(frame: Frame, find_base: Callable[[BlockId], Buffer | None]) -> Buffer:
     base = None if frame.base is None else find_base(frame.base)
     if base is None:
-        raise MissingBase(
+        raise MissingBaseBlock(
             f"block {format_id(frame.block_id)} is made against a block that is not held here"
         )
     return base

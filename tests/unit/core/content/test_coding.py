@@ -11,7 +11,7 @@ from drystone.core.content.coding import (
     THOROUGH,
     BlockEncoder,
     CorruptBlock,
-    MissingBase,
+    MissingBaseBlock,
     choose_policy,
     decode_frame,
     decode_payload,
@@ -73,9 +73,9 @@ def test_a_delta_needs_its_base():
     assert frame.codec == Codec.DELTA
     assert len(frame.payload) < 500
     assert decode_frame(frame, {block_id(NOISE): NOISE}.get) == new
-    with pytest.raises(MissingBase):
+    with pytest.raises(MissingBaseBlock):
         decode_frame(frame, find_no_base)
-    with pytest.raises(MissingBase):
+    with pytest.raises(MissingBaseBlock):
         decode_frame(frame._replace(base=None), {block_id(NOISE): NOISE}.get)
 
 
