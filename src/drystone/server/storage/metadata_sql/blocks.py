@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The block index and who holds what, in SQL."""
+
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from drystone.core.ids import BLOCK_ID_BYTES, BlockId, NamespaceId, PackId
+from drystone.server.ports.metadata import BlockPlace
+from drystone.server.storage.metadata_sql.numbers import Numbers
+from drystone.server.storage.metadata_sql.rows import join_ids, many
+
+
+class SqlBlocks:
+    """Implements the port ``BlocksUnit`` inside the transaction of its connection."""
+
+    def __init__(self, connection: sqlite3.Connection, numbers: Numbers) -> None:
+        self._connection = connection
+        self._numbers = numbers
+
+    def find_held(self, namespace_id: NamespaceId, block_ids: Collection[BlockId]) -> set[BlockId]:
+        values = {
+            "ns": self._numbers.find_ns(namespace_id),
+            "ids": join_ids(block_ids, BLOCK_ID_BYTES),
+        }
+        return {block_id for (block_id,) in self._connection.execute(_FIND_HELD, values)}
+
+    def hold(
+        self, namespace_id: NamespaceId, block_ids: Collection[BlockId], leased_until_s: int
+    ) -> None:
+        distinct = set(block_ids)
+        values = {
+            "ns": self._numbers.get_ns(namespace_id),
+            "ids": join_ids(distinct, BLOCK_ID_BYTES),
+            "until_s": leased_until_s,
+        }
+        held = self._connection.execute(_HOLD, values)
+        assert held.rowcount == len(distinct), "a block that is not in the index cannot be held"
+
+    def renew(
+        self, namespace_id: NamespaceId, block_ids: Collection[BlockId], below_s: int, until_s: int
+    ) -> None:
+        values = {
+            "ns": self._numbers.find_ns(namespace_id),
+            "ids": join_ids(block_ids, BLOCK_ID_BYTES),
+            "below_s": below_s,
+            "until_s": until_s,
+        }
+        self._connection.execute(_RENEW, values)
+
+    def locate(self, block_ids: Collection[BlockId]) -> dict[BlockId, BlockPlace]:
+        values = {"ids": join_ids(block_ids, BLOCK_ID_BYTES)}
+        places = (BlockPlace(*row) for row in self._connection.execute(_LOCATE, values))
+        return {place.block_id: place for place in places}
+
+    def add_pack(self, pack_id: PackId, length_bytes: int, places: Sequence[BlockPlace]) -> None:
+        assert all(place.pack_id == pack_id for place in places), "a block of another pack"
+        values = {"pack_id": pack_id, "length_bytes": length_bytes}
+        self._connection.execute(_ADD_PACK, values)
+        (pack,) = self._connection.execute(_FIND_PACK, values).fetchone()
+        # By position: a dictionary per row costs as much as the row.
+        self._connection.executemany(
+            _ADD_BLOCK,
+            [
+                (p.block_id, pack, p.offset_bytes, p.stored_bytes, p.plain_bytes, p.codec)
+                for p in places
+            ],
+        )
+
+    def totals(self) -> Mapping[str, int]:
+        names = ("packs", "pack_bytes", "blocks", "plain_bytes", "stored_bytes")
+        return dict(zip(names, self._connection.execute(_TOTALS).fetchone(), strict=True))
+
+
+_MANY_BLOCKS: Final = many(BLOCK_ID_BYTES)
+
+_FIND_HELD: Final = f"""
+    {_MANY_BLOCKS}
+    SELECT held.block_id
+    FROM many CROSS JOIN namespace_block AS held
+    WHERE held.ns = :ns AND held.block_id = many.id
+"""
+
+_HOLD: Final = f"""
+    {_MANY_BLOCKS}
+    INSERT INTO namespace_block (ns, block_id, leased_until_s)
+    SELECT :ns, block.block_id, :until_s
+    FROM many CROSS JOIN block
+    WHERE block.block_id = many.id
+    ON CONFLICT (ns, block_id)
+    DO UPDATE SET leased_until_s = max(leased_until_s, excluded.leased_until_s)
+"""
+
+_RENEW: Final = f"""
+    {_MANY_BLOCKS}
+    UPDATE namespace_block
+    SET leased_until_s = :until_s
+    WHERE ns = :ns AND block_id IN (SELECT id FROM many) AND leased_until_s < :below_s
+"""
+
+_LOCATE: Final = f"""
+    {_MANY_BLOCKS}
+    SELECT block.block_id, pack.pack_id, block.offset_bytes, block.stored_bytes,
+        block.plain_bytes, block.codec
+    FROM many CROSS JOIN block CROSS JOIN pack
+    WHERE block.block_id = many.id AND pack.pack = block.pack
+"""
+
+_ADD_PACK: Final = """
+    INSERT INTO pack (pack_id, length_bytes) VALUES (:pack_id, :length_bytes)
+    ON CONFLICT (pack_id) DO NOTHING
+"""
+
+_FIND_PACK: Final = "SELECT pack FROM pack WHERE pack_id = :pack_id"
+
+_ADD_BLOCK: Final = """
+    INSERT INTO block (block_id, pack, offset_bytes, stored_bytes, plain_bytes, codec)
+    VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (block_id) DO NOTHING
+"""
+
+_TOTALS: Final = """
+    SELECT packs.count, packs.length_bytes, blocks.count, blocks.plain_bytes, blocks.stored_bytes
+    FROM
+        (SELECT count(*) AS count, coalesce(sum(length_bytes), 0) AS length_bytes FROM pack)
+            AS packs,
+        (SELECT count(*) AS count, coalesce(sum(plain_bytes), 0) AS plain_bytes,
+            coalesce(sum(stored_bytes), 0) AS stored_bytes FROM block)
+            AS blocks
+"""

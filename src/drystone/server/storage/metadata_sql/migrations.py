@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Migrations: numbered SQL files bring a database of any earlier version up to date.
+
+Each file is carried out in one transaction with the note that it was, so that an interrupted
+one leaves the version before it whole. Files are never changed once released.
+"""
+
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from typing import NamedTuple
+
+from drystone.server.storage.metadata_sql.trouble import DataNewer, DataUnusable
+
+
+class Migration(NamedTuple):
+    """One step from a version to the next.
+
+    Attributes:
+        number: The version after it; they count from 1 without gaps.
+        name: Of its file.
+        text: SQL statements.
+    """
+
+    number: int
+    name: str
+    text: str
+
+
+def load_migrations() -> tuple[Migration, ...]:
+    """Returns the migrations that come with the program, first one first."""
+    folder = files("drystone.server.storage.metadata_sql") / "sql" / "migrations"
+    found = sorted(
+        Migration(int(match[1]), file.name, file.read_text(encoding="utf-8"))
+        for file in folder.iterdir()
+        if (match := re.fullmatch(r"(\d{4})-[a-z0-9-]+\.sql", file.name))
+    )
+    assert [m.number for m in found] == list(range(1, len(found) + 1)), "a number is missing"
+    return tuple(found)
+
+
+def migrate(connection: sqlite3.Connection, path: str, migrations: Sequence[Migration]) -> None:
+    """Brings the database up to the last of ``migrations``.
+
+    Several processes may do so at once: each step is done by one of them.
+
+    Raises:
+        DataNewer: The database is beyond the last one; it is left as it is.
+        DataUnusable: There is something else in the file.
+    """
+    known = len(migrations)
+    while (version := _read_version(connection, path)) < known:
+        _carry_out(connection, path, migrations[version])
+    if version > known:
+        raise DataNewer(path, version, known)
+
+
+def _carry_out(connection: sqlite3.Connection, path: str, migration: Migration) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have done it while this one waited for the lock.
+        if _read_version(connection, path) == migration.number - 1:
+            for statement in _iter_statements(migration.text):
+                connection.execute(statement)
+            connection.execute(_NOTE_VERSION, {"number": migration.number, "name": migration.name})
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _read_version(connection: sqlite3.Connection, path: str) -> int:
+    """Returns the number of the last migration carried out; 0 for an empty database."""
+    tables = {name for (name,) in connection.execute(_TABLE_NAMES)}
+    if "schema_version" in tables:
+        (version,) = connection.execute("SELECT max(number) FROM schema_version").fetchone()
+        return int(version)
+    if tables:
+        raise DataUnusable(path, "it is the database of another program")
+    return 0
+
+
+def _iter_statements(text: str) -> Iterator[str]:
+    """Yields the statements of a script; ``executescript`` would end the transaction."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        lines.append(line)
+        statement = "\n".join(lines)
+        if line.rstrip().endswith(";") and sqlite3.complete_statement(statement):
+            yield statement
+            lines.clear()
+    rest = [line for line in lines if line.strip() and not line.startswith("--")]
+    assert not rest, f"a statement does not end: {rest[0]}"
+
+
+_TABLE_NAMES = "SELECT name FROM sqlite_master WHERE type = 'table'"
+
+_NOTE_VERSION = "INSERT INTO schema_version (number, name) VALUES (:number, :name)"

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SQLite: connections and transactions. One connection writes, a few read beside it.
+
+WAL lets readers and the writer not wait for each other; ``synchronous`` FULL makes a commit
+durable when it returns. ``BEGIN IMMEDIATE`` takes the write lock before anything is read, so a
+work's preconditions stay true to its end, in whichever process it runs.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from os import PathLike, fspath
+from typing import Final, TypeVar
+
+from drystone.server.ports.metadata import Unit
+from drystone.server.storage.metadata_sql.accounts import SqlAccounts
+from drystone.server.storage.metadata_sql.blocks import SqlBlocks
+from drystone.server.storage.metadata_sql.migrations import Migration, load_migrations, migrate
+from drystone.server.storage.metadata_sql.numbers import Numbers
+from drystone.server.storage.metadata_sql.trees import SqlTree
+from drystone.server.storage.metadata_sql.trouble import (
+    DatabaseCorrupt,
+    DatabaseTrouble,
+    DataUnusable,
+    translate,
+    translated,
+)
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_S: Final = 10.0
+"""How long to wait for a writer in another process; within ours a lock makes works queue."""
+
+WRITER_CACHE_KIB: Final = 48 * 1024
+READER_CACHE_KIB: Final = 8 * 1024
+"""Page caches. The writer's holds the inner pages of the block index of some ten million blocks;
+readers share the operating system's."""
+
+READERS_KEPT_MAX: Final = 8
+"""Idle reading connections that stay open. More are opened when more read at once."""
+
+CHECKPOINT_PAGES: Final = 2_000
+"""Pages of 4 KiB in the write-ahead log before it is carried over: 8 MB, which a burst of
+commits fills every few thousand entries, so that a page changed by many of them is written to
+the database once."""
+
+LOG_BYTES_KEPT_MAX: Final = 64 * 1024 * 1024
+"""To what the file of the write-ahead log is cut down after a burst."""
+
+
+class _SqlUnit:
+    """One unit of work on a connection that is in a transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        numbers = Numbers(connection)
+        self.accounts = SqlAccounts(connection)
+        self.tree = SqlTree(connection, numbers)
+        self.blocks = SqlBlocks(connection, numbers)
+
+
+class SQLiteMetadata:
+    """Implements the port ``Metadata`` on one file. A work must not begin another one."""
+
+    def __init__(
+        self, path: str | PathLike[str], *, migrations: Sequence[Migration] | None = None
+    ) -> None:
+        """Opens the database, makes it if there is none, and brings it up to date.
+
+        Args:
+            path: Of the file; its folder exists.
+            migrations: Others than those of the program, for tests.
+
+        Raises:
+            DataNewer: It was written by a later version; it is left as it is.
+            DataUnusable: It cannot be opened there, or is something else.
+            DatabaseCorrupt: It is damaged.
+        """
+        self._path = fspath(path)
+        self._write_lock = threading.Lock()
+        self._readers_lock = threading.Lock()
+        self._readers: list[sqlite3.Connection] = []
+        self._is_closed = False
+        self._writer: sqlite3.Connection | None = self._open_writer()
+        known = load_migrations() if migrations is None else migrations
+        try:
+            with translated():
+                migrate(self._writer, self._path, known)
+        except BaseException:
+            self.close()
+            raise
+
+    def write(self, work: Callable[[Unit], T]) -> T:
+        with self._writing() as connection:
+            return work(_SqlUnit(connection))
+
+    def write_group(self, works: Sequence[Callable[[Unit], object]]) -> list[object]:
+        with self._writing() as connection:
+            return [_run_in_savepoint(connection, work) for work in works]
+
+    def read(self, work: Callable[[Unit], T]) -> T:
+        with self._reading() as connection:
+            try:
+                return work(_SqlUnit(connection))
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode == sqlite3.SQLITE_READONLY:
+                    raise AssertionError("a reading work has written") from error
+                raise
+
+    def close(self) -> None:
+        """Ends all connections once the work under way is done; idempotent.
+
+        Reads under way end theirs themselves.
+        """
+        with self._write_lock, self._readers_lock:
+            self._is_closed = True
+            for connection in self._readers:
+                connection.close()
+            self._readers.clear()
+            # The last one to close carries the write-ahead log over and removes it.
+            self._drop_writer()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Yields the writing connection in a transaction, which is durable at the end."""
+        with self._write_lock:
+            assert not self._is_closed, "the metadata was closed"
+            if self._writer is None:
+                self._writer = self._open_writer()
+            connection = self._writer
+            try:
+                with translated(), _transaction(connection, "BEGIN IMMEDIATE"):
+                    yield connection
+            except DatabaseTrouble:
+                # After a failed flush nobody knows what a connection's pages are worth.
+                self._drop_writer()
+                raise
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """Yields a reading connection in a transaction: one consistent state."""
+        with self._readers_lock:
+            assert not self._is_closed, "the metadata was closed"
+            known = self._readers.pop() if self._readers else None
+        connection = known or self._open_reader()
+        is_sound = True
+        try:
+            with translated(), _transaction(connection, "BEGIN"):
+                yield connection
+        except (DatabaseCorrupt, DatabaseTrouble):
+            is_sound = False
+            raise
+        finally:
+            self._give_back(connection, is_sound=is_sound)
+
+    def _give_back(self, connection: sqlite3.Connection, *, is_sound: bool) -> None:
+        with self._readers_lock:
+            if is_sound and not self._is_closed and len(self._readers) < READERS_KEPT_MAX:
+                self._readers.append(connection)
+                return
+        connection.close()
+
+    def _drop_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _open_writer(self) -> sqlite3.Connection:
+        with self._opening() as connection:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            if mode != "wal":
+                what = "its filesystem does not support a write-ahead log (is it a network's?)"
+                raise DataUnusable(self._path, what)
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA secure_delete = FAST")
+            connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+            connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES_KEPT_MAX}")
+            # What cannot be written is to be known at the start.
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+            return connection
+
+    def _open_reader(self) -> sqlite3.Connection:
+        with self._opening() as connection:
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
+            return connection
+
+    @contextmanager
+    def _opening(self) -> Iterator[sqlite3.Connection]:
+        """Yields a new connection; closes it if it turns out to be of no use."""
+        try:
+            connection = sqlite3.connect(
+                self._path,
+                timeout=BUSY_TIMEOUT_S,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        except sqlite3.Error as error:
+            raise DataUnusable(self._path, str(error)) from error
+        try:
+            yield connection
+        except sqlite3.Error as error:
+            connection.close()
+            trouble = translate(error)
+            if isinstance(trouble, DatabaseTrouble):
+                trouble = DataUnusable(self._path, str(error))
+            raise trouble from error
+        except BaseException:
+            connection.close()
+            raise
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
+    """Inside it, all is done or nothing."""
+    connection.execute(begin)
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite may have undone it already (a full disk).
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _run_in_savepoint(connection: sqlite3.Connection, work: Callable[[Unit], object]) -> object:
+    """Returns what ``work`` returned, or what it raised; then it alone is undone."""
+    connection.execute("SAVEPOINT work")
+    try:
+        result = work(_SqlUnit(connection))
+    except Exception as error:
+        # SQLite undid the whole transaction (a full disk): the group is lost together.
+        if not connection.in_transaction:
+            raise
+        connection.execute("ROLLBACK TO work")
+        connection.execute("RELEASE work")
+        return translate(error) if isinstance(error, sqlite3.Error) else error
+    connection.execute("RELEASE work")
+    return result
