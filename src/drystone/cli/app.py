@@ -10,7 +10,7 @@ import typer
 import drystone
 from drystone.cli.commands import admin, serve
 from drystone.cli.exit_codes import ExitCode, exit_code_of
-from drystone.cli.help_pages import SectionedGroup, page_commands
+from drystone.cli.help_pages import HELP_OPTIONS, SectionedGroup, page_commands
 from drystone.cli.options import JsonFlag
 from drystone.cli.output import Output, format_json, printable, show_error
 from drystone.core.errors import DrystoneError, Misconfigured
@@ -36,7 +36,7 @@ app = typer.Typer(
     cls=SectionedGroup,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
+    context_settings={"help_option_names": HELP_OPTIONS, "max_content_width": 100},
 )
 
 

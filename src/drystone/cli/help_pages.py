@@ -4,6 +4,7 @@
 Plain text, not rich's boxes: it can be copied into a shell, and ``--help`` starts sooner.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import typer
@@ -22,11 +23,18 @@ SECTIONS: Final = {
 }
 """The commands in the order of ``drystone --help``."""
 
+HELP_OPTIONS: Final = ["--help", "-h"]
+
 _COLUMN_CHARS: Final = 18
+_PAGE_CHARS: Final = 100
 
 
 class PagedCommand(TyperCommand):
     """A command whose help is its docstring, line by line."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Returns the usage line's pieces: required arguments plain, optional ones in brackets."""
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         """Writes the docstring; its examples keep their lines."""
@@ -77,3 +85,26 @@ def _write_text(formatter: Any, text: str) -> None:
     formatter.write("\n")
     for line in text.strip().splitlines():
         formatter.write(f"  {line}\n" if line else "\n")
+
+
+def list_pages(group: typer.Typer, typed: str) -> list[tuple[str, str]]:
+    """Returns every command as it is typed, with its help page at a fixed width.
+
+    Groups come before what is in them; docs/reference/cli.md is made of these pages.
+    """
+    return list(_iter_pages(typer.main.get_command(group), typed))
+
+
+def _iter_pages(command: Any, typed: str) -> Iterator[tuple[str, str]]:
+    context = command.context_class(
+        command,
+        info_name=typed,
+        terminal_width=_PAGE_CHARS,
+        max_content_width=_PAGE_CHARS,
+        help_option_names=HELP_OPTIONS,
+    )
+    page = command.get_help(context)
+    yield typed, "\n".join(line.rstrip() for line in page.splitlines())
+    for name, below in getattr(command, "commands", {}).items():
+        if not below.hidden:
+            yield from _iter_pages(below, f"{typed} {name}")
