@@ -45,4 +45,11 @@ def configure_logs(settings: ServerSettings) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
+    handler.addFilter(_is_worth_telling)
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+
+
+def _is_worth_telling(record: logging.LogRecord) -> bool:
+    """Leaves out what uvicorn says of every bell that is refused: it takes the refusal, which it
+    sent itself, for a missing answer."""
+    return "returned without completing handshake" not in record.getMessage()

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole service over engines in memory, with accounts and signed-in devices at hand."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+from drystone.core.content.coding import encode_block
+from drystone.core.content.content import Content
+from drystone.core.content.frame import Frame
+from drystone.core.content.hashing import block_id, content_hash_of_block_id
+from drystone.core.ids import FileId, NamespaceId, Seq
+from drystone.core.journal.change import Change, Commit
+from drystone.server.service.actor import Actor
+from drystone.server.service.identity.admin import Admin
+from drystone.server.service.identity.passwords import Passwords
+from drystone.server.service.service import Engines, Service, make_service
+from drystone.server.service.trees.commits import Committed
+from drystone.server.storage.bell_local import LocalBell
+from drystone.server.storage.metadata_memory import MemoryMetadata
+from drystone.server.storage.objects_memory import MemoryObjects
+from drystone.server.storage.packs import ObjectPacks
+from drystone.testing.fakes.clock import ManualClock
+
+PASSWORD = "correct horse"  # noqa: S105  of nobody
+
+
+class MemoryServer:
+    """A service as the composition root makes it, but in memory and with a clock by hand.
+
+    Attributes:
+        service: The verbs.
+        admin: What the operator does.
+        clock: Stands until it is moved.
+        epoch: Change it to play another process that changed accounts.
+    """
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.epoch = 0
+        self.metadata = MemoryMetadata()
+        passwords = Passwords(memory_kib=1024, rounds=1)
+        engines = Engines(
+            self.metadata, ObjectPacks(MemoryObjects()), LocalBell(), self.clock, passwords
+        )
+        self.service: Service = make_service(
+            engines, b"k" * 32, read_threads=1, find_epoch=lambda: self.epoch
+        )
+        self.admin = Admin(self.metadata, self.clock, passwords, self._count_epoch)
+
+    async def sign_in(self, account: str = "anna", device: str = "laptop") -> Actor:
+        """Returns a new device of an account; adds the account if there is none."""
+        if account not in {line.name for line in self.admin.list_accounts()}:
+            self.admin.add_account(account, PASSWORD)
+        signed_in = await self.service.accounts.sign_in(account, PASSWORD, device, "127.0.0.1")
+        return signed_in.actor
+
+    async def commit(
+        self,
+        actor: Actor,
+        changes: Sequence[Change],
+        *,
+        key: str = "",
+        seen_seq: int | None = None,
+        namespace_id: NamespaceId | None = None,
+    ) -> Committed:
+        """Commits to the actor's own namespace; as one who has seen everything, by default."""
+        namespace_id = namespace_id or actor.root_namespace_id
+        if seen_seq is None:
+            seen_seq = self.metadata.read(lambda unit: unit.tree.head(namespace_id))
+        commit = Commit(tuple(changes), Seq(seen_seq))
+        return await self.service.commits.commit(actor, namespace_id, commit, key)
+
+    async def put(self, actor: Actor, data: bytes) -> Content:
+        """Uploads one block and returns the content that it is."""
+        name = block_id(data)
+
+        async def bundle() -> AsyncGenerator[Sequence[Frame], None]:
+            yield [encode_block(name, data)]
+
+        await self.service.blocks.put(actor, actor.root_namespace_id, bundle())
+        return Content(len(data), name, False, content_hash_of_block_id(name))  # noqa: FBT003
+
+    def close(self) -> None:
+        """Ends its threads."""
+        self.service.close()
+        self.metadata.close()
+
+    def _count_epoch(self) -> None:
+        self.epoch += 1
+
+
+def file_id(number: int) -> FileId:
+    """Returns a file id to tell entries of a test apart by."""
+    return FileId(number.to_bytes(16, "big"))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Lets everything else on the event loop go on until a condition holds."""
+    while not condition():  # noqa: ASYNC110  whoever makes it true knows nothing of events
+        await asyncio.sleep(0)
