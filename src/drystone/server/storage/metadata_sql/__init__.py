@@ -12,6 +12,6 @@ What it does not promise: it is one machine's engine. Several processes may open
 (a command beside a server), but not over a network filesystem.
 """
 
-from drystone.server.storage.metadata_sql.sqlite import SQLiteMetadata
+from drystone.server.storage.metadata_sql.sqlite import SqliteMetadata
 
-__all__ = ["SQLiteMetadata"]
+__all__ = ["SqliteMetadata"]

@@ -59,7 +59,7 @@ class _SqlUnit:
         self.blocks = SqlBlocks(connection, numbers)
 
 
-class SQLiteMetadata:
+class SqliteMetadata:
     """Implements the port ``Metadata`` on one file. A work must not begin another one."""
 
     def __init__(
