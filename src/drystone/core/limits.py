@@ -120,6 +120,9 @@ IDEMPOTENCY_S: Final = 48 * 3600
 TRASH_KEEP_S: Final = 30 * 24 * 3600
 """Seconds for which a device keeps replaced and deleted files in its local trash."""
 
+DISK_RESERVE_BYTES: Final = 64 * MIB
+"""Room a device leaves free on its disk. A file that would eat it up waits for more room."""
+
 # --- sign-in ---------------------------------------------------------------------------------
 
 PASSWORD_CHARS_MIN: Final = 8

@@ -22,6 +22,7 @@ class Stat(NamedTuple):
     ctime_ns: int
     ino: int
     dev: int
+    """0 for the disk that the root is on, which may have another number after each start."""
     mode: int
     """The nine permission bits."""
 
@@ -91,7 +92,7 @@ class Unreadable(DiskProblem):
     code = "unreadable"
 
 
-WriteOutcome = Stat | DiskProblem | ChangedMeanwhile | DiskFull
+WriteOutcome = Stat | DiskProblem | Unavailable
 """What became of one of many files: its new fingerprint, or what kept it from being there."""
 
 

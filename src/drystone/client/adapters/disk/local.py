@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LocalDisk: the ``Disk`` port on a folder of this machine."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from drystone.client.adapters.disk import root
+from drystone.client.adapters.disk.folders import CONTROL_NAME, Folders, check_safe
+from drystone.client.adapters.disk.placing import Placing, folder_mode, is_expected
+from drystone.client.adapters.disk.reading import (
+    find_open_stat,
+    list_open_folder,
+    make_stat,
+    open_regular,
+    read_whole,
+)
+from drystone.client.adapters.disk.staging import Stage, Staged, file_mode
+from drystone.client.adapters.disk.system import OPEN_FOLDER, dress_open, open_any, sync_filesystem
+from drystone.client.adapters.disk.trash import Trash
+from drystone.client.adapters.disk.trouble import (
+    FlushFailed,
+    UnsafeName,
+    changed,
+    translate,
+    translated,
+)
+from drystone.client.ports import (
+    DiskFull,
+    DiskProblem,
+    FolderListing,
+    NewFile,
+    NotThere,
+    ReadFile,
+    RootGone,
+    StagedFile,
+    Stat,
+    WriteOutcome,
+)
+from drystone.core.errors import DrystoneError, Unavailable
+from drystone.core.tree.entry import Kind
+
+
+class LocalDisk:
+    """See ``Disk``. Made by ``open_disk``; safe for several threads.
+
+    Args:
+        path: The synced folder.
+        root_id: What its marker must hold.
+        now_ns: The clock, for the trash.
+    """
+
+    def __init__(self, path: Path, root_id: str, now_ns: Callable[[], int]) -> None:
+        self._path = path
+        self._root_id = root_id
+        self._root_fd = os.open(path, OPEN_FOLDER & ~os.O_NOFOLLOW)
+        self._control_fd = os.open(CONTROL_NAME, OPEN_FOLDER, dir_fd=self._root_fd)
+        self._root_dev = os.fstat(self._root_fd).st_dev
+        self._folders = Folders(self._root_fd)
+        self._stage = Stage(self._control_fd)
+        self._trash = Trash(self._control_fd, now_ns)
+        self._placing = Placing(self._stage, self._trash, self._root_dev)
+        self._placing.clean_up()
+
+    def __repr__(self) -> str:
+        return f"LocalDisk({str(self._path)!r})"
+
+    # --- looking -----------------------------------------------------------------------------
+
+    def check_root(self) -> None:
+        root.check_root(self._path, self._root_fd, self._root_id)
+        # Whoever asks is about to look closely: trust no path walked before.
+        self._folders.forget("")
+
+    def list_folder(self, path: str) -> FolderListing:
+        with translated(path):
+            # A listing moves the position that all duplicates of a descriptor share.
+            if path:
+                fd = self._folders.open_fresh(path)
+            else:
+                fd = os.open(".", OPEN_FOLDER, dir_fd=self._root_fd)
+            try:
+                listing = list_open_folder(fd, path, self._root_dev)
+            except BaseException:
+                os.close(fd)
+                raise
+            if path:
+                self._folders.keep(path, fd)
+            else:
+                os.close(fd)
+        return listing
+
+    def find_stat(self, path: str) -> Stat | None:
+        try:
+            with self._open_above(path) as (fd, name):
+                return find_open_stat(fd, name, self._root_dev)
+        except NotThere:
+            return None
+
+    @contextmanager
+    def open_file(self, path: str) -> Iterator[ReadFile]:
+        with self._open_above(path) as (fd, name):
+            file = open_regular(fd, name, path, self._root_dev)
+        try:
+            yield file
+        finally:
+            file.close()
+
+    def read_small(self, path: str, bytes_max: int) -> tuple[Stat, bytes]:
+        above, _, name = path.rpartition("/")
+        check_safe(name, path)
+        with translated(path), self._folders.open(above) as fd:
+            return read_whole(fd, name, path, bytes_max, self._root_dev)
+
+    # --- making ------------------------------------------------------------------------------
+
+    def make_folder(self, path: str, mode: int) -> Stat:
+        wanted = folder_mode(mode)
+        is_made = False
+        with self._open_above(path, is_writing=True) as (fd, name):
+            with suppress(FileExistsError):
+                os.mkdir(name, wanted, dir_fd=fd)
+                is_made = True
+            stat = find_open_stat(fd, name, self._root_dev)
+            if stat is None or stat.kind != Kind.FOLDER:
+                raise changed(path)
+            if is_made and stat.mode != wanted:
+                stat = self._dress(fd, name, stat, wanted, None)
+        return stat
+
+    def make_symlink(self, path: str, target: str, mtime_ns: int, expected: Stat | None) -> Stat:
+        check_target(target, path)
+        with self._open_above(path, is_writing=True) as (fd, name):
+            staged = self._stage.link(target, mtime_ns)
+            try:
+                self._placing.put(staged, fd, name, path, expected)
+            except BaseException:
+                self._stage.remove(staged)
+                raise
+            stat = find_open_stat(fd, name, self._root_dev)
+        if stat is None:
+            raise changed(path)
+        return stat
+
+    def write_small(
+        self, path: str, data: bytes, mode: int, mtime_ns: int, expected: Stat | None
+    ) -> Stat:
+        with self._open_above(path, is_writing=True) as (fd, name):
+            if expected is not None:
+                self._placing.check(fd, name, path, expected)
+            return self._write(fd, path, NewFile(name, data, mode, mtime_ns), expected)
+
+    def write_many_new(self, folder_path: str, files: Sequence[NewFile]) -> list[WriteOutcome]:
+        outcomes: list[WriteOutcome] = []
+        with translated(folder_path, is_writing=True), self._folders.open(folder_path) as fd:
+            for file in files:
+                path = f"{folder_path}/{file.name}" if folder_path else file.name
+                outcome: WriteOutcome
+                try:
+                    check_safe(file.name, path)
+                    outcome = self._write(fd, path, file, None)
+                except OSError as error:
+                    outcome = _as_outcome(translate(error, path, is_writing=True))
+                except (DiskProblem, Unavailable) as error:
+                    outcome = error
+                outcomes.append(outcome)
+                if isinstance(outcome, DiskFull):
+                    outcomes += [outcome] * (len(files) - len(outcomes))
+                    break
+        return outcomes
+
+    def stage(self, size_bytes: int) -> StagedFile:
+        with translated("a large file", is_writing=True):
+            return Staged(self._stage, size_bytes)
+
+    def swap_in(
+        self, staged: StagedFile, path: str, mode: int, mtime_ns: int, expected: Stat | None
+    ) -> Stat:
+        assert isinstance(staged, Staged), "files of this disk only"
+        wanted = file_mode(mode)
+        with self._open_above(path, is_writing=True) as (fd, name):
+            staged.finish(wanted, mtime_ns)
+            self._placing.put(staged.name, fd, name, path, expected)
+            stat = make_stat(os.fstat(staged.fd), self._root_dev)
+            staged.close()
+        assert stat is not None
+        return stat
+
+    # --- changing ----------------------------------------------------------------------------
+
+    def move(self, path: str, new_path: str, expected: Stat) -> Stat:
+        with (
+            self._open_above(path, is_writing=True) as (fd, name),
+            self._open_above(new_path, is_writing=True) as (new_fd, new_name),
+        ):
+            self._placing.check(fd, name, path, expected)
+            stat = self._placing.move((fd, name), (new_fd, new_name), expected)
+        if stat.kind == Kind.FOLDER:
+            self._folders.forget(path)
+            self._folders.forget(new_path)
+        return stat
+
+    def discard(self, path: str, expected: Stat) -> None:
+        with self._open_above(path, is_writing=True) as (fd, name):
+            self._placing.discard(fd, name, path, expected)
+        if expected.kind == Kind.FOLDER:
+            self._folders.forget(path)
+
+    def set_attributes(self, path: str, mode: int, mtime_ns: int, expected: Stat) -> Stat:
+        is_folder = expected.kind == Kind.FOLDER
+        wanted = folder_mode(mode) if is_folder else file_mode(mode)
+        with self._open_above(path, is_writing=True) as (fd, name):
+            self._placing.check(fd, name, path, expected)
+            return self._dress(fd, name, expected, wanted, None if is_folder else mtime_ns)
+
+    # --- the whole ---------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        try:
+            sync_filesystem(self._root_fd)
+        except OSError as error:
+            raise FlushFailed(
+                f"the disk of {str(self._path)!r} did not take what was written: {error.strerror}",
+                advice="Check the disk; what was not flushed is verified at the next start.",
+            ) from error
+
+    def purge_trash(self, now_ns: int) -> int:
+        with translated("the local trash", is_writing=True):
+            return self._trash.purge(now_ns)
+
+    def close(self) -> None:
+        self._folders.forget("")
+        self._trash.close()
+        self._stage.close()
+        for fd in (self._control_fd, self._root_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._control_fd = self._root_fd = -1
+
+    # --- inside ------------------------------------------------------------------------------
+
+    @contextmanager
+    def _open_above(self, path: str, *, is_writing: bool = False) -> Iterator[tuple[int, str]]:
+        """Opens the folder that holds a path; gives its descriptor and the path's name."""
+        above, _, name = path.rpartition("/")
+        check_safe(name, path)
+        with translated(path, is_writing=is_writing), self._folders.open(above) as fd:
+            yield fd, name
+
+    def _write(self, fd: int, path: str, file: NewFile, expected: Stat | None) -> Stat:
+        name, data, mode, mtime_ns = file
+        wanted = file_mode(mode)
+        file_fd, staged = self._stage.write(data, wanted, mtime_ns)
+        try:
+            self._placing.put(staged, fd, name, path, expected)
+            found = os.fstat(file_fd)
+            if found.st_mode & 0o777 != wanted:
+                found = dress_open(file_fd, wanted, None)
+        except BaseException:
+            self._stage.remove(staged)
+            raise
+        finally:
+            os.close(file_fd)
+        stat = make_stat(found, self._root_dev)
+        assert stat is not None
+        return stat
+
+    def _dress(self, fd: int, name: str, expected: Stat, mode: int, mtime_ns: int | None) -> Stat:
+        """Sets attributes of what stands under a name, if it is what is expected."""
+        entry_fd = open_any(fd, name)
+        try:
+            if not is_expected(make_stat(os.fstat(entry_fd), self._root_dev), expected):
+                raise changed(name)
+            stat = make_stat(dress_open(entry_fd, mode, mtime_ns), self._root_dev)
+        finally:
+            os.close(entry_fd)
+        assert stat is not None
+        return stat
+
+
+def open_disk(path: Path, root_id: str, now_ns: Callable[[], int]) -> LocalDisk:
+    """Opens a synced folder made by ``create_root``, and cleans up after an earlier client.
+
+    To be called by whoever holds its ``RootLock``.
+
+    Raises:
+        RootGone: It is not there, or is not the one with this id.
+        DiskProblem, DiskFull: The control folder cannot be used.
+    """
+    if not path.is_dir() or root.read_root_id(path) != root_id:
+        raise RootGone(
+            f"{path} is not the folder that was synced; nothing was taken for deleted",
+            advice="Mount or move it back; or, if it is to be begun anew: drystone sync DIR.",
+        )
+    with translated(str(path), is_writing=True):
+        return LocalDisk(path, root_id, now_ns)
+
+
+def check_target(target: str, path: str) -> None:
+    """Accepts what a symlink is to point to, or raises. It is data: it may point anywhere."""
+    try:
+        is_legal = bool(target) and "\0" not in target and bool(target.encode())
+    except UnicodeEncodeError:
+        is_legal = False
+    if not is_legal:
+        raise UnsafeName(
+            f"the symlink {path!r} points to something that is no path",
+            advice="Make it anew where it was made.",
+        )
+
+
+def _as_outcome(error: DrystoneError) -> WriteOutcome:
+    assert isinstance(error, DiskProblem | Unavailable)
+    return error

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Staging: new content, built where nobody looks, on the same filesystem."""
+
+import os
+from contextlib import suppress
+from itertools import count
+from typing import Final
+
+from drystone.client.adapters.disk.reading import OpenFile
+from drystone.client.adapters.disk.system import OPEN_FOLDER, OPEN_NEW, copy_range
+from drystone.client.adapters.disk.trouble import changed, disk_full, translated
+from drystone.client.ports import DiskProblem, ReadFile
+from drystone.core import limits
+
+_ROOM_CHECKED_EVERY_BYTES: Final = 16 * limits.MIB
+_ROOM_CHECKED_EVERY_FILES: Final = 256
+
+_FILE_MODE: Final = 0o644
+_FILE_MODE_KEPT: Final = 0o400
+"""What the owner keeps of a file, to go on syncing it. Replacing one needs no right to write."""
+
+
+def file_mode(mode: int) -> int:
+    """Returns the permission bits that a file gets for an entry's mode."""
+    return (mode | _FILE_MODE_KEPT) & 0o777 if mode else _FILE_MODE
+
+
+class BadTime(DiskProblem):
+    """An mtime that this system cannot set."""
+
+    code = "bad-time"
+
+
+class Stage:
+    """The folder ``stage``. Safe for several threads. Methods raise ``OSError`` or ours.
+
+    Args:
+        control_fd: Descriptor of the control folder.
+    """
+
+    def __init__(self, control_fd: int) -> None:
+        with suppress(FileExistsError):
+            os.mkdir("stage", 0o700, dir_fd=control_fd)
+        self.fd = os.open("stage", OPEN_FOLDER, dir_fd=control_fd)
+        self._numbers = count(1)
+        self._bytes_since_check = 0
+        self._files_since_check = 0
+
+    def list_left_over(self) -> tuple[list[str], list[str]]:
+        """Returns names of unfinished content, and of old content that was being replaced."""
+        names = sorted(os.listdir(self.fd))
+        return [n for n in names if not n.startswith("x-")], [n for n in names if n[:2] == "x-"]
+
+    def new_name(self) -> str:
+        """Returns a name that is not in use."""
+        return f"w-{next(self._numbers)}"
+
+    def write(self, data: bytes, mode: int, mtime_ns: int) -> tuple[int, str]:
+        """Stages a whole small file.
+
+        Returns:
+            Its descriptor, which the caller closes, and its name.
+
+        Raises:
+            DiskFull: There is no room; nothing is left behind. As ``OSError`` too.
+        """
+        self.check_room(len(data))
+        name = self.new_name()
+        fd = os.open(name, OPEN_NEW, mode, dir_fd=self.fd)
+        try:
+            written = os.write(fd, data) if data else 0
+            while written < len(data):
+                written += os.write(fd, memoryview(data)[written:])
+            set_time(fd, mtime_ns)
+        except BaseException:
+            os.close(fd)
+            self.remove(name)
+            raise
+        return fd, name
+
+    def link(self, target: str, mtime_ns: int) -> str:
+        """Stages a symlink; returns its name."""
+        name = self.new_name()
+        os.symlink(target, name, dir_fd=self.fd)
+        try:
+            set_time(name, mtime_ns, self.fd)
+        except BaseException:
+            self.remove(name)
+            raise
+        return name
+
+    def remove(self, name: str) -> None:
+        """Removes what is staged under a name, if it is still there."""
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self.fd)
+
+    def check_room(self, size_bytes: int, *, is_sure: bool = False) -> None:
+        """Raises ``DiskFull`` if a file of this size would eat up the reserve.
+
+        For small files the system is asked once in a while only; it refuses by itself, too.
+        """
+        self._bytes_since_check += size_bytes
+        self._files_since_check += 1
+        if (
+            not is_sure
+            and self._bytes_since_check < _ROOM_CHECKED_EVERY_BYTES
+            and 1 < self._files_since_check < _ROOM_CHECKED_EVERY_FILES
+        ):
+            return
+        self._bytes_since_check, self._files_since_check = 0, 1
+        found = os.fstatvfs(self.fd)
+        has_inodes = found.f_favail > 0 or not found.f_files
+        if found.f_bavail * found.f_frsize < size_bytes + limits.DISK_RESERVE_BYTES:
+            raise disk_full(f"{size_bytes} bytes")
+        if not has_inodes:
+            raise disk_full("one more file")
+
+    def close(self) -> None:
+        """Closes the folder. Idempotent."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+class Staged:
+    """See ``StagedFile``: a large file being built. Its descriptor is closed by ``drop``.
+
+    Args:
+        stage: Where it is.
+        size_bytes: What it will have.
+    """
+
+    def __init__(self, stage: Stage, size_bytes: int) -> None:
+        stage.check_room(size_bytes, is_sure=True)
+        self.name = stage.new_name()
+        self.size_bytes = size_bytes
+        self.fd = os.open(self.name, OPEN_NEW, 0o600, dir_fd=stage.fd)
+        self._stage = stage
+
+    def write_at(self, offset_bytes: int, data: bytes | memoryview) -> None:
+        with translated(self.name, is_writing=True):
+            written = os.pwrite(self.fd, data, offset_bytes)
+            while written < len(data):
+                rest = memoryview(data)[written:]
+                written += os.pwrite(self.fd, rest, offset_bytes + written)
+
+    def copy_from(
+        self, source: ReadFile, source_offset: int, offset_bytes: int, length: int
+    ) -> None:
+        assert isinstance(source, OpenFile), "files of this disk only"
+        done = 0
+        with translated(self.name, is_writing=True):
+            while done < length:
+                offsets = (source_offset + done, offset_bytes + done)
+                copied = copy_range(source.fd, self.fd, offsets, length - done)
+                if not copied:
+                    raise changed("a file that is copied from")
+                done += copied
+
+    def read_at(self, offset_bytes: int, length_bytes: int) -> bytes:
+        with translated(self.name):
+            return os.pread(self.fd, length_bytes, offset_bytes)
+
+    def finish(self, mode: int, mtime_ns: int) -> None:
+        """Gives it its size (what was never written is a hole), mode and time."""
+        if os.fstat(self.fd).st_size < self.size_bytes:
+            os.ftruncate(self.fd, self.size_bytes)
+        os.fchmod(self.fd, mode)
+        set_time(self.fd, mtime_ns)
+
+    def close(self) -> None:
+        """Lets go of a file that has its place now. Idempotent."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def drop(self) -> None:
+        if self.fd >= 0:
+            self.close()
+            with translated(self.name, is_writing=True):
+                self._stage.remove(self.name)
+
+
+def set_time(what: int | str, mtime_ns: int, dir_fd: int | None = None) -> None:
+    """Sets the mtime (and atime) of an open file, or of a symlink by its name in a folder."""
+    try:
+        if isinstance(what, int):
+            os.utime(what, ns=(mtime_ns, mtime_ns))
+        else:
+            os.utime(what, ns=(mtime_ns, mtime_ns), dir_fd=dir_fd, follow_symlinks=False)
+    except OverflowError as error:
+        raise BadTime(
+            f"an mtime of {mtime_ns} ns since 1970 cannot be set here",
+            advice="Touch the file where it was made.",
+        ) from error
