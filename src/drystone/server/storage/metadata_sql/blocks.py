@@ -34,8 +34,10 @@ class SqlBlocks:
             "ids": join_ids(distinct, BLOCK_ID_BYTES),
             "until_s": leased_until_s,
         }
-        held = self._connection.execute(_HOLD, values)
-        assert held.rowcount == len(distinct), "a block that is not in the index cannot be held"
+        self._connection.execute(_HOLD, values)
+        # A cursor's rowcount is not told for statements that begin with WITH.
+        (held_count,) = self._connection.execute("SELECT changes()").fetchone()
+        assert held_count == len(distinct), "a block that is not in the index cannot be held"
 
     def renew(
         self, namespace_id: NamespaceId, block_ids: Collection[BlockId], below_s: int, until_s: int
