@@ -74,6 +74,24 @@ class NotThere(DiskProblem):
     code = "not-there"
 
 
+class NameTooLong(DiskProblem):
+    """This disk cannot hold so long a name."""
+
+    code = "name-too-long"
+
+
+class PathTooLong(DiskProblem):
+    """A path is longer or deeper than this system can open."""
+
+    code = "path-too-long"
+
+
+class UnsafeName(DiskProblem):
+    """A name that would lead elsewhere, or into our own folder."""
+
+    code = "unsafe-name"
+
+
 class DiskFull(Unavailable):
     """This device's disk has no room; what was being written was removed again."""
 
@@ -285,7 +303,7 @@ class Watcher(Protocol):
     """Tells that something may have changed below the synced folder. Claims, not truth."""
 
     def hints(self) -> AsyncIterator["Hints"]:
-        """Yields batches of hints until cancelled; the first once watching has begun."""
+        """Yields batches of hints until cancelled; the first, empty, once watching has begun."""
         ...
 
 

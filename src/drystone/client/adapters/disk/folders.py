@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final
 
 from drystone.client.adapters.disk.system import OPEN_FOLDER
-from drystone.client.adapters.disk.trouble import PathTooLong, UnsafeName
+from drystone.client.ports import PathTooLong, UnsafeName
 from drystone.core import limits
 
 CONTROL_NAME: Final = ".drystone"

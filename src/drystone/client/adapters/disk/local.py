@@ -21,7 +21,6 @@ from drystone.client.adapters.disk.system import OPEN_FOLDER, dress_open, open_a
 from drystone.client.adapters.disk.trash import Trash
 from drystone.client.adapters.disk.trouble import (
     FlushFailed,
-    UnsafeName,
     changed,
     translate,
     translated,
@@ -36,6 +35,7 @@ from drystone.client.ports import (
     RootGone,
     StagedFile,
     Stat,
+    UnsafeName,
     WriteOutcome,
 )
 from drystone.core.errors import DrystoneError, Unavailable

@@ -6,26 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from drystone.client.ports import ChangedMeanwhile, DiskFull, DiskProblem, NotThere, Unreadable
+from drystone.client.ports import (
+    ChangedMeanwhile,
+    DiskFull,
+    DiskProblem,
+    NameTooLong,
+    NotThere,
+    Unreadable,
+)
 from drystone.core.errors import DrystoneError, Unavailable
-
-
-class NameTooLong(DiskProblem):
-    """This disk cannot hold so long a name."""
-
-    code = "name-too-long"
-
-
-class PathTooLong(DiskProblem):
-    """A path is longer or deeper than this system can open."""
-
-    code = "path-too-long"
-
-
-class UnsafeName(DiskProblem):
-    """A name that would lead elsewhere, or into our own folder."""
-
-    code = "unsafe-name"
 
 
 class ReadOnlyDisk(DiskProblem):
