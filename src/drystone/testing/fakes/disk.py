@@ -270,6 +270,7 @@ class FakeDisk:
         return inode
 
     def _require_expected(self, path: str, expected: Stat) -> Inode:
+        check_safe_path(path)
         inode = self.find(path)
         stat = None if inode is None or inode.kind is None else inode.stat()
         if inode is None or stat is None or not _is_expected(stat, expected):
@@ -437,7 +438,8 @@ class FakeHand:
 def check_safe_path(path: str) -> None:
     """Accepts a path below the root, or raises ``DiskProblem``."""
     for name in path.split("/") if path else ():
-        if find_name_fault(name) and len(name) <= limits.NAME_BYTES_MAX:
+        # A name that is only too long is refused when something is to have it.
+        if find_name_fault(name[:50]) or "/" in name or "\0" in name:
             raise UnsafeName(f"{path!r} cannot be a path here")
         if name.casefold() == ".drystone":
             raise UnsafeName(f"{path!r} lies in the control folder")

@@ -152,7 +152,8 @@ def check_safe(name: str, path: str) -> None:
         PathTooLong: The path it ends is too deep.
     """
     is_control = len(name) == len(CONTROL_NAME) and name.casefold() == CONTROL_NAME
-    if not name or name in (".", "..") or "/" in name or "\0" in name or is_control:
+    is_unsafe = name in ("", ".", "..") or "/" in name or "\0" in name or path[0] == "/"
+    if is_unsafe or is_control:
         raise UnsafeName(
             f"{path!r} cannot be a path here: {name!r} has a meaning of its own",
             advice="Rename it where it was made.",
