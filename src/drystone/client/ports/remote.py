@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from drystone.core.content.frame import Frame
+from drystone.core.content.hashing import Buffer
 from drystone.core.errors import Corrupt
 from drystone.core.ids import BlockId, FileId, NamespaceId, Seq
 from drystone.core.journal.change import Change, Outcome
@@ -66,7 +67,7 @@ class Remote(Protocol):
     def fetch_blocks(
         self,
         wanted: Sequence[tuple[BlockId, BlockId | None]],
-        find_base: Callable[[BlockId], bytes | None],
+        find_base: Callable[[BlockId], Buffer | None],
     ) -> AsyncIterator[list[FetchedBlock]]:
         """Yields the wanted blocks in order, a few MiB at a time, as they come.
 

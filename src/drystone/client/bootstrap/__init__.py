@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client put together: the only room that names concrete engines, and the CLI's door.
+
+All functions are plain and block; those that take ``notices`` tell it how they go. What
+raises is a ``DrystoneError`` with a message for the user.
+"""
+
+from drystone.client.bootstrap.accounts import list_devices, login, logout, revoke_device
+from drystone.client.bootstrap.roots import forget_root, list_roots, open_root
+from drystone.client.bootstrap.syncing import sync_once
+
+__all__ = [
+    "forget_root",
+    "list_devices",
+    "list_roots",
+    "login",
+    "logout",
+    "open_root",
+    "revoke_device",
+    "sync_once",
+]

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Syncing: everything that one synced folder needs, opened in order and closed in order."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from drystone.client.adapters.clock import SystemClock, make_file_ids
+from drystone.client.adapters.credentials import find_credential
+from drystone.client.adapters.disk import RootLock, open_disk
+from drystone.client.adapters.remote_below import RemoteBelow
+from drystone.client.adapters.remote_http import HttpRemote, HttpSession
+from drystone.client.adapters.roots import RootLine
+from drystone.client.adapters.state_sqlite import open_state
+from drystone.client.loop.parts import World
+from drystone.client.loop.running import Loop, Summary
+from drystone.client.ports import Notices, Remote
+from drystone.client.settings import ClientSettings
+from drystone.core.ids import ROOT_ID, FileId, NamespaceId
+
+CONTROL_NAME: Final = ".drystone"
+STATE_NAME: Final = "state.db"
+
+
+def sync_once(settings: ClientSettings, root: RootLine, notices: Notices) -> Summary:
+    """Brings a folder and its remote folder in step once, and returns what was done.
+
+    Raises:
+        RootBusy: Another client, perhaps the daemon, syncs this folder.
+        RootGone: The folder or its marker is missing.
+        Unavailable: The server is away.
+        Halted: A guard asks for permission first.
+    """
+
+    async def run() -> Summary:
+        async with opened_loop(settings, root, notices) as loop:
+            summary = await loop.run_once()
+            await loop.flush()
+            return summary
+
+    return asyncio.run(run())
+
+
+@asynccontextmanager
+async def opened_loop(
+    settings: ClientSettings, root: RootLine, notices: Notices
+) -> AsyncIterator[Loop]:
+    """Opens one synced folder for the time of the context.
+
+    Raises as ``sync_once`` does.
+    """
+    credential = find_credential(settings.credentials_path, root.url)
+    clock = SystemClock()
+    path = Path(root.path)
+    async with contextlib.AsyncExitStack() as stack:
+        notices.phase("connect")
+        # The marker first: the lock lies in the control folder, which must be the right one.
+        disk = open_disk(path, root.root_id, clock.now_ns)
+        stack.callback(disk.close)
+        lock = RootLock(path)
+        stack.callback(lock.release)
+        state, damaged = open_state(
+            str(path / CONTROL_NAME / STATE_NAME), settings.boot_id, clock.now_ns()
+        )
+        stack.callback(state.close)
+        if damaged:
+            notices.message(
+                f"The state of {path} was damaged; it is made anew from the folder and the server."
+                f" The damaged file is kept as {damaged}."
+            )
+        session = HttpSession(credential.url, credential.token)
+        remote: Remote = HttpRemote(session, NamespaceId(root.namespace_id))
+        if root.folder_id != ROOT_ID:
+            remote = RemoteBelow(remote, FileId(root.folder_id), root.remote_path)
+        stack.push_async_callback(remote.close)
+        world = World(
+            disk=disk,
+            state=state,
+            remote=remote,
+            clock=clock,
+            notices=notices,
+            new_file_id=make_file_ids(clock.now_ns),
+            new_key=lambda: secrets.token_hex(16),
+            device_name=credential.device_name,
+        )
+        loop = Loop(world)
+        stack.push_async_callback(loop.close)
+        yield loop

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parts: what a loop is made of, put together in one place."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from drystone.client.loop.tally import Tally
+from drystone.client.loop.threads import Threads
+from drystone.client.ports import Clock, Disk, Notices, Remote, State
+from drystone.client.steps.advance import Advance
+from drystone.client.steps.digest import Digest
+from drystone.client.steps.fetch import Fetch
+from drystone.client.steps.materialize import Materialize
+from drystone.client.steps.pull import Pull
+from drystone.client.steps.scan import Scan
+from drystone.client.steps.submit import Submission
+from drystone.client.steps.upload import Upload
+from drystone.core.ids import FileId
+from drystone.core.planning.policy import Permission, Policy, Traits
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a loop finds: the folder, its state, the server, and who watches.
+
+    Attributes:
+        disk: The synced folder.
+        state: Its trees.
+        remote: The server, or the folder there that is mirrored.
+        clock: The time.
+        notices: Is told how it goes.
+        new_file_id: Makes ids for new entries, each greater than the one before.
+        new_key: Makes idempotency keys.
+        device_name: For the names of conflicted copies.
+        traits: What the disk can hold.
+        permissions: Halts that a human agreed to.
+    """
+
+    disk: Disk
+    state: State
+    remote: Remote
+    clock: Clock
+    notices: Notices
+    new_file_id: Callable[[], FileId]
+    new_key: Callable[[], str]
+    device_name: str
+    traits: Traits = field(default_factory=Traits)
+    permissions: tuple[Permission, ...] = ()
+
+
+@dataclass(slots=True)
+class Parts:
+    """The steps of one synced folder, and what they share."""
+
+    world: World
+    threads: Threads
+    tally: Tally
+    scan: Scan
+    digest: Digest
+    pull: Pull
+    upload: Upload
+    submission: Submission
+    fetch: Fetch
+    materialize: Materialize
+    advance: Advance
+    doubtful: set[FileId] = field(default_factory=set)
+
+    def policy(self, *, local_complete: bool, remote_complete: bool) -> Policy:
+        """Returns what the planner needs to know besides the trees."""
+        world = self.world
+        return Policy(
+            world.device_name,
+            world.clock.date_text(),
+            world.new_file_id,
+            local_complete=local_complete,
+            remote_complete=remote_complete,
+            traits=world.traits,
+            permissions=world.permissions,
+        )
+
+
+def assemble(world: World) -> Parts:
+    """Makes the steps. Call it inside the running event loop."""
+    threads = Threads("drystone")
+    tally = Tally(world.notices)
+    doubtful: set[FileId] = set()
+    disk, state, remote = world.disk, world.state, world.remote
+    now_ns = world.clock.now_ns
+    return Parts(
+        world=world,
+        threads=threads,
+        tally=tally,
+        scan=Scan(disk, state, world.new_file_id, now_ns, doubtful),
+        digest=Digest(disk, state, now_ns, doubtful),
+        pull=Pull(remote, state),
+        upload=Upload(
+            disk, state, remote, threads.workers, lambda length: tally.moved("upload", length)
+        ),
+        submission=Submission(state, remote, world.new_key),
+        fetch=Fetch(
+            disk, state, remote, threads.workers, lambda length: tally.moved("download", length)
+        ),
+        materialize=Materialize(disk, state, now_ns),
+        advance=Advance(state),
+        doubtful=doubtful,
+    )

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One round: see both sides, move what is new at once, then plan and carry out the rest."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from drystone.client.loop.carrying import Carrying
+from drystone.client.loop.parts import Parts
+from drystone.client.loop.receiving import Receiving
+from drystone.client.loop.sending import Failed, Sending
+from drystone.client.loop.troubles import Troubles
+from drystone.client.ports import Digested, Hints, Unread
+from drystone.client.steps.digest import DigestOutcome, plan_reading
+from drystone.client.steps.pull import Pulled
+from drystone.client.steps.scan import ScanBatch
+from drystone.core.ids import FileId
+from drystone.core.planning.plan import Place, Plan, Replace, Submit
+from drystone.core.planning.reconcile import reconcile
+from drystone.core.tree.entry import Kind
+
+_PLANS_MAX: Final = 8
+"""Plans in one round: each does what the one before made possible."""
+_SAVE_S: Final = 1.0
+
+
+@dataclass(slots=True)
+class Round:
+    """What a round did, and what it leaves to the next.
+
+    Attributes:
+        steps_count: Steps carried out.
+        again: Folders to look at again soon: something there was still being written.
+        is_overtaken: Somebody else committed meanwhile, or refused us: read the changes.
+        unsettled_count: Entries in which disk and server still differ.
+    """
+
+    steps_count: int = 0
+    again: set[str] = field(default_factory=set)
+    is_overtaken: bool = False
+    unsettled_count: int = 0
+
+
+class Rounds:
+    """Does rounds, one at a time.
+
+    Args:
+        parts: The steps.
+        troubles: Knows which entries are not to be planned for now.
+    """
+
+    def __init__(self, parts: Parts, troubles: Troubles) -> None:
+        self._parts = parts
+        self._troubles = troubles
+        self._threads = parts.threads
+        self._is_local_complete = False
+        self._is_remote_complete = False
+        self._in_flight: set[FileId] = set()
+        self._saved_s = parts.world.clock.monotonic_s()
+        self._is_fresh = True
+        """Since the start nothing was sent: the server may hold what an earlier run sent."""
+
+    async def run(self, hints: Hints, *, pull: bool) -> Round:
+        """Does one round.
+
+        Args:
+            hints: Where to look at the disk.
+            pull: Whether the server may have changes.
+
+        Raises:
+            Unavailable: The server is away. The disk is not looked at again for that.
+            Halted: A guard stopped the plan.
+            RootGone: The folder is not there.
+        """
+        done = Round()
+        steps_before = self._parts.tally.steps_done
+        sending = self._make_sending()
+        receiving = self._make_receiving()
+        try:
+            if pull or not self._is_remote_complete:
+                await self._pull_page(receiving)
+            await self._look(hints, sending, done)
+            while not self._is_remote_complete:
+                await self._pull_page(receiving)
+            await sending.drain()
+            await receiving.drain()
+            done.is_overtaken = sending.is_overtaken
+            await self._note_failed(sending.failed, done)
+            await self._plan_rest(done)
+        finally:
+            await sending.close()
+            await receiving.close()
+            self._in_flight.clear()
+            await self._threads.control(self._parts.world.state.save)
+        done.steps_count = self._parts.tally.steps_done - steps_before
+        done.unsettled_count = await self._threads.control(self._count_unsettled)
+        self._is_fresh = False
+        return done
+
+    def expect_more(self) -> None:
+        """The server said that there is more to read."""
+        self._is_remote_complete = False
+
+    # --- the disk ----------------------------------------------------------------------------
+
+    async def _look(self, hints: Hints, sending: Sending, done: Round) -> None:
+        if not self._is_local_complete:
+            hints = Hints(frozenset(), all=True)
+        if not hints.all and not hints.folders:
+            return
+        self._parts.tally.phase("scan")
+        scan = self._parts.scan
+        batches = scan.full() if hints.all else scan.hinted(hints.folders)
+        if hints.all:
+            self._is_local_complete = False
+        try:
+            while (batch := await self._threads.control(next, batches, None)) is not None:
+                is_last = batch.is_complete
+                self._parts.tally.scanned(
+                    batch.folders_count + batch.files_count, is_all=hints.all and is_last
+                )
+                await self._take_batch(batch, sending, done)
+                await self._save_sometimes()
+        finally:
+            await self._threads.control(_close, batches)
+        self._is_local_complete = True
+
+    async def _take_batch(self, batch: ScanBatch, sending: Sending, done: Round) -> None:
+        """Reads what a scan found and, if that may go, sends what is new."""
+        may_send = self._is_remote_complete and bool(batch.created)
+        making: asyncio.Task[None] | None = None
+        if may_send:
+            making = asyncio.create_task(self._send_folders(batch.created, sending))
+        try:
+            held = await self._read(batch.unread, done)
+        finally:
+            if making is not None:
+                await asyncio.wait([making])
+        if making is None:
+            return
+        making.result()
+        plan = await self._threads.control(self._plan_new, batch.created)
+        steps = [step for step in plan.steps if isinstance(step, Submit)]
+        if steps:
+            self._parts.tally.expect("upload", len(steps), sum(map(_content_bytes, steps)))
+            await sending.put(steps, held)
+
+    async def _send_folders(self, created: Sequence[FileId], sending: Sending) -> None:
+        """Commits new folders at once, so that what is in them can be planned."""
+        plan = await self._threads.control(self._plan_new_folders, created)
+        steps = [step for step in plan.steps if isinstance(step, Submit)]
+        if steps:
+            self._parts.tally.expect("upload", len(steps), 0)
+            await sending.commit_now(steps)
+
+    async def _read(self, unread: Sequence[Unread], done: Round) -> dict[FileId, bytes]:
+        """Reads files and notes what they hold; returns the bytes of small ones."""
+        if not unread:
+            return {}
+        digest = self._parts.digest
+        reading = plan_reading(unread)
+        outcomes: list[DigestOutcome] = []
+        for found in await asyncio.gather(
+            *(self._threads.worker(digest.read_group, group) for group in reading.groups)
+        ):
+            outcomes += found
+        for one in reading.large:
+            known = await self._threads.control(digest.recall, one)
+            if known is None:
+                outcomes.append(await self._threads.worker(digest.read_large, one))
+            else:
+                outcomes.append(known)
+        done.again |= await self._threads.control(digest.note, outcomes)
+        return {
+            outcome.unread.file_id: outcome.data
+            for outcome in outcomes
+            if isinstance(outcome, Digested) and outcome.data is not None
+        }
+
+    # --- the server --------------------------------------------------------------------------
+
+    async def _pull_page(self, receiving: Receiving) -> None:
+        pull = self._parts.pull
+        cursor = await self._threads.control(pull.find_cursor)
+        page = await pull.read(cursor)
+        self._is_remote_complete = False
+        pulled = await self._threads.control(pull.note, page)
+        await self._take_new(pulled, receiving)
+        while (folder := await self._threads.control(pull.find_unlisted)) is not None:
+            after = ""
+            while True:
+                entries, after = await pull.list_below(folder, after)
+                listed = await self._threads.control(pull.note_listed, folder, entries, after)
+                await self._take_new(listed, receiving)
+                if not after:
+                    break
+        self._is_remote_complete = not pulled.has_more
+        await self._save_sometimes()
+
+    async def _take_new(self, pulled: Pulled, receiving: Receiving) -> None:
+        """Begins to put on the disk what is new on the server, if that may go."""
+        if not self._is_local_complete or not pulled.changed:
+            return
+        changed = [file_id for file_id in pulled.changed if file_id not in self._in_flight]
+        plan = await self._threads.control(self._plan_new, changed)
+        placed = [step for step in plan.steps if isinstance(step, Place)]
+        if not placed:
+            return
+        self._parts.tally.phase("transfer")
+        self._in_flight.update(step.entry.file_id for step in placed)
+        await receiving.do_now([step for step in placed if step.entry.kind == Kind.FOLDER])
+        await receiving.put([step for step in placed if step.entry.kind != Kind.FOLDER])
+
+    # --- the rest ----------------------------------------------------------------------------
+
+    async def _plan_rest(self, done: Round) -> None:
+        """Plans and carries out until a plan has no steps, or does no more."""
+        for _ in range(_PLANS_MAX):
+            plan = await self._threads.control(self._plan_all)
+            await self._threads.control(self._tell_plan, plan)
+            if not plan.steps:
+                return
+            self._parts.tally.phase("transfer")
+            sending, receiving = self._make_sending(), self._make_receiving()
+            resting = self._troubles.find_resting()
+            carrying = Carrying(self._parts, sending, receiving, plan, resting)
+            try:
+                await carrying.run()
+            finally:
+                await sending.close()
+                await receiving.close()
+            await self._save_sometimes()
+            await self._note_failed(sending.failed, done)
+            if sending.is_overtaken or done.is_overtaken:
+                # What others did meanwhile is to be known before anything else is planned.
+                done.is_overtaken = True
+                return
+            if not carrying.done_count:
+                return
+
+    def _plan_new(self, candidates: Sequence[FileId]) -> Plan:
+        """Plans what is new on one side, while the other may not be known whole."""
+        state = self._parts.world.state
+        policy = self._parts.policy(
+            local_complete=self._is_local_complete, remote_complete=self._is_remote_complete
+        )
+        return reconcile(candidates, state.local, state.synced, state.remote, policy)
+
+    def _plan_new_folders(self, created: Sequence[FileId]) -> Plan:
+        changes = self._parts.world.state.local_changes
+        folders = [
+            file_id
+            for file_id in created
+            if (change := changes.get(file_id)) is not None
+            and change.entry is not None
+            and change.entry.kind == Kind.FOLDER
+        ]
+        return self._plan_new(folders)
+
+    def _plan_all(self) -> Plan:
+        state = self._parts.world.state
+        candidates = [*state.local_changes]
+        candidates += [i for i in state.remote_changes if i not in state.local_changes]
+        policy = self._parts.policy(local_complete=True, remote_complete=True)
+        return reconcile(candidates, state.local, state.synced, state.remote, policy)
+
+    def _tell_plan(self, plan: Plan) -> None:
+        state, tally = self._parts.world.state, self._parts.tally
+        for conflict in plan.conflicts:
+            path = state.path_of(state.local, conflict.file_id) or conflict.name
+            tally.conflict(conflict, path)
+        self._troubles.note_unplaceable(plan.unplaceable)
+
+    async def _note_failed(self, failed: Sequence[Failed], done: Round) -> None:
+        if failed:
+            noted = await self._threads.control(self._troubles.note_failed, failed)
+            done.again |= noted.again
+            done.is_overtaken |= noted.is_overtaken
+
+    # --- small things ------------------------------------------------------------------------
+
+    def _make_sending(self) -> Sending:
+        parts = self._parts
+        return Sending(
+            parts.threads, parts.upload, parts.submission, parts.tally, ask=self._is_fresh
+        )
+
+    def _make_receiving(self) -> Receiving:
+        parts = self._parts
+        return Receiving(
+            parts.threads, parts.world.state, parts.fetch, parts.materialize, parts.tally
+        )
+
+    async def _save_sometimes(self) -> None:
+        now_s = self._parts.world.clock.monotonic_s()
+        if now_s - self._saved_s >= _SAVE_S:
+            await self._threads.control(self._parts.world.state.save)
+            self._saved_s = self._parts.world.clock.monotonic_s()
+
+    def _count_unsettled(self) -> int:
+        state = self._parts.world.state
+        return len(state.local_changes.keys() | state.remote_changes.keys())
+
+
+def _content_bytes(step: Submit | Place | Replace) -> int:
+    entry = step.entry
+    return 0 if entry is None or entry.content is None else entry.content.size_bytes
+
+
+def _close(batches: Iterator[ScanBatch]) -> None:
+    close = getattr(batches, "close", None)
+    if close is not None:
+        close()
