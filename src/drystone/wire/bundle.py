@@ -46,7 +46,7 @@ class TruncatedBundle(Unavailable):
 class BundleWriter:
     """Writes a bundle. Gives bytes; who sends them is not its concern.
 
-    Usage: ``begin()``, then ``frame()`` any number of times, then ``end()``.
+    Usage: ``begin()``, then ``frame()`` and ``frames()`` any number of times, then ``end()``.
     """
 
     def __init__(self) -> None:
@@ -65,6 +65,12 @@ class BundleWriter:
         self.frames_count += 1
         self.length_bytes += len(header) + len(frame.payload)
         return header, frame.payload
+
+    def frames(self, frames_count: int, frames: Buffer) -> Buffer:
+        """Returns frames that are encoded already, back to back: they are not copied."""
+        self.frames_count += frames_count
+        self.length_bytes += len(frames)
+        return frames
 
     def end(self) -> bytes:
         """Returns what closes the bundle."""

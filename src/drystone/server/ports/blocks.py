@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from drystone.core.content.coding import CorruptBlock
 from drystone.core.content.frame import Frame
+from drystone.core.content.hashing import Buffer
 from drystone.core.ids import BlockId, PackId
 from drystone.server.ports.metadata import BlockPlace
 
@@ -25,6 +26,18 @@ class Pack(NamedTuple):
     pack_id: PackId
     length_bytes: int
     places: list[BlockPlace]
+
+
+class Run(NamedTuple):
+    """Frames that lie back to back, as they lie.
+
+    Attributes:
+        frames_count: How many there are.
+        frames: Headers and payloads.
+    """
+
+    frames_count: int
+    frames: Buffer
 
 
 class LostBlock(CorruptBlock):
@@ -92,6 +105,14 @@ class Packs(Protocol):
 
         Cost: places that are neighbours in a pack are one read; memory is that of the
         payloads, so callers ask for a few MiB at a time.
+        """
+        ...
+
+    def read_runs(self, places: Sequence[BlockPlace]) -> list[Run | LostBlock]:
+        """Returns the same frames as ``read``, undivided where neighbours are asked for in
+        the order in which they lie: for who passes them on as they are.
+
+        Cost: that of one system call per run of neighbours, and a glance at each header.
         """
         ...
 

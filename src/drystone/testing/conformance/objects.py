@@ -7,9 +7,12 @@ empty store.
 
 import threading
 from collections.abc import Callable
+from itertools import pairwise
+from random import Random
 
 import pytest
 
+from drystone.core.limits import KIB, MIB
 from drystone.server.ports.objects import Objects
 
 NAME = "packs/ab/abcd"
@@ -50,6 +53,21 @@ class ObjectsSuite:
         ranges = [(i * 7_919 % 199_000, i * 37 % 9_000) for i in range(200)]
 
         assert objects.read(NAME, ranges) == [content[o : o + n] for o, n in ranges]
+
+    @pytest.mark.parametrize("length", [512 * KIB, MIB + 1, 9 * MIB - 4095, 8 * MIB])
+    def test_large_objects_and_ranges_are_whole(self, objects: Objects, length: int) -> None:
+        content = Random(length).randbytes(length)
+        cuts = [0, 1, 4096, 5_000, length // 3, length // 3 * 2 + 1, length]
+        view = memoryview(content)
+        objects.put(NAME, [view[a:b] for a, b in pairwise(cuts)])
+
+        ranges = [(0, length), (1, length), (length - 400 * KIB, 700 * KIB), (length // 2, length)]
+        ranges += [(4095, 600 * KIB), (8192, 512 * KIB), (length, MIB), (length + 9_999, MIB)]
+
+        assert objects.read(NAME, ranges) == [content[o : o + n] for o, n in ranges]
+        for offset, count in ranges:
+            assert objects.read(NAME, [(offset, count)]) == [content[offset : offset + count]]
+        assert objects.find_length(NAME) == length
 
     def test_no_ranges_yield_nothing(self, objects: Objects) -> None:
         objects.put(NAME, [b"0123456789"])

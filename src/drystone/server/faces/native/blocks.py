@@ -15,6 +15,7 @@ from drystone.core.limits import ASK_BLOCKS_MAX, BUNDLE_BYTES_MAX, KIB
 from drystone.server.faces.http.bodies import iter_body
 from drystone.server.faces.http.streaming import StreamedResponse
 from drystone.server.faces.native.call import Call, Operation, Parameter
+from drystone.server.ports.blocks import Run
 from drystone.wire.bundle import MEDIA_TYPE, BundleReader, BundleWriter
 from drystone.wire.messages import (
     Ask,
@@ -88,16 +89,22 @@ async def _iter_frames(request: Request) -> AsyncGenerator[Sequence[Frame], None
 
 
 async def _write_bundle(
-    groups: AsyncGenerator[list[Frame], None],
+    groups: AsyncGenerator[list[Run | Frame], None],
 ) -> AsyncGenerator[bytes, None]:
-    """Yields a bundle of these frames, a group at a time."""
+    """Yields a bundle of these frames; long runs go as they are, short ones are joined."""
     writer = BundleWriter()
     parts: list[Buffer] = [writer.begin()]
     try:
-        async for frames in groups:
-            for frame in frames:
-                parts += writer.frame(frame)
-            yield b"".join(parts)
+        async for group in groups:
+            for item in group:
+                if isinstance(item, Run):
+                    parts.append(writer.frames(*item))
+                else:
+                    parts += writer.frame(item)
+            if len(parts) == 1 and isinstance(parts[0], bytes):
+                yield parts[0]
+            else:
+                yield b"".join(parts)
             parts = []
         yield b"".join((*parts, writer.end()))
     finally:

@@ -6,15 +6,17 @@ the receiver has a similar block, a delta against that is made, if it is shorter
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import structlog
 
-from drystone.core.content.coding import encode_delta
+from drystone.core.content.coding import decode_frame, encode_delta
 from drystone.core.content.frame import BASED_HEADER_BYTES, HEADER_BYTES, Codec, Frame, absent_frame
+from drystone.core.errors import Corrupt
+from drystone.core.ids import BlockId
 from drystone.core.limits import MIB
-from drystone.server.ports.blocks import LostBlock, Packs
+from drystone.server.ports.blocks import LostBlock, Packs, Run
 from drystone.server.ports.metadata import BlockPlace
 from drystone.server.service.blocks.shelf import Shelf, read_plain
 
@@ -33,7 +35,7 @@ class Wanted(NamedTuple):
 
 async def stream_frames(
     shelf: Shelf, wanted: Sequence[Wanted]
-) -> AsyncGenerator[list[Frame], None]:
+) -> AsyncGenerator[list[Run | Frame], None]:
     """Yields the wanted blocks' frames in order, in groups of about 2 MiB.
 
     While one group is being sent, the next is read. A block that cannot be read is an ABSENT
@@ -52,7 +54,7 @@ async def stream_frames(
             await asyncio.gather(reading, return_exceptions=True)
 
 
-def _begin(shelf: Shelf, group: list[Wanted] | None) -> "asyncio.Task[list[Frame]] | None":
+def _begin(shelf: Shelf, group: list[Wanted] | None) -> "asyncio.Task[list[Run | Frame]] | None":
     if group is None:
         return None
     return asyncio.create_task(shelf.run(_read_group, shelf.packs, group))
@@ -74,15 +76,18 @@ def _iter_groups(wanted: Sequence[Wanted]) -> Iterator[list[Wanted]]:
         yield group
 
 
-def _read_group(packs: Packs, group: Sequence[Wanted]) -> list[Frame]:
-    frames = [
-        _absent(found) if isinstance(found, LostBlock) else found
-        for found in packs.read([item.place for item in group])
+def _read_group(packs: Packs, group: Sequence[Wanted]) -> list[Run | Frame]:
+    """Returns the frames of a group: deltas where a base is named and that is shorter."""
+    if all(item.base is None for item in group):
+        runs = packs.read_runs([item.place for item in group])
+        return [_absent(run) if isinstance(run, LostBlock) else run for run in runs]
+    found = packs.read([item.place for item in group])
+    bases = {item.base.block_id: item.base for item in group if item.base is not None}
+    blocks = dict(zip(bases, read_plain(packs, list(bases.values())), strict=True))
+    return [
+        _absent(frame) if isinstance(frame, LostBlock) else _shorten(frame, item, blocks)
+        for frame, item in zip(found, group, strict=True)
     ]
-    with_base = [index for index, item in enumerate(group) if item.base is not None]
-    if with_base:
-        _make_deltas(packs, group, with_base, frames)
-    return frames
 
 
 def _absent(lost: LostBlock) -> Frame:
@@ -90,22 +95,17 @@ def _absent(lost: LostBlock) -> Frame:
     return absent_frame(lost.block_id, lost.code, lost.message)
 
 
-def _make_deltas(
-    packs: Packs, group: Sequence[Wanted], indexes: Sequence[int], frames: list[Frame]
-) -> None:
-    """Replaces frames by deltas against their bases, where that is shorter."""
-    places = {item.base.block_id: item.base for item in group if item.base is not None}
-    bases = dict(zip(places, read_plain(packs, list(places.values())), strict=True))
-    blocks = read_plain(packs, [group[index].place for index in indexes])
-    for index, block in zip(indexes, blocks, strict=True):
-        base_place = group[index].base
-        assert base_place is not None
-        base = bases[base_place.block_id]
-        # A base that is lost here is no trouble: the block goes whole. A lost block is
-        # an ABSENT frame already, or is found damaged by its receiver.
-        if isinstance(base, LostBlock) or isinstance(block, LostBlock):
-            continue
-        delta = encode_delta(frames[index].block_id, block, base_place.block_id, base)
-        whole_bytes = HEADER_BYTES + len(frames[index].payload)
-        if delta.codec == Codec.DELTA and BASED_HEADER_BYTES + len(delta.payload) < whole_bytes:
-            frames[index] = delta
+def _shorten(frame: Frame, item: Wanted, blocks: Mapping[BlockId, bytes | LostBlock]) -> Frame:
+    """Returns a delta if there is a base and it is shorter than the frame as it is stored."""
+    if item.base is None:
+        return frame
+    base = blocks[item.base.block_id]
+    if isinstance(base, LostBlock):  # No trouble here: the block goes whole.
+        return frame
+    try:
+        plain = decode_frame(frame, lambda _: None)
+    except Corrupt as error:
+        return _absent(LostBlock(item.place, error.message))
+    delta = encode_delta(frame.block_id, plain, item.base.block_id, base)
+    is_shorter = BASED_HEADER_BYTES + len(delta.payload) < HEADER_BYTES + len(frame.payload)
+    return delta if delta.codec == Codec.DELTA and is_shorter else frame

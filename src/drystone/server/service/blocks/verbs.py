@@ -27,7 +27,7 @@ from drystone.core.limits import (
     PACK_BYTES_TARGET,
     UPLOADS_AT_ONCE_MAX,
 )
-from drystone.server.ports.blocks import LostBlock, Packs
+from drystone.server.ports.blocks import LostBlock, Packs, Run
 from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import BlockPlace, Metadata, Unit
 from drystone.server.service import gate
@@ -162,9 +162,10 @@ class Blocks:
         namespace_id: NamespaceId,
         block_ids: Sequence[BlockId],
         bases: Mapping[BlockId, BlockId],
-    ) -> AsyncGenerator[list[Frame], None]:
+    ) -> AsyncGenerator[list[Run | Frame], None]:
         """Returns a stream of these blocks' frames, in order, in groups of about 2 MiB.
 
+        Frames that lie back to back in a pack and are asked for in that order are a ``Run``.
         A block that is held and cannot be read is an ABSENT frame; others go on.
 
         Args:
@@ -269,7 +270,7 @@ class Blocks:
 
         await self.shelf.writer.read(work)
 
-    async def _stream(self, wanted: Sequence[Wanted]) -> AsyncGenerator[list[Frame], None]:
+    async def _stream(self, wanted: Sequence[Wanted]) -> AsyncGenerator[list[Run | Frame], None]:
         async with self._fetches.take():
             groups = stream_frames(self.shelf, wanted)
             try:

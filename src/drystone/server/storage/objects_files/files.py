@@ -9,20 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from drystone.core.limits import KIB, MIB
 from drystone.server.ports.objects import ObjectParts, ObjectStat, is_object_name
+from drystone.server.storage.objects_files.reading import read_ranges
 from drystone.server.storage.objects_files.trouble import translated
+from drystone.server.storage.objects_files.writing import write_durably
 
 _INCOMING: Final = ".incoming"
-
-_WRITE_PARTS_MAX: Final = 1024
-"""Buffers in one ``writev``: IOV_MAX of Linux."""
-
-_GAP_BYTES_MAX: Final = 4 * KIB
-"""Ranges no further apart than this are one read: cheaper than a second system call."""
-
-_READ_BYTES_MAX: Final = 8 * MIB
-"""Length of one such read, so that memory is bounded by what was asked for."""
 
 
 class FileObjects:
@@ -59,7 +51,7 @@ class FileObjects:
                     path = os.path.join(self._incoming, str(next(self._numbers)))
                     staged.append((path, name))
                     with translated("write", name):
-                        _write_durably(path, parts)
+                        write_durably(path, parts)
             names = [name for name, _ in objects]
             with self._publishing, translated("write", ", ".join(names)):
                 self._publish(staged, names)
@@ -70,11 +62,7 @@ class FileObjects:
 
     def read(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         with translated("read", name):
-            descriptor = os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                return _read_ranges(descriptor, ranges)
-            finally:
-                os.close(descriptor)
+            return read_ranges(self._path(name), ranges)
 
     def find_length(self, name: str) -> int | None:
         with translated("look at", name):
@@ -141,84 +129,6 @@ class FileObjects:
                 except FileNotFoundError:  # deleted since it was listed
                     continue
                 yield ObjectStat(name, stat.st_size, stat.st_mtime_ns)
-
-
-def _write_durably(path: str, parts: ObjectParts) -> None:
-    """Writes a new file and waits until its bytes are on the medium."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    descriptor = os.open(path, flags, mode=0o600)
-    try:
-        for start in range(0, len(parts), _WRITE_PARTS_MAX):
-            _write_all(descriptor, parts[start : start + _WRITE_PARTS_MAX])
-        os.fdatasync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write_all(descriptor: int, parts: ObjectParts) -> None:
-    """Writes all parts, however few bytes each call takes."""
-    wanted = sum(len(part) for part in parts)
-    written = os.writev(descriptor, parts)
-    while written < wanted:
-        # Rare (a signal, a nearly full disk): find where it stopped and go on from there.
-        rest: list[memoryview] = []
-        skip = written
-        for part in parts:
-            if skip < len(part):
-                rest.append(memoryview(part)[skip:])
-            skip = max(0, skip - len(part))
-        parts = rest
-        wanted -= written
-        written = os.writev(descriptor, parts)
-
-
-def _read_ranges(descriptor: int, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-    """Returns the bytes of each range, reading those that lie close together at once."""
-    answer = [b""] * len(ranges)
-    run: list[int] = []
-    run_start = run_end = 0
-    for index in sorted(range(len(ranges)), key=ranges.__getitem__):
-        offset, length = ranges[index]
-        is_near = run and offset <= run_end + _GAP_BYTES_MAX
-        if not (is_near and max(run_end, offset + length) - run_start <= _READ_BYTES_MAX):
-            _read_run(descriptor, ranges, run, answer)
-            run = []
-            run_start = run_end = offset
-        run.append(index)
-        run_end = max(run_end, offset + length)
-    _read_run(descriptor, ranges, run, answer)
-    return answer
-
-
-def _read_run(
-    descriptor: int,
-    ranges: Sequence[tuple[int, int]],
-    run: Sequence[int],
-    answer: list[bytes],
-) -> None:
-    """Fills in the answers of ranges that lie close together, with one read."""
-    if not run:
-        return
-    start = ranges[run[0]][0]
-    end = max(ranges[index][0] + ranges[index][1] for index in run)
-    content = _read_fully(descriptor, start, end - start)
-    if len(run) == 1:
-        answer[run[0]] = content
-        return
-    for index in run:
-        offset, length = ranges[index]
-        answer[index] = content[offset - start : offset - start + length]
-
-
-def _read_fully(descriptor: int, offset: int, length: int) -> bytes:
-    """Reads ``length`` bytes; fewer only at the end of the file."""
-    content = os.pread(descriptor, length, offset)
-    while len(content) < length:
-        more = os.pread(descriptor, length - len(content), offset + len(content))
-        if not more:
-            break
-        content += more
-    return content
 
 
 def _flush_folder(path: str) -> None:

@@ -4,14 +4,15 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from itertools import chain
 from typing import Final
 
-from drystone.core.content.frame import HEADER_BYTES, Frame, encode_header
+from drystone.core.content.frame import HEADER, HEADER_BYTES, MARKER, Frame, encode_header
 from drystone.core.content.hashing import PACK_TAG, Buffer
 from drystone.core.errors import Corrupt
 from drystone.core.ids import PackId
 from drystone.core.limits import BLOCK_BYTES_MAX, KIB, MIB, PACK_BYTES_TARGET
-from drystone.server.ports.blocks import CorruptPack, LostBlock, Pack
+from drystone.server.ports.blocks import CorruptPack, LostBlock, Pack, Run
 from drystone.server.ports.metadata import BlockPlace
 from drystone.server.ports.objects import Objects
 from drystone.server.storage.packs.layout import (
@@ -28,6 +29,10 @@ more than the copy."""
 
 _JOINED_BYTES: Final = 1 * MIB
 """How much is copied together, about."""
+
+
+_Stretch = tuple[list[BlockPlace], bytes | LostBlock]
+"""Neighbours, and their frames' bytes; or one place, and why nothing can be read there."""
 
 
 class ObjectPacks:
@@ -62,35 +67,62 @@ class ObjectPacks:
         return Pack(pack_id, position, places)
 
     def read(self, places: Sequence[BlockPlace]) -> list[Frame | LostBlock]:
-        by_pack: defaultdict[PackId, list[int]] = defaultdict(list)
-        for index, place in enumerate(places):
-            by_pack[place.pack_id].append(index)
-        answer: dict[int, Frame | LostBlock] = {}
-        for pack_id, indexes in by_pack.items():
-            found = self._read_from_pack(pack_id, [places[index] for index in indexes])
-            answer.update(zip(indexes, found, strict=True))
-        return [answer[index] for index in range(len(places))]
+        answer: list[Frame | LostBlock] = []
+        for run, found in self._read_stretches(places):
+            if isinstance(found, LostBlock):
+                answer.append(found)
+                continue
+            view = memoryview(found)
+            first_bytes = run[0].offset_bytes
+            for place in run:
+                start = place.offset_bytes - first_bytes + HEADER_BYTES
+                payload = view[start : start + place.stored_bytes]
+                answer.append(Frame(place.block_id, place.plain_bytes, place.codec, payload))
+        return answer
+
+    def read_runs(self, places: Sequence[BlockPlace]) -> list[Run | LostBlock]:
+        return [
+            found if isinstance(found, LostBlock) else Run(len(run), found)
+            for run, found in self._read_stretches(places)
+        ]
 
     def iter_packs(self) -> Iterator[Pack | CorruptPack]:
         for stat in self._objects.iter_names(PREFIX):
             if parse_pack_name(stat.name) is not None:
                 yield self._parse_pack(stat.name, stat.length_bytes)
 
+    def _read_stretches(self, places: Sequence[BlockPlace]) -> Iterator[_Stretch]:
+        """Yields runs of neighbours with their frames' bytes, in the order asked for.
+
+        A run in which something is wrong is yielded frame by frame.
+        """
+        runs = list(_iter_neighbours(places))
+        by_pack: defaultdict[PackId, list[int]] = defaultdict(list)
+        for index, run in enumerate(runs):
+            by_pack[run[0].pack_id].append(index)
+        found: dict[int, list[_Stretch]] = {}
+        for pack_id, indexes in by_pack.items():
+            read = self._read_from_pack(pack_id, [runs[index] for index in indexes])
+            found.update(zip(indexes, read, strict=True))
+        return chain.from_iterable(found[index] for index in range(len(runs)))
+
     def _read_from_pack(
-        self, pack_id: PackId, places: Sequence[BlockPlace]
-    ) -> list[Frame | LostBlock]:
-        """Returns what lies at places of one pack."""
-        ranges = [(p.offset_bytes - HEADER_BYTES, HEADER_BYTES + p.stored_bytes) for p in places]
+        self, pack_id: PackId, runs: Sequence[list[BlockPlace]]
+    ) -> list[list[_Stretch]]:
+        """Returns what lies at runs of one pack: each whole, or frame by frame."""
+        ranges = [_range_of(run) for run in runs]
         try:
             contents = self._objects.read(pack_name(pack_id), ranges)
         except FileNotFoundError:
-            return [LostBlock(place, "its pack is missing") for place in places]
+            return [_all_lost(run, "its pack is missing") for run in runs]
         except Corrupt as error:
-            if len(places) == 1:
-                return [LostBlock(places[0], error.message)]
+            if len(runs) == len(runs[0]) == 1:
+                return [_all_lost(runs[0], error.message)]
             # One bad spot of the medium: find out which blocks do not lie on it.
-            return [self._read_from_pack(pack_id, [place])[0] for place in places]
-        return [_check(place, content) for place, content in zip(places, contents, strict=True)]
+            single = [self._read_from_pack(pack_id, [[place]])[0] for run in runs for place in run]
+            pieces = iter(single)
+            return [[next(pieces)[0] for _ in run] for run in runs]
+        return [_check(run, content) for run, content in zip(runs, contents, strict=True)]
 
     def _parse_pack(self, name: str, length_bytes: int) -> Pack | CorruptPack:
         try:
@@ -104,16 +136,50 @@ class ObjectPacks:
             return CorruptPack(name, "it was deleted while it was read")
 
 
-def _check(place: BlockPlace, content: bytes) -> Frame | LostBlock:
-    """Returns the frame that ``content`` is, if it is the one the index tells of."""
-    if len(content) != HEADER_BYTES + place.stored_bytes:
-        return LostBlock(place, "its pack is cut off")
-    frame = Frame(
-        place.block_id, place.plain_bytes, place.codec, memoryview(content)[HEADER_BYTES:]
-    )
-    if not content.startswith(encode_header(frame)):
-        return LostBlock(place, "other bytes lie in its place")
-    return frame
+def _iter_neighbours(places: Sequence[BlockPlace]) -> Iterator[list[BlockPlace]]:
+    """Yields places in runs that lie back to back in one pack."""
+    run: list[BlockPlace] = []
+    next_offset_bytes = 0
+    pack_id = b""
+    for place in places:
+        if place.offset_bytes != next_offset_bytes or place.pack_id != pack_id:
+            if run:
+                yield run
+            run = []
+            pack_id = place.pack_id
+        run.append(place)
+        next_offset_bytes = place.offset_bytes + place.stored_bytes + HEADER_BYTES
+    if run:
+        yield run
+
+
+def _range_of(run: Sequence[BlockPlace]) -> tuple[int, int]:
+    """Returns where the frames of a run begin, and how long they are together."""
+    start = run[0].offset_bytes - HEADER_BYTES
+    return start, run[-1].offset_bytes + run[-1].stored_bytes - start
+
+
+def _check(run: list[BlockPlace], content: bytes) -> list[_Stretch]:
+    """Returns a run whole if its bytes are what the index tells of, else frame by frame."""
+    start, length_bytes = _range_of(run)
+    if len(content) == length_bytes:
+        for block_id, _, offset_bytes, stored_bytes, plain_bytes, codec in run:
+            header = HEADER.pack(MARKER, codec, stored_bytes, plain_bytes, block_id)
+            if not content.startswith(header, offset_bytes - HEADER_BYTES - start):
+                break
+        else:
+            return [(run, content)]
+    if len(run) > 1:
+        # Slices of what was read: no second look at the medium.
+        pieces = ((place, _range_of([place])) for place in run)
+        singles = (([p], content[o - start : o - start + n]) for p, (o, n) in pieces)
+        return [_check(single, piece)[0] for single, piece in singles]
+    is_short = len(content) != length_bytes
+    return _all_lost(run, "its pack is cut off" if is_short else "other bytes lie in its place")
+
+
+def _all_lost(run: Sequence[BlockPlace], reason: str) -> list[_Stretch]:
+    return [([place], LostBlock(place, reason)) for place in run]
 
 
 def _iter_parts(frames: Sequence[Frame]) -> Iterator[Buffer]:
