@@ -3,6 +3,7 @@
 
 import asyncio
 import ipaddress
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -80,6 +81,7 @@ def run_server(
     Raises:
         Misconfigured: The server cannot start. Nothing was changed.
     """
+    os.umask(0o077)
     configure_logs(settings)
     with (
         closing(open_server(settings)) as server,
