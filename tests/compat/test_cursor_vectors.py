@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cursors that were given out: devices have stored them, so they are read for ever."""
+
+import pytest
+
+from drystone.core.ids import AccountId, FileId, NamespaceId, Seq
+from drystone.core.journal.cursor import Cursor, decode_cursor, encode_cursor
+
+KEY = bytes(range(32))
+ACCOUNT = AccountId(bytes(range(16)))
+ONE = NamespaceId(bytes(range(16, 32)))
+TWO = NamespaceId(bytes(range(32, 48)))
+FOLDER = FileId(bytes(range(48, 64)))
+
+VERSION_1 = [
+    (
+        Cursor(ACCOUNT),
+        "AQABAgMEBQYHCAkKCwwNDg8AAABhlw7N-1oOGpGj_awq-frFlbPstJYkmAoGOH492X18kQ",
+    ),
+    (
+        Cursor(ACCOUNT, ((ONE, Seq(78_579)),)),
+        (
+            "AQABAgMEBQYHCAkKCwwNDg8AAQAQERITFBUWFxgZGhscHR4f8zIBAAAAAAAr0QPwDT6eGujUpSr3QAnL"
+            "bhp0ebuOMziVlqUe1lnk1A"
+        ),
+    ),
+    (
+        Cursor(ACCOUNT, ((ONE, Seq(1)), (TWO, Seq(1 << 40))), FOLDER),
+        (
+            "AQABAgMEBQYHCAkKCwwNDg8BMDEyMzQ1Njc4OTo7PD0-PwIAEBESExQVFhcYGRobHB0eHwEAAAAAAAAA"
+            "ICEiIyQlJicoKSorLC0uLwAAAAAAAQAALku_KvvBYyzF1dOGgJW9NucV434CeRodmR5lGbjR4zg"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("cursor", "text"), VERSION_1, ids=["empty", "one", "two under a folder"])
+def test_cursors_of_version_1_are_read_and_written_as_ever(cursor: Cursor, text: str) -> None:
+    assert decode_cursor(text, KEY) == cursor
+    assert encode_cursor(cursor, KEY) == text
