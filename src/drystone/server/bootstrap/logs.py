@@ -51,5 +51,6 @@ def configure_logs(settings: ServerSettings) -> None:
 
 def _is_worth_telling(record: logging.LogRecord) -> bool:
     """Leaves out what uvicorn says of every bell that is refused: it takes the refusal, which it
-    sent itself, for a missing answer."""
+    sent itself, for a missing answer.
+    """
     return "returned without completing handshake" not in record.getMessage()
