@@ -31,7 +31,9 @@ class Settled(NamedTuple):
     2. ``State.settle(file_id, row, seq)``. The row's fingerprint is the disk's present one
        (after the step), except where ``local`` is given: then the row keeps the one it had;
     3. if ``local``: that is what the disk has now, different from synced
-       (``State.note_local`` with the disk's present fingerprint).
+       (``State.note_local`` with the disk's present fingerprint);
+       else if ``is_exact``: the disk has just this now, whatever was noted before
+       (``State.note_local`` with None).
     """
 
     file_id: FileId
@@ -39,6 +41,7 @@ class Settled(NamedTuple):
     seq: Seq = Seq(0)
     local: Entry | None = None
     local_id: FileId | None = None
+    is_exact: bool = False
 
 
 class Renewed(NamedTuple):
@@ -75,11 +78,11 @@ def advance(step: Step, accepted: Accepted | None = None) -> Advance:
         case Submit():
             return _advance_submit(step, accepted)
         case Place(entry):
-            return Settled(entry.file_id, entry)
+            return Settled(entry.file_id, entry, is_exact=True)
         case Replace(before, entry, agreed) | Shift(before, entry, agreed):
             local_id = before.file_id if before.file_id != entry.file_id else None
             if agreed is None:
-                return Settled(entry.file_id, entry, local_id=local_id)
+                return Settled(entry.file_id, entry, local_id=local_id, is_exact=True)
             return Settled(entry.file_id, agreed, local=entry, local_id=local_id)
         case Discard(before):
             return Settled(before.file_id, None)

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Order: steps one after another, each after what it waits for; rings cut by detours.
+
+Kahn's algorithm, first in first out, so that the order in which entries were given is
+kept where nothing speaks against it. Deletions go last, except those that something else
+waits for. Entries that only wait for each other to leave their places (``a`` and ``b``
+swapped) form a ring; one of them then takes a detour over a temporary name.
+
+Cost: linear in nodes and dependencies, and for each ring in its length.
+"""
+
+from collections import deque
+
+from drystone.core.planning.graph import Graph
+from drystone.core.planning.plan import Plan, Unplaceable
+from drystone.core.planning.temporary import split_at_detour
+
+
+def arrange(graph: Graph, unplaceable: tuple[Unplaceable, ...] = ()) -> Plan:
+    """Returns the plan of all steps that can be done now. Changes the graph."""
+    order = _Sorting(graph).run()
+    steps = graph.steps
+    position: dict[int, int] = {}
+    for node in order:
+        if steps[node] is not None:
+            position[node] = len(position)
+    # Whole folders share what they wait for; so do they in the plan.
+    shared: dict[tuple[int, ...], tuple[int, ...]] = {(): ()}
+    after: list[tuple[int, ...]] = []
+    planned = []
+    for node in position:
+        needs = tuple(graph.needs_of(node))
+        found = shared.get(needs)
+        if found is None:
+            found = tuple(sorted({position[need] for need in needs if need in position}))
+            shared[needs] = found
+        after.append(found)
+        planned.append(steps[node])
+    conflicts = tuple(graph.conflicts[node] for node in position if node in graph.conflicts)
+    waiting = dict.fromkeys(graph.owners[node] for node in order if steps[node] is None)
+    return Plan(
+        tuple(step for step in planned if step is not None),
+        conflicts,
+        tuple(waiting),
+        tuple(after),
+        unplaceable,
+    )
+
+
+class _Sorting:
+    """One run over one graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        count = len(graph.steps)
+        self._open = [0] * count
+        self._waiters: list[list[int] | None] = [None] * count
+        self._is_done = [False] * count
+        self._order: list[int] = []
+        self._soon: deque[int] = deque()
+        self._late: deque[int] = deque()
+
+    def run(self) -> list[int]:
+        """Returns all nodes in order; waiting nodes have lost their step."""
+        for node in range(len(self._graph.steps)):
+            needs = self._graph.needs_of(node)
+            if needs:
+                for need in needs:
+                    self._wait(node, need)
+            else:
+                self._make_ready(node)
+        self._drain()
+        start = 0
+        while len(self._order) < len(self._is_done):
+            while self._is_done[start]:
+                start += 1
+            self._cut_ring(start)
+            self._drain()
+        return self._order
+
+    def _wait(self, node: int, need: int) -> None:
+        waiters = self._waiters[need]
+        if waiters is None:
+            self._waiters[need] = [node]
+        else:
+            waiters.append(node)
+        self._open[node] += 1
+
+    def _make_ready(self, node: int) -> None:
+        (self._late if node in self._graph.is_last else self._soon).append(node)
+
+    def _drain(self) -> None:
+        soon, late = self._soon, self._late
+        while soon or late:
+            node = soon.popleft() if soon else late.popleft()
+            self._is_done[node] = True
+            self._order.append(node)
+            waiters = self._waiters[node]
+            if waiters is None:
+                continue
+            is_blocked = self._graph.steps[node] is None
+            for waiter in waiters:
+                if is_blocked and not self._is_loose(waiter, node):
+                    self._graph.steps[waiter] = None
+                self._open[waiter] -= 1
+                if self._open[waiter] == 0:
+                    self._make_ready(waiter)
+
+    def _is_loose(self, node: int, need: int) -> bool:
+        return need in self._graph.loose.get(node, ())
+
+    def _cut_ring(self, start: int) -> None:
+        graph, ring = self._graph, self._find_ring(start)
+        for node in ring:
+            leaver = graph.yields.get(node)
+            if leaver in ring and leaver in graph.standing:
+                self._detour(node, leaver)
+                return
+        # Only a wish binds this ring, or nothing that could be cut: what stands in it waits.
+        for node in ring:
+            for need in ring:
+                if self._is_loose(node, need):
+                    graph.loose[node].remove(need)
+                    self._let_go(node, need)
+                    return
+        node, need = ring[0], ring[1 % len(ring)]
+        graph.steps[node] = None
+        self._let_go(node, need)
+
+    def _find_ring(self, start: int) -> list[int]:
+        """Returns nodes of which each waits for the next, and the last for the first."""
+        trail: dict[int, None] = {}
+        node = start
+        while node not in trail:
+            trail[node] = None
+            node = next(n for n in self._graph.needs_of(node) if not self._is_done[n])
+        ring = list(trail)
+        return ring[ring.index(node) :]
+
+    def _detour(self, node: int, leaver: int) -> None:
+        """Lets ``leaver`` free its place at once, under a temporary name, for ``node``."""
+        graph = self._graph
+        step = graph.steps[leaver]
+        if step is None:
+            # It waits for something else, so the place does not become free now.
+            graph.steps[node] = None
+            self._let_go(node, leaver)
+            return
+        first, rest = split_at_detour(step, graph.standing.pop(leaver))
+        detour = graph.add(graph.owners[leaver], first)
+        graph.steps[leaver] = rest
+        self._open.append(0)
+        self._waiters.append(None)
+        self._is_done.append(False)
+        befores = (graph.chain.get(leaver), graph.adopted.get(leaver))
+        graph.firm[detour] = tuple(before for before in befores if before is not None)
+        for before in graph.firm[detour]:
+            if not self._is_done[before]:
+                self._wait(detour, before)
+        if self._open[detour] == 0:
+            self._make_ready(detour)
+        graph.need(leaver, detour)
+        self._wait(leaver, detour)
+        self._wait(node, detour)
+        graph.yields[node] = detour
+        self._let_go(node, leaver)
+
+    def _let_go(self, node: int, need: int) -> None:
+        """Ends a wait."""
+        waiters = self._waiters[need]
+        assert waiters is not None
+        waiters.remove(node)
+        self._open[node] -= 1
+        if self._open[node] == 0:
+            self._make_ready(node)

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sight: the three trees as the planner sees them, living entries only."""
+
+from collections.abc import Mapping
+
+from drystone.core.ids import FileId
+from drystone.core.names.folding import fold_name
+from drystone.core.planning.policy import Policy, Traits
+from drystone.core.planning.temporary import is_temporary
+from drystone.core.tree.entry import Entry, Kind
+from drystone.core.tree.view import TreeView
+
+
+class Sight:
+    """Reads the views, each folder once.
+
+    An entry lives in a tree if it is found there and all folders above it, up to the root
+    id, are found there too. What an overlay says of a deleted folder is only the folder's
+    own line: what was below it may still be found by falling through to synced, and is dead
+    all the same. Entries whose folders form a ring (half of an observation) are dead too.
+    """
+
+    def __init__(self, local: TreeView, synced: TreeView, remote: TreeView, policy: Policy) -> None:
+        self.local = local
+        self.synced = synced
+        self.remote = remote
+        self.policy = policy
+        self._alive_local: dict[FileId, bool] = {policy.root_id: True}
+        self._alive_remote: dict[FileId, bool] = {policy.root_id: True}
+        self._local_folders: dict[FileId, Mapping[str, Entry]] = {}
+        self._remote_folders: dict[FileId, Mapping[str, Entry]] = {}
+
+    def find_local(self, file_id: FileId) -> Entry | None:
+        """Returns the entry if it lives on the disk."""
+        entry = self.local.find(file_id)
+        if entry is None or not _is_alive(self.local, self._alive_local, entry.parent_id):
+            return None
+        return entry
+
+    def find_remote(self, file_id: FileId) -> Entry | None:
+        """Returns the entry if it lives on the server."""
+        entry = self.remote.find(file_id)
+        if entry is None or not _is_alive(self.remote, self._alive_remote, entry.parent_id):
+            return None
+        return entry
+
+    def is_local_folder(self, folder_id: FileId) -> bool:
+        """Tells whether the disk has this folder; the root always."""
+        return _is_alive(self.local, self._alive_local, folder_id)
+
+    def is_remote_folder(self, folder_id: FileId) -> bool:
+        """Tells whether the server has this folder; the root always."""
+        return _is_alive(self.remote, self._alive_remote, folder_id)
+
+    def local_children(self, folder_id: FileId) -> Mapping[str, Entry]:
+        """Returns what stands in a folder of the disk, by ``key`` of its names."""
+        found = self._local_folders.get(folder_id)
+        if found is None:
+            found = self.local.children(folder_id)
+            if self.policy.traits.case_insensitive:
+                found = {fold_name(name): entry for name, entry in found.items()}
+            self._local_folders[folder_id] = found
+        return found
+
+    def remote_children(self, folder_id: FileId) -> Mapping[str, Entry]:
+        """Returns what stands in a folder of the server, by name."""
+        found = self._remote_folders.get(folder_id)
+        if found is None:
+            found = self._remote_folders[folder_id] = self.remote.children(folder_id)
+        return found
+
+    def key(self, name: str) -> str:
+        """Returns what names that are the same on this disk have in common."""
+        return fold_name(name) if self.policy.traits.case_insensitive else name
+
+    def has_moved(self, entry: Entry, base: Entry) -> bool:
+        """Tells whether somebody gave an entry another place.
+
+        Temporary names, which a crash may have left behind, are nobody's wish. Neither is
+        another folder id where the old folder was renewed: then the same folder has two.
+        """
+        if is_temporary(entry.name):
+            return False
+        if entry.name != base.name:
+            return True
+        if entry.parent_id == base.parent_id:
+            return False
+        above = base.parent_id
+        return above == self.policy.root_id or self.synced.find(above) is not None
+
+
+def as_held(entry: Entry, base: Entry | None, traits: Traits) -> Entry:
+    """Returns a local entry without differences that only the disk has made.
+
+    Args:
+        entry: As observed.
+        base: What it should be, as far as the disk can hold it; None if it is new.
+        traits: Of the disk.
+    """
+    if base is None:
+        return entry if traits.holds_modes else entry._replace(mode=0)
+    mode, mtime_ns = entry.mode, entry.mtime_ns
+    if not traits.holds_modes or _is_unknown_mode_kept(entry, base):
+        mode = base.mode
+    step = traits.mtime_step_ns
+    if mtime_ns // step == base.mtime_ns // step or entry.kind == Kind.FOLDER:
+        mtime_ns = base.mtime_ns
+    if mode == entry.mode and mtime_ns == entry.mtime_ns:
+        return entry
+    return entry._replace(mode=mode, mtime_ns=mtime_ns)
+
+
+def _is_unknown_mode_kept(entry: Entry, base: Entry) -> bool:
+    # Nobody has said which mode it has, so the disk's default is no change; that a file was
+    # made executable is one.
+    return base.mode == 0 and (entry.kind != Kind.FILE or entry.mode & 0o111 == 0)
+
+
+def _is_alive(view: TreeView, known: dict[FileId, bool], folder_id: FileId) -> bool:
+    alive = known.get(folder_id)
+    if alive is not None:
+        return alive
+    trail: dict[FileId, None] = {}
+    while folder_id not in known and folder_id not in trail:
+        trail[folder_id] = None
+        folder = view.find(folder_id)
+        if folder is None or folder.kind != Kind.FOLDER:
+            break
+        folder_id = folder.parent_id
+    alive = known.get(folder_id, False)
+    for passed in trail:
+        known[passed] = alive
+    return alive

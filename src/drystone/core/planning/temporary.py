@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Temporary names: where an entry waits for a moment while others change places."""
+
+from typing import Final
+
+from drystone.core.ids import FileId
+from drystone.core.journal.change import Delete, Move
+from drystone.core.planning.plan import Discard, Shift, Step, Submit
+from drystone.core.tree.entry import Entry
+
+_PREFIX: Final = ".drystone-moving-"
+
+
+def temporary_name(file_id: FileId) -> str:
+    """Returns the one temporary name of an entry: free in any folder."""
+    return _PREFIX + file_id.hex()
+
+
+def is_temporary(name: str) -> bool:
+    """Tells whether a name can only be a temporary one, left behind by a crash."""
+    return name.startswith(_PREFIX)
+
+
+def split_at_detour(step: Step, standing: Entry) -> tuple[Step, Step]:
+    """Returns two steps for one by which an entry leaves its place.
+
+    The first only gives the entry a temporary name in the folder where it is, which needs
+    nothing else to be done before; the second does the rest.
+
+    Args:
+        step: ``Shift``, ``Discard``, or the ``Submit`` of a move or deletion.
+        standing: The entry on that side as it stands before the step.
+    """
+    name = temporary_name(standing.file_id)
+    away = standing._replace(name=name)
+    match step:
+        case Shift(_, entry, agreed):
+            meanwhile = None if agreed is None else _at(agreed, away)
+            first = _at(entry, away)
+            return Shift(standing, first, meanwhile), Shift(first, entry, agreed)
+        case Discard(before):
+            return Shift(before, away), Discard(away)
+        case Submit(Move() as move, entry):
+            assert entry is not None, "a moved entry goes on living"
+            leave = Move(move.file_id, standing.parent_id, name, standing.parent_id, standing.name)
+            arrive = move._replace(base_name=name)
+            return Submit(leave, _at(entry, away)), Submit(arrive, entry)
+        case Submit(Delete()):
+            leave = Move(
+                standing.file_id, standing.parent_id, name, standing.parent_id, standing.name
+            )
+            return Submit(leave, away), step
+        case _:
+            pass
+    raise AssertionError(f"{step!r} does not vacate a place by itself")
+
+
+def _at(entry: Entry, place: Entry) -> Entry:
+    return entry._replace(parent_id=place.parent_id, name=place.name)

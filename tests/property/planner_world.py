@@ -1,0 +1,554 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small world in which plans are carried out: a server, devices, disks, and users.
+
+Obviously right rather than quick: a disk is inodes and names, a server decides commits with
+the real rules, a device's three trees are dicts. Whatever a plan asks for is checked as a
+real disk would check it, so a step that cannot be carried out is an assertion error.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from hashlib import sha256
+from random import Random
+
+from drystone.core.content.content import Content
+from drystone.core.ids import ROOT_ID, AccountId, BlockId, DeviceId, FileId, Rev, Seq
+from drystone.core.journal.change import Accepted, Change, Commit
+from drystone.core.journal.decide import decide
+from drystone.core.journal.draft import Author
+from drystone.core.journal.record import Action, Record, StoredEntry
+from drystone.core.planning.plan import (
+    Discard,
+    Place,
+    Plan,
+    Replace,
+    SetAside,
+    Shift,
+    Step,
+    Submit,
+)
+from drystone.core.planning.policy import Policy, Traits
+from drystone.core.planning.progress import Noted, Renewed, Settled, advance
+from drystone.core.planning.reconcile import reconcile
+from drystone.core.tree.entry import Entry, Kind
+
+
+def make_content(token: int) -> Content:
+    """Returns the content that stands for a number."""
+    digest = sha256(b"%d" % token).digest()
+    return Content(token + 1, BlockId(digest), False, digest)
+
+
+def token_of(content: Content | None) -> int:
+    """Undoes ``make_content``."""
+    assert content is not None
+    return content.size_bytes - 1
+
+
+class Ids:
+    """Hands out file ids, one after the other, as UUIDv7 do."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def __call__(self) -> FileId:
+        self._last += 1
+        return FileId(self._last.to_bytes(16, "big"))
+
+
+# --- the server ------------------------------------------------------------------------------
+
+
+class Server:
+    """One namespace in memory: its entries as their last records left them."""
+
+    def __init__(self) -> None:
+        self.head = Seq(0)
+        self.stored: dict[FileId, StoredEntry] = {}
+        self._author = Author(AccountId(bytes(16)), DeviceId(bytes(16)), "server", 0)
+
+    def commit(self, changes: Sequence[Change], seen_seq: Seq) -> tuple:
+        """Decides a commit with the real rules and applies it."""
+        decision = decide(self, Commit(tuple(changes), seen_seq), self._author)
+        for record in decision.records:
+            self.head = record.seq
+            self.stored[record.entry.file_id] = StoredEntry(
+                record.entry, record.seq, record.action
+            )
+        return decision.outcomes
+
+    def find(self, file_id: FileId) -> StoredEntry | None:
+        return self.stored.get(file_id)
+
+    def find_child(self, parent_id: FileId, name: str) -> FileId | None:
+        for stored in self.stored.values():
+            entry = stored.entry
+            if entry.parent_id == parent_id and entry.name == name and not stored.is_deleted:
+                return entry.file_id
+        return None
+
+    def changed_after(self, seq: Seq, limit: int) -> list[StoredEntry]:
+        changed = [stored for stored in self.stored.values() if stored.seq > seq]
+        return sorted(changed, key=lambda stored: stored.seq)[:limit]
+
+    def folders_in(self, parent_ids: Collection[FileId]) -> list[FileId]:
+        return [
+            stored.entry.file_id
+            for stored in self.stored.values()
+            if stored.entry.kind is Kind.FOLDER
+            and not stored.is_deleted
+            and stored.entry.parent_id in parent_ids
+        ]
+
+    def find_record(self, seq: Seq) -> Record | None:
+        raise AssertionError("nothing here restores")
+
+    def paths(self) -> dict[str, tuple]:
+        """Returns what lives, by path."""
+        living = {i: s.entry for i, s in self.stored.items() if not s.is_deleted}
+        return paths_of(living)
+
+
+def paths_of(entries: Mapping[FileId, Entry]) -> dict[str, tuple]:
+    """Returns the living ones of some entries by path, without ids."""
+    found = {}
+    for entry in entries.values():
+        names, above = [entry.name], entry.parent_id
+        while above in entries:
+            names.append(entries[above].name)
+            above = entries[above].parent_id
+        if above == ROOT_ID:
+            found["/".join(reversed(names))] = state_of(entry)
+    return found
+
+
+def state_of(entry: Entry) -> tuple:
+    token = None if entry.kind != Kind.FILE else token_of(entry.content)
+    return (entry.kind.name, token, entry.mode, entry.mtime_ns, entry.target)
+
+
+# --- the disk --------------------------------------------------------------------------------
+
+
+class Node:
+    """An inode."""
+
+    __slots__ = ("children", "content", "ino", "kind", "mode", "mtime_ns", "target")
+
+    def __init__(self, ino: int, kind: Kind) -> None:
+        self.ino = ino
+        self.kind = kind
+        self.content: Content | None = None
+        self.mode = 0o755 if kind == Kind.FOLDER else 0o644
+        self.mtime_ns = 0
+        self.target = ""
+        self.children: dict[str, Node] = {}
+
+
+class Disk:
+    """A tree of inodes. Raises if asked for what a real disk would refuse."""
+
+    def __init__(self, *, case_insensitive: bool = False) -> None:
+        self._inos = 1
+        self.root = Node(1, Kind.FOLDER)
+        self.trash: list[Node] = []
+        self.case_insensitive = case_insensitive
+
+    def make(self, kind: Kind) -> Node:
+        self._inos += 1
+        return Node(self._inos, kind)
+
+    def put(self, folder: Node, name: str, node: Node) -> None:
+        assert folder.kind == Kind.FOLDER
+        assert self.is_free(folder, name), f"{name} is taken"
+        folder.children[name] = node
+
+    def is_free(self, folder: Node, name: str) -> bool:
+        if self.case_insensitive:
+            return name.lower() not in {other.lower() for other in folder.children}
+        return name not in folder.children
+
+    def walk(self) -> Iterator[tuple[Node, str, Node]]:
+        """Yields folder, name, node: folders before what they hold."""
+        waiting = [self.root]
+        while waiting:
+            folder = waiting.pop()
+            for name, node in sorted(folder.children.items()):
+                yield folder, name, node
+                if node.kind == Kind.FOLDER:
+                    waiting.append(node)
+
+    def is_below(self, node: Node, folder: Node) -> bool:
+        if node is folder:
+            return True
+        return any(self.is_below(node, child) for child in folder.children.values())
+
+    def paths(self) -> dict[str, tuple]:
+        found: dict[str, tuple] = {}
+
+        def visit(folder: Node, above: str) -> None:
+            for name, node in folder.children.items():
+                token = token_of(node.content) if node.kind == Kind.FILE else None
+                found[above + name] = (node.kind.name, token, node.mode, node.mtime_ns, node.target)
+                visit(node, f"{above}{name}/")
+
+        visit(self.root, "")
+        return found
+
+    def tokens(self, node: Node) -> set[int]:
+        """Returns the contents at and below an inode."""
+        if node.kind == Kind.FILE:
+            return {token_of(node.content)}
+        return set().union(*(self.tokens(child) for child in node.children.values()))
+
+
+# --- a device --------------------------------------------------------------------------------
+
+
+class Overlay:
+    """A view: synced with some entries replaced."""
+
+    def __init__(self, synced: Mapping[FileId, tuple], changes: Mapping) -> None:
+        self._synced = synced
+        self._changes = changes
+
+    def _changed(self, file_id: FileId) -> Entry | None:
+        found = self._changes[file_id]
+        if isinstance(found, StoredEntry):
+            return None if found.is_deleted else found.entry
+        return found[0]
+
+    def find(self, file_id: FileId) -> Entry | None:
+        if file_id in self._changes:
+            return self._changed(file_id)
+        row = self._synced.get(file_id)
+        return None if row is None else row[0]
+
+    def children(self, parent_id: FileId) -> dict[str, Entry]:
+        found = {}
+        for file_id, (entry, _) in self._synced.items():
+            if entry.parent_id == parent_id and file_id not in self._changes:
+                found[entry.name] = entry
+        for file_id in self._changes:
+            entry = self._changed(file_id)
+            if entry is not None and entry.parent_id == parent_id:
+                found[entry.name] = entry
+        return found
+
+
+class Device:
+    """One device with its disk and three trees, and a loop that can be interrupted anywhere.
+
+    ``synced`` holds (entry, inode number); ``local`` (entry or None, inode number or None).
+    """
+
+    def __init__(
+        self, name: str, server: Server, ids: Ids, chance: Random, traits: Traits = Traits()
+    ) -> None:
+        self.name = name
+        self.server = server
+        self.disk = Disk(case_insensitive=traits.case_insensitive)
+        self.synced: dict[FileId, tuple[Entry, int]] = {}
+        self.local: dict[FileId, tuple[Entry | None, int | None]] = {}
+        self.remote: dict[FileId, StoredEntry] = {}
+        self.seen = Seq(0)
+        self.conflicts: list = []
+        self.unplaceable: set[FileId] = set()
+        self._traits = traits
+        self._ids = ids
+        self._chance = chance
+
+    # --- observing ---------------------------------------------------------------------------
+
+    def pull(self) -> None:
+        """Reads all changes of the server."""
+        for stored in self.server.changed_after(self.seen, 1 << 30):
+            self.note_remote(stored)
+        self.seen = self.server.head
+        # What nobody ever synced and is below a deleted folder is of no interest.
+        for file_id in list(self.remote):
+            if file_id not in self.synced and not self._lives_remotely(file_id):
+                del self.remote[file_id]
+
+    def note_remote(self, stored: StoredEntry) -> None:
+        file_id = stored.entry.file_id
+        row = self.synced.get(file_id)
+        if stored.is_deleted and row is None:
+            self.remote.pop(file_id, None)
+        elif row is not None and not stored.is_deleted and stored.entry == row[0]:
+            self.remote.pop(file_id, None)
+        else:
+            self.remote[file_id] = stored
+
+    def scan(self, *, unread_chance: float = 0.0) -> None:
+        """Compares the whole disk with synced, as the real scan does: inode, then place."""
+        nodes = {node.ino: node for _, _, node in self.disk.walk()}
+        by_ino = {row[1]: row[0] for row in self.synced.values()}
+        overlay_by_ino = {
+            ino: entry
+            for entry, ino in self.local.values()
+            if entry is not None and ino is not None
+        }
+        synced = Overlay(self.synced, {})
+        seen: dict[FileId, tuple[Entry, int]] = {}
+        ids = {self.disk.root.ino: ROOT_ID}
+        for folder, name, node in self.disk.walk():
+            parent_id = ids[folder.ino]
+            known = by_ino.get(node.ino)
+            if known is None or known.kind != node.kind or known.file_id in seen:
+                known = self._known_place(synced, parent_id, name, node, nodes)
+            if known is None or known.file_id in seen:
+                known = overlay_by_ino.get(node.ino)
+            file_id = self._ids() if known is None else known.file_id
+            ids[node.ino] = file_id
+            entry = observed(node, file_id, parent_id, name)
+            if known is not None and file_id in self.synced:
+                entry = entry._replace(rev=known.rev)
+            seen[file_id] = (entry, node.ino)
+        self.local = {}
+        for file_id, (entry, ino) in seen.items():
+            row = self.synced.get(file_id)
+            if row is None or not same(row[0], entry):
+                if entry.kind == Kind.FILE and self._chance.random() < unread_chance:
+                    entry = entry._replace(content=None)
+                self.local[file_id] = (entry, ino)
+            else:
+                self.synced[file_id] = (row[0], ino)
+        for file_id, (entry, _) in self.synced.items():
+            above = entry.parent_id
+            if file_id not in seen and (above in seen or above not in self.synced):
+                self.local[file_id] = (None, None)
+
+    def _known_place(self, synced, parent_id, name, node, nodes) -> Entry | None:
+        known = synced.children(parent_id).get(name)
+        if known is None or known.kind != node.kind:
+            return None
+        # It may have moved away itself, and this be another one.
+        return None if self.synced[known.file_id][1] in nodes else known
+
+    # --- planning ----------------------------------------------------------------------------
+
+    def policy(self, **changes) -> Policy:
+        return Policy(self.name, "2026-11-21", self._ids, traits=self._traits)._replace(**changes)
+
+    def plan(self, **changes) -> Plan:
+        candidates = [*self.local, *self.remote]
+        self._chance.shuffle(candidates)
+        return self.plan_for(dict.fromkeys(candidates), **changes)
+
+    def plan_for(self, candidates, **changes) -> Plan:
+        local = Overlay(self.synced, self.local)
+        synced = Overlay(self.synced, {})
+        remote = Overlay(self.synced, self.remote)
+        plan = reconcile(candidates, local, synced, remote, self.policy(**changes))
+        assert len(plan.after) == len(plan.steps)
+        for index, after in enumerate(plan.after):
+            assert all(earlier < index for earlier in after)
+        self.unplaceable = {found.file_id for found in plan.unplaceable}
+        return plan
+
+    def carry_out(self, plan: Plan, *, skip_chance: float = 0.0, stop_chance: float = 0.0) -> int:
+        """Carries out steps in any order that ``after`` allows; returns how many were done."""
+        order = shuffled_order(plan, self._chance)
+        failed: set[int] = set()
+        done_count = 0
+        for index in order:
+            if self._chance.random() < stop_chance:
+                break
+            is_held_up = any(earlier in failed for earlier in plan.after[index])
+            if is_held_up or self._chance.random() < skip_chance:
+                failed.add(index)
+                continue
+            self.do(plan.steps[index])
+            done_count += 1
+        self.conflicts.extend(plan.conflicts)
+        return done_count
+
+    # --- acting ------------------------------------------------------------------------------
+
+    def do(self, step: Step) -> None:
+        """Carries out one step and advances the trees."""
+        accepted, ino = None, None
+        match step:
+            case Submit():
+                (outcome,) = self.server.commit([step.change], self.seen)
+                assert isinstance(outcome, Accepted), f"{step} refused: {outcome}"
+                accepted = outcome
+                self.seen = self.server.head
+            case Place(entry):
+                node = self.disk.make(entry.kind)
+                write(node, entry)
+                self.disk.put(self._folder(entry.parent_id), entry.name, node)
+                ino = node.ino
+            case Replace(before, entry, _):
+                node = self._take(before, leave=True)
+                write(node, entry)
+                ino = node.ino
+            case Shift(before, entry, _) | SetAside(before, entry):
+                target = self._folder(entry.parent_id)
+                moving = self._take(before, leave=True)
+                assert not self.disk.is_below(target, moving), f"{step} makes a ring"
+                node = self._take(before)
+                self.disk.put(target, entry.name, node)
+                ino = node.ino
+            case Discard(before):
+                self.disk.trash.append(self._take(before))
+        self._advance(step, accepted, ino)
+
+    def _advance(self, step: Step, accepted: Accepted | None, ino: int | None) -> None:
+        match advance(step, accepted):
+            case Settled() as settled:
+                self._settle(settled, ino)
+            case Renewed(file_id, None):
+                row = self.synced.pop(file_id)
+                self.remote.setdefault(
+                    file_id, StoredEntry(row[0], Seq(row[0].rev), Action.CREATE)
+                )
+                self.local.pop(file_id, None)
+            case Renewed(file_id, local):
+                assert local is not None
+                self._renew_local(file_id, local, ino)
+            case Noted(file_id, local):
+                known = self._ino(file_id) if ino is None else ino
+                self.local[file_id] = (local, known)
+
+    def _settle(self, settled: Settled, ino: int | None) -> None:
+        file_id = settled.file_id
+        if settled.local_id is not None:
+            self._rename_id(settled.local_id, file_id)
+        if settled.entry is None:
+            self._forget_below(file_id)
+            return
+        if ino is None:
+            ino = self._ino(file_id)
+        self.synced[file_id] = (settled.entry, ino)
+        local = self.local.pop(file_id, None)
+        if settled.local is not None:
+            self.local[file_id] = (settled.local, ino)
+        elif local is not None and not settled.is_exact:
+            if local[0] is None or not same(settled.entry, local[0]):
+                self.local[file_id] = local
+        stored = self.remote.get(file_id)
+        if stored is not None and (stored.entry == settled.entry or stored.seq <= settled.seq):
+            del self.remote[file_id]
+
+    def _forget_below(self, file_id: FileId) -> None:
+        below = [i for i, row in self.synced.items() if row[0].parent_id == file_id]
+        self.synced.pop(file_id, None)
+        for overlay in (self.local, self.remote):
+            view = Overlay(self.synced, overlay)
+            if file_id in overlay and view.find(file_id) is None:
+                del overlay[file_id]
+        stored = self.remote.get(file_id)
+        if stored is not None and self.server.stored[file_id].is_deleted:
+            del self.remote[file_id]
+        for child in below:
+            self._forget_below(child)
+
+    def _rename_id(self, old: FileId, new: FileId) -> None:
+        entry, ino = self.local.pop(old)
+        assert entry is not None
+        self.local[new] = (entry._replace(file_id=new), ino)
+        for child, (below, below_ino) in list(self.local.items()):
+            if below is not None and below.parent_id == old:
+                self.local[child] = (below._replace(parent_id=new), below_ino)
+
+    def _renew_local(self, old: FileId, local: Entry, ino: int | None) -> None:
+        if ino is None:
+            ino = self._ino(old)
+        for child in Overlay(self.synced, self.local).children(old).values():
+            self.local[child.file_id] = (
+                child._replace(parent_id=local.file_id),
+                self._ino(child.file_id),
+            )
+        self.local.pop(old, None)
+        self.synced.pop(old, None)
+        # The server's side stays known only while it lives: then it counts as new there.
+        if not self._lives_remotely(old):
+            self.remote.pop(old, None)
+        self.local[local.file_id] = (local, ino)
+
+    def _lives_remotely(self, file_id: FileId) -> bool:
+        view = Overlay(self.synced, self.remote)
+        while file_id != ROOT_ID:
+            entry = view.find(file_id)
+            if entry is None:
+                return False
+            file_id = entry.parent_id
+        return True
+
+    def _ino(self, file_id: FileId) -> int:
+        found = self.local.get(file_id)
+        if found is not None and found[1] is not None:
+            return found[1]
+        return self.synced[file_id][1]
+
+    def _path(self, file_id: FileId) -> list[str]:
+        names: list[str] = []
+        view = Overlay(self.synced, self.local)
+        while file_id != ROOT_ID:
+            entry = view.find(file_id)
+            assert entry is not None, f"{file_id.hex()} is not on the disk of {self.name}"
+            names.append(entry.name)
+            file_id = entry.parent_id
+            assert len(names) < 100, "a ring on the disk"
+        return names[::-1]
+
+    def _folder(self, file_id: FileId) -> Node:
+        node = self.disk.root
+        for name in self._path(file_id):
+            node = node.children[name]
+        assert node.kind == Kind.FOLDER
+        return node
+
+    def _take(self, before: Entry, *, leave: bool = False) -> Node:
+        """Takes what stands where the local tree has an entry, if it is as expected."""
+        *_, name = self._path(before.file_id)
+        local = Overlay(self.synced, self.local).find(before.file_id)
+        assert local is not None
+        assert name == before.name, f"{before} is called {name}"
+        folder = self._folder(local.parent_id)
+        node = folder.children[name]
+        seen = observed(node, before.file_id, before.parent_id, name)
+        assert seen.is_same_content(before), f"{before} expected, {seen} found"
+        assert node.ino == self._ino(before.file_id), f"another inode at {before}"
+        if not leave:
+            del folder.children[name]
+        return node
+
+
+def observed(node: Node, file_id: FileId, parent_id: FileId, name: str) -> Entry:
+    mtime_ns = 0 if node.kind == Kind.FOLDER else node.mtime_ns
+    return Entry(
+        file_id, parent_id, name, node.kind, node.content, node.mode, mtime_ns, node.target, Rev(0)
+    )
+
+
+def same(one: Entry, other: Entry) -> bool:
+    return one.is_at_same_place(other) and one.is_same_state(other)
+
+
+def write(node: Node, entry: Entry) -> None:
+    node.content = entry.content
+    node.target = entry.target
+    node.mode = entry.mode or node.mode
+    node.mtime_ns = entry.mtime_ns
+
+
+def shuffled_order(plan: Plan, chance: Random) -> list[int]:
+    """Returns the indexes of a plan's steps in a random order that ``after`` allows."""
+    open_counts = [len(after) for after in plan.after]
+    waiters: dict[int, list[int]] = {}
+    for index, after in enumerate(plan.after):
+        for earlier in after:
+            waiters.setdefault(earlier, []).append(index)
+    ready = [index for index, count in enumerate(open_counts) if count == 0]
+    order = []
+    while ready:
+        index = ready.pop(chance.randrange(len(ready)))
+        order.append(index)
+        for waiter in waiters.get(index, ()):
+            open_counts[waiter] -= 1
+            if open_counts[waiter] == 0:
+                ready.append(waiter)
+    assert len(order) == len(plan.steps)
+    return order

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two devices and a server: perturb, plan, carry out, until nothing is left to do.
+
+In the manner of Dropbox's CanopyCheck: one random tree, changed on both sides; the plans are
+carried out in random order and broken off at random; in the end all agree, nothing is lost
+that nobody gave up, and what one side alone did has happened exactly.
+"""
+
+from random import Random
+
+import pytest
+
+from tests.property.planner_users import Tokens, User
+from tests.property.planner_world import Device, Ids, Server
+
+ROUNDS_MAX = 12
+CASES_PER_BATCH = 250
+
+
+class World:
+    """A server, two devices and their users under one seed."""
+
+    def __init__(self, seed: int, **traits) -> None:
+        self.chance = Random(seed)
+        self.server = Server()
+        self.tokens = Tokens()
+        ids = Ids()
+        self.devices = [
+            Device(name, self.server, ids, self.chance, **traits) for name in ("one", "two")
+        ]
+        self.users = [User(device.disk, self.tokens, self.chance) for device in self.devices]
+
+    def settle(self, *, is_rough: bool = False) -> int:
+        """Lets both devices work until nothing changes; returns the rounds that it took.
+
+        A rough world breaks off plans, leaves out steps and reads files late, but only in
+        the first rounds.
+        """
+        for number in range(ROUNDS_MAX):
+            is_rough_now = is_rough and number < 3
+            done_count = 0
+            for device in self.devices:
+                device.pull()
+                device.scan(unread_chance=0.2 if is_rough_now else 0.0)
+                plan = device.plan()
+                done_count += len(plan.steps)
+                chances = {"skip_chance": 0.1, "stop_chance": 0.05} if is_rough_now else {}
+                device.carry_out(plan, **chances)
+            if done_count == 0 and not is_rough_now:
+                return number
+        raise AssertionError(f"not quiet after {ROUNDS_MAX} rounds")
+
+    def check_agreement(self) -> None:
+        expected = self.server.paths()
+        for device in self.devices:
+            assert device.disk.paths() == expected
+            assert {i: row[0] for i, row in device.synced.items()} == {
+                i: s.entry for i, s in self.server.stored.items() if self._lives(i)
+            }
+            assert device.local == {}
+            assert device.remote == {}
+            plan = device.plan_for(list(device.synced))
+            assert plan.steps == ()
+            assert plan.waiting == ()
+
+    def check_no_loss(self) -> None:
+        present = self.devices[0].disk.tokens(self.devices[0].disk.root)
+        lost = self.tokens.made - self.tokens.given_up - present
+        assert not lost, f"contents {lost} are gone though nobody gave them up"
+
+    def _lives(self, file_id: bytes) -> bool:
+        while file_id in self.server.stored:
+            if self.server.stored[file_id].is_deleted:
+                return False
+            file_id = self.server.stored[file_id].entry.parent_id
+        return True
+
+    def start(self, count: int) -> None:
+        """Gives both devices the same tree."""
+        self.users[0].work(count)
+        self.settle()
+        self.check_agreement()
+
+
+def run_two_sided(seed: int) -> World:
+    world = World(seed)
+    world.start(world.chance.randrange(4, 16))
+    for user in world.users:
+        user.work(world.chance.randrange(1, 8))
+    world.settle(is_rough=seed % 3 == 0)
+    world.check_agreement()
+    world.check_no_loss()
+    return world
+
+
+def run_one_sided(seed: int) -> None:
+    world = World(seed)
+    world.start(world.chance.randrange(4, 16))
+    number = world.chance.randrange(2)
+    world.users[number].work(world.chance.randrange(1, 10))
+    expected = world.devices[number].disk.paths()
+    world.settle()
+    world.check_agreement()
+    assert world.devices[number].disk.paths() == expected
+    assert [device.conflicts for device in world.devices] == [[], []]
+
+
+def run_busy(seed: int) -> None:
+    """The users go on while the devices are at work."""
+    world = World(seed)
+    world.start(world.chance.randrange(4, 16))
+    for _ in range(3):
+        for device, user in zip(world.devices, world.users, strict=True):
+            user.work(world.chance.randrange(4))
+            device.pull()
+            device.scan(unread_chance=0.1)
+            device.carry_out(device.plan(), skip_chance=0.1, stop_chance=0.1)
+    world.settle()
+    world.check_agreement()
+    world.check_no_loss()
+
+
+def run_alike(seed: int) -> None:
+    """Both users do the very same things: no conflict, no copy."""
+    world = World(seed)
+    world.start(world.chance.randrange(4, 12))
+    deeds = world.chance.randrange(1, 8)
+    for device in world.devices:
+        tokens = Tokens(first=10_000)
+        User(device.disk, tokens, Random(seed)).work(deeds)
+    before = world.devices[0].disk.paths()
+    assert before == world.devices[1].disk.paths()
+    world.settle()
+    world.check_agreement()
+    assert world.devices[0].disk.paths() == before
+    assert not any("conflicted copy" in path for path in before)
+
+
+RUNS = (run_two_sided, run_one_sided, run_busy, run_alike)
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.__name__.removeprefix("run_"))
+@pytest.mark.parametrize("batch", range(2))
+def test_worlds_converge_without_loss(run, batch: int) -> None:
+    for seed in range(batch * CASES_PER_BATCH, (batch + 1) * CASES_PER_BATCH):
+        run(seed)
