@@ -6,9 +6,13 @@ frame that tells how many there were. Without it a bundle is truncated, whatever
 transport says: a connection may end between two frames without anybody noticing.
 """
 
+from typing import Final
+
 from drystone.core.content.frame import (
     BASED_HEADER_BYTES,
+    HEADER,
     HEADER_BYTES,
+    MARKER,
     Codec,
     Frame,
     FrameHeader,
@@ -20,9 +24,12 @@ from drystone.core.content.frame import (
 from drystone.core.content.hashing import BUNDLE_TAG, Buffer
 from drystone.core.errors import Refused, Unavailable
 from drystone.core.ids import BlockId
-from drystone.core.limits import BUNDLE_BLOCKS_MAX, BUNDLE_BYTES_MAX
+from drystone.core.limits import BLOCK_BYTES_MAX, BUNDLE_BLOCKS_MAX, BUNDLE_BYTES_MAX
 
-MEDIA_TYPE = "application/vnd.drystone.bundle"
+MEDIA_TYPE: Final = "application/vnd.drystone.bundle"
+
+_ZSTD: Final = int(Codec.ZSTD)
+"""As a plain number, which compares faster."""
 
 
 class MalformedBundle(Refused):
@@ -147,6 +154,7 @@ class BundleReader:
             self._has_begun = True
             position = len(BUNDLE_TAG)
         while not self._has_ended:
+            position = self._take_usual(view, position, frames)
             self._needed_bytes = HEADER_BYTES
             if length - position < HEADER_BYTES:
                 return frames, position
@@ -171,6 +179,33 @@ class BundleReader:
             raise MalformedBundle("a bundle goes on after its end")
         self._needed_bytes = 1
         return frames, position
+
+    def _take_usual(self, view: memoryview, position: int, frames: list[Frame]) -> int:
+        """Appends what follows as long as it is complete, without a base and in order; returns
+        where that ends.
+
+        Only a shortcut: small blocks come by the ten thousand, and looking at each header
+        with all it may be takes three times as long.
+        """
+        length = len(view)
+        room_count = self._blocks_max - self.frames_count
+        while room_count and length - position >= HEADER_BYTES:
+            marker, codec, stored_bytes, plain_bytes, name = HEADER.unpack_from(view, position)
+            start = position + HEADER_BYTES
+            end = start + stored_bytes
+            if not (
+                marker == MARKER
+                and codec <= _ZSTD
+                and 0 < stored_bytes <= plain_bytes <= BLOCK_BYTES_MAX
+                and (codec == _ZSTD or stored_bytes == plain_bytes)
+                and end <= length
+            ):
+                break
+            frames.append(Frame(name, plain_bytes, codec, view[start:end]))
+            position = end
+            room_count -= 1
+        self.frames_count = self._blocks_max - room_count
+        return position
 
     def _read_header(self, view: memoryview, position: int) -> FrameHeader:
         try:
