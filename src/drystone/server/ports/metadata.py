@@ -265,6 +265,14 @@ class BlocksUnit(Protocol):
         """Prolongs to ``until_s`` the leases of those held whose lease ends before ``below_s``."""
         ...
 
+    def find_leases(
+        self, namespace_id: NamespaceId, block_ids: Collection[BlockId]
+    ) -> dict[BlockId, int]:
+        """Returns for those of these blocks that the namespace holds until when they are
+        leased, in seconds; a lease in the past has ended.
+        """
+        ...
+
     def locate(self, block_ids: Collection[BlockId]) -> dict[BlockId, BlockPlace]:
         """Returns where blocks lie; those unknown are left out. No access check: callers
         ask ``find_held`` first.

@@ -2,7 +2,8 @@
 """The engine in memory: one lock, and an undo list per work."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from drystone.server.ports.metadata import Unit
@@ -29,36 +30,36 @@ class MemoryMetadata:
         self._lock = threading.Lock()
 
     def write(self, work: Callable[[Unit], T]) -> T:
-        with self._lock:
-            return self._run(work)
+        with self._lock, self._undoing():
+            return work(_MemoryUnit(self._tables))
 
     def write_group(self, works: Sequence[Callable[[Unit], object]]) -> list[object]:
-        results: list[object] = []
-        with self._lock:
-            for work in works:
-                try:
-                    results.append(self._run(work))
-                except Exception as error:  # noqa: BLE001  whatever it was goes to its caller
-                    results.append(error)
-        return results
+        with self._lock, self._undoing():
+            return [self._run_in_group(work) for work in works]
 
     def read(self, work: Callable[[Unit], T]) -> T:
-        with self._lock:
+        with self._lock, self._undoing():
             result = work(_MemoryUnit(self._tables))
-            if self._tables.undo.has_steps():
-                self._tables.undo.roll_back()
-                raise AssertionError("a reading work has written")
+            assert self._tables.undo.mark() == 0, "a reading work has written"
             return result
 
     def close(self) -> None:
         """Ends nothing: there are no connections."""
 
-    def _run(self, work: Callable[[Unit], T]) -> T:
-        undo = self._tables.undo
+    def _run_in_group(self, work: Callable[[Unit], object]) -> object:
+        mark = self._tables.undo.mark()
         try:
-            result = work(_MemoryUnit(self._tables))
+            return work(_MemoryUnit(self._tables))
+        except Exception as error:  # noqa: BLE001  whatever it was goes to its caller
+            self._tables.undo.roll_back(mark)
+            return error
+
+    @contextmanager
+    def _undoing(self) -> Iterator[None]:
+        """Inside it, all is done or nothing."""
+        try:
+            yield
         except BaseException:
-            undo.roll_back()
+            self._tables.undo.roll_back(0)
             raise
-        undo.forget()
-        return result
+        self._tables.undo.forget()

@@ -22,17 +22,17 @@ class Undo:
         """Remembers what a table holds under a key, before that is changed."""
         self._steps.append((rows, key, rows.get(key, _ABSENT)))
 
-    def has_steps(self) -> bool:
-        """Tells whether the work has changed anything."""
-        return bool(self._steps)
+    def mark(self) -> int:
+        """Returns where we are now, for ``roll_back``."""
+        return len(self._steps)
 
     def forget(self) -> None:
-        """A work is done and stays."""
+        """All works are done and stay."""
         self._steps.clear()
 
-    def roll_back(self) -> None:
-        """Puts all tables back to where they were when the work began."""
-        while self._steps:
+    def roll_back(self, mark: int) -> None:
+        """Puts all tables back to where they were at ``mark``."""
+        while len(self._steps) > mark:
             rows, key, value = self._steps.pop()
             if value is _ABSENT:
                 rows.pop(key, None)

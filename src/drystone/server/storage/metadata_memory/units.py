@@ -36,7 +36,8 @@ class MemoryAccounts:
         self._tables = tables
 
     def add_account(self, account: Account) -> None:
-        self._check_name_free(account)
+        if self.find_account(account.name) is not None:
+            raise AccountExists(account.name)
         assert account.account_id not in self._tables.accounts, "an account id comes twice"
         assert account.root_namespace_id not in self._tables.namespaces, "so does a namespace id"
         self._tables.accounts[account.account_id] = account
@@ -55,7 +56,9 @@ class MemoryAccounts:
         return sorted(self._tables.accounts.values(), key=lambda account: account.name)
 
     def save_account(self, account: Account) -> None:
-        self._check_name_free(account)
+        occupant = self.find_account(account.name)
+        if occupant is not None and occupant.account_id != account.account_id:
+            raise AccountExists(account.name)
         known = self._tables.accounts[account.account_id]
         self._tables.accounts[account.account_id] = known._replace(
             name=account.name, password_hash=account.password_hash, disabled=account.disabled
@@ -83,11 +86,6 @@ class MemoryAccounts:
             seen_ns=device.seen_ns,
             revoked_ns=device.revoked_ns,
         )
-
-    def _check_name_free(self, account: Account) -> None:
-        occupant = self.find_account(account.name)
-        if occupant is not None and occupant.account_id != account.account_id:
-            raise AccountExists(account.name)
 
 
 class MemoryTree:
@@ -269,6 +267,7 @@ class MemoryBlocks:
     def hold(
         self, namespace_id: NamespaceId, block_ids: Collection[BlockId], leased_until_s: int
     ) -> None:
+        assert namespace_id in self._tables.namespaces, "there is no such namespace"
         for block_id in block_ids:
             assert block_id in self._tables.places, f"block {block_id.hex()} is not in the index"
             key = (namespace_id, block_id)
@@ -280,6 +279,12 @@ class MemoryBlocks:
         for block_id in self.find_held(namespace_id, block_ids):
             if self._tables.leases[namespace_id, block_id] < below_s:
                 self._tables.leases[namespace_id, block_id] = until_s
+
+    def find_leases(
+        self, namespace_id: NamespaceId, block_ids: Collection[BlockId]
+    ) -> dict[BlockId, int]:
+        held = self.find_held(namespace_id, block_ids)
+        return {block_id: self._tables.leases[namespace_id, block_id] for block_id in held}
 
     def locate(self, block_ids: Collection[BlockId]) -> dict[BlockId, BlockPlace]:
         places = self._tables.places

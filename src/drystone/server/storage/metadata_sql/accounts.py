@@ -17,7 +17,8 @@ class SqlAccounts:
         self._connection = connection
 
     def add_account(self, account: Account) -> None:
-        self._check_name_free(account)
+        if self.find_account(account.name) is not None:
+            raise AccountExists(account.name)
         self._connection.execute(_ADD_ACCOUNT, _account_values(account))
         self._connection.execute(
             _ADD_NAMESPACE,
@@ -38,7 +39,9 @@ class SqlAccounts:
         return [_parse_account(row) for row in rows]
 
     def save_account(self, account: Account) -> None:
-        self._check_name_free(account)
+        occupant = self.find_account(account.name)
+        if occupant is not None and occupant.account_id != account.account_id:
+            raise AccountExists(account.name)
         saved = self._connection.execute(_SAVE_ACCOUNT, _account_values(account))
         assert saved.rowcount == 1, "there is no such account to save"
 
@@ -64,11 +67,6 @@ class SqlAccounts:
     def _find(self, statement: str, key: str | bytes) -> Account | None:
         row = self._connection.execute(statement, {"key": key}).fetchone()
         return None if row is None else _parse_account(row)
-
-    def _check_name_free(self, account: Account) -> None:
-        occupant = self.find_account(account.name)
-        if occupant is not None and occupant.account_id != account.account_id:
-            raise AccountExists(account.name)
 
 
 def _account_values(account: Account) -> dict[str, object]:

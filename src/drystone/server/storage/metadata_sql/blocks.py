@@ -19,11 +19,7 @@ class SqlBlocks:
         self._numbers = numbers
 
     def find_held(self, namespace_id: NamespaceId, block_ids: Collection[BlockId]) -> set[BlockId]:
-        values = {
-            "ns": self._numbers.find_ns(namespace_id),
-            "ids": join_ids(block_ids, BLOCK_ID_BYTES),
-        }
-        return {block_id for (block_id,) in self._connection.execute(_FIND_HELD, values)}
+        return set(self.find_leases(namespace_id, block_ids))
 
     def hold(
         self, namespace_id: NamespaceId, block_ids: Collection[BlockId], leased_until_s: int
@@ -49,6 +45,15 @@ class SqlBlocks:
             "until_s": until_s,
         }
         self._connection.execute(_RENEW, values)
+
+    def find_leases(
+        self, namespace_id: NamespaceId, block_ids: Collection[BlockId]
+    ) -> dict[BlockId, int]:
+        values = {
+            "ns": self._numbers.find_ns(namespace_id),
+            "ids": join_ids(block_ids, BLOCK_ID_BYTES),
+        }
+        return dict(self._connection.execute(_FIND_LEASES, values).fetchall())
 
     def locate(self, block_ids: Collection[BlockId]) -> dict[BlockId, BlockPlace]:
         values = {"ids": join_ids(block_ids, BLOCK_ID_BYTES)}
@@ -76,9 +81,9 @@ class SqlBlocks:
 
 _MANY_BLOCKS: Final = many(BLOCK_ID_BYTES)
 
-_FIND_HELD: Final = f"""
+_FIND_LEASES: Final = f"""
     {_MANY_BLOCKS}
-    SELECT held.block_id
+    SELECT held.block_id, held.leased_until_s
     FROM many CROSS JOIN namespace_block AS held
     WHERE held.ns = :ns AND held.block_id = many.id
 """

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every engine of ``Metadata`` passes the suites of its port."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from drystone.server.ports.metadata import Metadata
+from drystone.server.storage.metadata_memory import MemoryMetadata
+from drystone.server.storage.metadata_sql import SqliteMetadata
+from drystone.testing.conformance.metadata import (
+    AccountsSuite,
+    BlocksSuite,
+    JournalSuite,
+    TransactionsSuite,
+    TreeSuite,
+)
+
+
+class InMemory:
+    @pytest.fixture
+    def metadata(self) -> Metadata:
+        return MemoryMetadata()
+
+
+class InSqlite:
+    @pytest.fixture
+    def metadata(self, tmp_path: Path) -> Iterator[Metadata]:
+        metadata = SqliteMetadata(tmp_path / "metadata.db")
+        yield metadata
+        metadata.close()
+
+
+class TestAccountsInMemory(InMemory, AccountsSuite): ...
+
+
+class TestAccountsInSqlite(InSqlite, AccountsSuite): ...
+
+
+class TestTreeInMemory(InMemory, TreeSuite): ...
+
+
+class TestTreeInSqlite(InSqlite, TreeSuite): ...
+
+
+class TestJournalInMemory(InMemory, JournalSuite): ...
+
+
+class TestJournalInSqlite(InSqlite, JournalSuite): ...
+
+
+class TestBlocksInMemory(InMemory, BlocksSuite): ...
+
+
+class TestBlocksInSqlite(InSqlite, BlocksSuite): ...
+
+
+class TestTransactionsInMemory(InMemory, TransactionsSuite): ...
+
+
+class TestTransactionsInSqlite(InSqlite, TransactionsSuite): ...
