@@ -10,6 +10,7 @@ from drystone.core.content.frame import Frame
 from drystone.core.content.hashing import block_id, content_hash_of_block_id
 from drystone.core.ids import FileId, NamespaceId, Seq
 from drystone.core.journal.change import Change, Commit
+from drystone.server.ports.objects import Objects
 from drystone.server.service.actor import Actor
 from drystone.server.service.identity.admin import Admin
 from drystone.server.service.identity.passwords import Passwords
@@ -27,6 +28,9 @@ PASSWORD = "correct horse"  # noqa: S105  of nobody
 class MemoryServer:
     """A service as the composition root makes it, but in memory and with a clock by hand.
 
+    Args:
+        objects: Where packs lie; in memory, unless told otherwise.
+
     Attributes:
         service: The verbs.
         admin: What the operator does.
@@ -34,14 +38,13 @@ class MemoryServer:
         epoch: Change it to play another process that changed accounts.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, objects: Objects | None = None) -> None:
         self.clock = ManualClock()
         self.epoch = 0
         self.metadata = MemoryMetadata()
         passwords = Passwords(memory_kib=1024, rounds=1)
-        engines = Engines(
-            self.metadata, ObjectPacks(MemoryObjects()), LocalBell(), self.clock, passwords
-        )
+        packs = ObjectPacks(MemoryObjects() if objects is None else objects)
+        engines = Engines(self.metadata, packs, LocalBell(), self.clock, passwords)
         self.service: Service = make_service(
             engines, b"k" * 32, read_threads=1, find_epoch=lambda: self.epoch
         )
