@@ -76,7 +76,7 @@ async def outline(call: Call) -> Response:
     message = await call.read(OutlineAsk, _IDS_BYTES_MAX)
     namespace_id = _namespace(message.namespace_id)
     outlines = await call.service.blocks.outline(call.actor, namespace_id, _split(message.ids))
-    return await call.answer_large(lambda: OutlineAnswer(outlines))
+    return await call.answer_many(len(outlines), lambda: OutlineAnswer(outlines))
 
 
 async def _iter_frames(request: Request) -> AsyncGenerator[Sequence[Frame], None]:

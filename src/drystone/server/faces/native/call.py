@@ -21,7 +21,9 @@ M = TypeVar("M", bound=Message)
 T = TypeVar("T")
 
 HEAVY_BYTES: Final = 64 * 1024
-"""A body up to this size is decoded where it stands: it takes less than going to a thread."""
+HEAVY_ITEMS: Final = 200
+"""Up to so much is worked on where it stands, for less than a millisecond; what is more, in a
+thread, so that the loop goes on meanwhile."""
 
 
 class BadParameter(Refused):
@@ -88,14 +90,21 @@ class Call:
         return await asyncio.to_thread(decode_body, kind, body, encoding, bytes_max=bytes_max)
 
     def answer(self, message: Message, status: int = 200) -> Response:
-        """Returns a message as the answer. For large ones see ``answer_large``."""
+        """Returns a message as the answer. For those of many items see ``answer_many``."""
         body, encoding = encode_body(message, accept_zstd=self.accepts_zstd)
         headers = {"content-encoding": encoding} if encoding else None
         return Response(body, status, headers, JSON_MEDIA_TYPE)
 
-    async def answer_large(self, make: Callable[[], Message]) -> Response:
-        """Makes a message and its answer in a thread, so that the loop goes on meanwhile."""
-        return await asyncio.to_thread(lambda: self.answer(make()))
+    async def answer_many(self, items_count: int, make: Callable[[], Message]) -> Response:
+        """Makes a message of many items, and its answer: in a thread if they are so many that
+        the loop would stand still meanwhile.
+        """
+        return await run_if_heavy(items_count, lambda: self.answer(make()))
+
+
+async def run_if_heavy(items_count: int, work: Callable[[], T]) -> T:
+    """Returns what ``work`` on so many items returns; runs it in a thread if they are many."""
+    return work() if items_count <= HEAVY_ITEMS else await asyncio.to_thread(work)
 
 
 class Parameter(NamedTuple):

@@ -38,7 +38,7 @@ async def read_changes(call: Call) -> Response:
             namespace_id,
         )
 
-    return await call.answer_large(make)
+    return await call.answer_many(len(page.entries), make)
 
 
 async def wait_for_changes(call: Call) -> Response:

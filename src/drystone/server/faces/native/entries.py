@@ -56,13 +56,14 @@ async def list_revisions(call: Call) -> Response:
             ]
         )
 
-    return await call.answer_large(make)
+    return await call.answer_many(len(found), make)
 
 
 async def _answer_page(call: Call, page: EntryPage) -> Response:
-    return await call.answer_large(
-        lambda: Listing([stored_to_wire(stored) for stored in page.entries], page.after, page.head)
-    )
+    def make() -> Listing:
+        return Listing([stored_to_wire(stored) for stored in page.entries], page.after, page.head)
+
+    return await call.answer_many(len(page.entries), make)
 
 
 _AFTER: Final = Parameter("after", "`next` of the page before; left out for the first.")
