@@ -85,6 +85,8 @@ def test_blocks_cut_otherwise_resemble_what_they_overlap_most():
         named("y"): named("b"),
         named("z"): named("c"),
     }
+    halved = chunks_of("a", ("x", 50), ("y", 100), ("z", 250), "d")
+    assert pick_bases(halved, chunks_of("a", "b", "c", ("e", 200), "d"))[named("y")] == named("b")
     merged = chunks_of("a", ("x", 401), "d")
     assert pick_bases(merged, old) == {named("x"): named("b")}
 

@@ -46,6 +46,13 @@ def test_cuts_do_not_depend_on_the_feed(chunker_id, step):
 
 
 @EACH_CHUNKER
+def test_a_long_stream_may_come_in_thin_slices(chunker_id):
+    chunker = new_chunker(chunker_id)
+    data = RANDOM * 4
+    assert cut_in_steps(chunker, data, 40_009) == list(map(bytes, chunker.cut(data)))
+
+
+@EACH_CHUNKER
 @pytest.mark.parametrize("size", [1, 100, SMALL_FILE_BYTES_MAX])
 def test_a_small_file_is_one_piece(chunker_id, size):
     assert list(map(len, new_chunker(chunker_id).cut(RANDOM[:size]))) == [size]

@@ -75,6 +75,7 @@ def test_spans_make_up_the_range(start, length):
         manifest_of((100, ONE), (-5, TWO)),
         SOUND._replace(size_bytes=408),
         SOUND._replace(chunks=SOUND.chunks[:2] + SOUND.chunks[3:]),
+        SOUND._replace(chunks=(SOUND.chunks[0]._replace(offset_bytes=1), *SOUND.chunks[1:])),
         SOUND._replace(chunker_id=0),
         SOUND._replace(chunker_version=300),
         SOUND._replace(content_hash=b"short"),

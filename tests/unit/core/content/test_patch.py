@@ -141,6 +141,12 @@ def test_junk_is_no_patch(payload):
         apply_patch(payload, TEXT, len(EDITED))
 
 
+@pytest.mark.parametrize("run", [b"\x00\xff\xff\x7f", b"\xff\xff\x7f\x01", b"\x00\x00"])
+def test_pieces_that_the_base_does_not_have_are_refused(run):
+    with pytest.raises(MalformedPatch, match="does not have"):
+        apply_patch(b"\1\x08\x01" + run + PATCH[5:], TEXT, len(EDITED))
+
+
 def test_a_patch_yields_no_more_than_announced():
     assert apply_patch(PATCH, TEXT, len(EDITED)) == EDITED
     with pytest.raises(DecompressionBomb):

@@ -66,11 +66,13 @@ def test_a_frame_that_tells_no_size_is_refused():
 
 
 def test_a_frame_that_asks_for_a_huge_window_is_refused():
-    # Magic, descriptor, window of 1 GiB, content of 256 bytes, one empty last block.
-    frame = bytes.fromhex("28b52ffd 40 a0 0000 010000")
-    assert zstd.content_size(frame) == 256
-    with pytest.raises(zstd.BadCompression):
-        zstd.decompress(frame, 256)
+    # Magic, descriptor, window of 32 MiB, content of 256 bytes, one raw block.
+    frame = bytes.fromhex("28b52ffd 40 78 0000 010800") + bytes(256)
+    # Whole, it is read without a window; broken off, its reader would have to make one.
+    assert zstd.decompress(frame, 256) == bytes(256)
+    with pytest.raises(zstd.BadCompression) as caught:
+        zstd.decompress(frame[:-1], 256)
+    assert "memory" in str(caught.value.__cause__)
 
 
 PACKED = zstd.compress(TEXT, 3)

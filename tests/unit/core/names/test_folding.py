@@ -18,6 +18,8 @@ from drystone.core.names.folding import fold_name
         ("\u212b", "å"),
         ("Σ", "ς"),
         ("\u0390", "\u1fd3"),
+        # Combining marks in another order, of which folding makes one a letter.
+        ("\u1fb4", "\u03b1\u0345\u0301"),
     ],
 )
 def test_names_that_readers_take_for_one_fold_to_one(one, other):
