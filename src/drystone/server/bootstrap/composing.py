@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
-from drystone.server.bootstrap.data_dir import DataDir, opened_data_dir
+from drystone.server.bootstrap.data_dir import ServerHome, opened_data_dir
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.metadata import Metadata
 from drystone.server.service.identity.admin import Admin
@@ -30,7 +30,7 @@ class Server:
         data_dir: What it stands on, held against other servers.
     """
 
-    def __init__(self, service: Service, data_dir: DataDir, metadata: Metadata) -> None:
+    def __init__(self, service: Service, data_dir: ServerHome, metadata: Metadata) -> None:
         self.app = NativeApp(service)
         self.service = service
         self.data_dir = data_dir

@@ -28,25 +28,25 @@ _FORMAT_LINE: Final = "drystone data directory, format "
 _MAY_STAND_BEFORE: Final = {"drystone.toml", "lost+found", "setup.lock", "setup.new"}
 
 
-class UnusableDataDir(Misconfigured):
+class UnusableHome(Misconfigured):
     """The data directory cannot be made, read or written, or is something else."""
 
     code = "unusable-data-dir"
 
 
-class NewerDataDir(Misconfigured):
+class NewerHome(Misconfigured):
     """The data directory was made by a newer version, which this one cannot read."""
 
     code = "newer-data-dir"
 
 
-class DataDirInUse(Misconfigured):
+class HomeInUse(Misconfigured):
     """Another server runs on this data directory."""
 
     code = "data-dir-in-use"
 
 
-class DataDir:
+class ServerHome:
     """An opened data directory. ``close`` lets go of it.
 
     Attributes:
@@ -76,7 +76,7 @@ class DataDir:
         The kernel lets go of the lock when the process ends, however it ends.
 
         Raises:
-            DataDirInUse: Another server holds it.
+            HomeInUse: Another server holds it.
         """
         fd = _open_lock(self.path / "server.lock")
         try:
@@ -84,7 +84,7 @@ class DataDir:
         except BlockingIOError as error:
             other = os.pread(fd, 100, 0).decode("ascii", "replace").strip()
             os.close(fd)
-            raise DataDirInUse(
+            raise HomeInUse(
                 f"another server (process {other or 'unknown'}) uses {self.path}",
                 advice="Stop it first, or give this one a data directory of its own.",
             ) from error
@@ -96,7 +96,7 @@ class DataDir:
         """Returns the secret key of this name; makes it, for the owner only, the first time.
 
         Raises:
-            UnusableDataDir: The file does not hold a key.
+            UnusableHome: The file does not hold a key.
         """
         folder = self.path / "keys"
         path = folder / f"{name}.key"
@@ -110,7 +110,7 @@ class DataDir:
         except ValueError:
             key = b""
         if len(key) != KEY_BYTES:
-            raise UnusableDataDir(
+            raise UnusableHome(
                 f"{path} does not hold a key of {KEY_BYTES} bytes in hexadecimal",
                 advice="Bring it back from a backup, or remove it to have a new one made.",
             )
@@ -148,22 +148,22 @@ class DataDir:
 
 
 @contextmanager
-def opened_data_dir(path: Path) -> Iterator[DataDir]:
+def opened_data_dir(path: Path) -> Iterator[ServerHome]:
     """Opens a data directory and keeps other processes from making or migrating it meanwhile.
 
     The context is for what must be done by one process at a time: making, migrating, opening.
-    The ``DataDir`` outlives it.
+    The ``ServerHome`` outlives it.
 
     Raises:
-        UnusableDataDir: It cannot be made or written, or holds something else.
-        NewerDataDir: It is of a newer version.
+        UnusableHome: It cannot be made or written, or holds something else.
+        NewerHome: It is of a newer version.
     """
     with _translated(path):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _setup_lock(path):
         with _translated(path):
             is_new = _check_format(path)
-        yield DataDir(path, is_new=is_new)
+        yield ServerHome(path, is_new=is_new)
 
 
 def find_serving_url(path: Path) -> str | None:
@@ -181,7 +181,7 @@ def _check_format(path: Path) -> bool:
     if not mark.exists():
         strangers = sorted({item.name for item in path.iterdir()} - _MAY_STAND_BEFORE)
         if strangers:
-            raise UnusableDataDir(
+            raise UnusableHome(
                 f"{path} is not a data directory and not empty: it holds {strangers[0]!r}",
                 advice="Choose an empty or a new folder with --data-dir.",
             )
@@ -191,11 +191,11 @@ def _check_format(path: Path) -> bool:
     text = mark.read_text(encoding="ascii", errors="replace").strip()
     number = text.removeprefix(_FORMAT_LINE)
     if not text.startswith(_FORMAT_LINE) or not number.isdecimal():
-        raise UnusableDataDir(
+        raise UnusableHome(
             f"{mark} does not say what it should", advice="Bring it back from a backup."
         )
     if int(number) > FORMAT:
-        raise NewerDataDir(
+        raise NewerHome(
             f"{path} has format {number}; this version of Drystone reads up to {FORMAT}",
             advice="Install the newer version again. Nothing was changed.",
         )
@@ -214,7 +214,7 @@ def _setup_lock(path: Path) -> Iterator[None]:
                 break
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
-                    raise DataDirInUse(
+                    raise HomeInUse(
                         f"another process is preparing the data directory {path}",
                         advice="Wait until it has ended, then try again.",
                     ) from error
@@ -256,12 +256,12 @@ def _write_new(path: Path, content: bytes) -> None:
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
-    """Turns the operating system's errors into ``UnusableDataDir``."""
+    """Turns the operating system's errors into ``UnusableHome``."""
     try:
         yield
     except OSError as error:
         where = error.filename or path
-        raise UnusableDataDir(
+        raise UnusableHome(
             f"the data directory cannot be used: {where}: {error.strerror or error}",
             advice="Check that this user may write there and that the disk has room.",
         ) from error

@@ -7,9 +7,9 @@ import pytest
 
 from drystone.server.bootstrap import data_dir as module
 from drystone.server.bootstrap.data_dir import (
-    DataDirInUse,
-    NewerDataDir,
-    UnusableDataDir,
+    HomeInUse,
+    NewerHome,
+    UnusableHome,
     find_serving_url,
     opened_data_dir,
 )
@@ -42,34 +42,34 @@ def test_making_that_was_interrupted_is_done_again(tmp_path):
 def test_directory_with_a_damaged_mark_is_refused(tmp_path, text):
     open_it(tmp_path)
     (tmp_path / "format").write_text(text)
-    with pytest.raises(UnusableDataDir):
+    with pytest.raises(UnusableHome):
         open_it(tmp_path)
 
 
 def test_directory_of_a_newer_version_is_refused(tmp_path):
     open_it(tmp_path)
     (tmp_path / "format").write_text(f"drystone data directory, format {module.FORMAT + 1}\n")
-    with pytest.raises(NewerDataDir, match=f"format {module.FORMAT + 1}"):
+    with pytest.raises(NewerHome, match=f"format {module.FORMAT + 1}"):
         open_it(tmp_path)
 
 
 def test_directory_with_something_else_in_it_is_refused(tmp_path):
     (tmp_path / "letter.txt").touch()
-    with pytest.raises(UnusableDataDir, match=r"letter\.txt"):
+    with pytest.raises(UnusableHome, match=r"letter\.txt"):
         open_it(tmp_path)
 
 
 def test_file_in_place_of_the_directory_is_refused(tmp_path):
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(UnusableDataDir, match="cannot be used"):
+        with pytest.raises(UnusableHome, match="cannot be used"):
             open_it(path)
 
 
 def test_directory_is_held_by_one_until_it_lets_go(tmp_path):
     first, second = open_it(tmp_path), open_it(tmp_path)
     first.hold()
-    with pytest.raises(DataDirInUse, match=str(os.getpid())):
+    with pytest.raises(HomeInUse, match=str(os.getpid())):
         second.hold()
     first.close()
     first.close()
@@ -80,7 +80,7 @@ def test_directory_is_held_by_one_until_it_lets_go(tmp_path):
 
 def test_only_one_process_prepares_it_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SETUP_WAIT_S", 0.0)
-    with opened_data_dir(tmp_path), pytest.raises(DataDirInUse, match="preparing"):
+    with opened_data_dir(tmp_path), pytest.raises(HomeInUse, match="preparing"):
         open_it(tmp_path)
     open_it(tmp_path)
 
@@ -100,7 +100,7 @@ def test_damaged_key_is_refused(tmp_path, text):
     data_dir = open_it(tmp_path)
     data_dir.load_key("cursor")
     (tmp_path / "keys" / "cursor.key").write_text(text)
-    with pytest.raises(UnusableDataDir, match=r"cursor\.key"):
+    with pytest.raises(UnusableHome, match=r"cursor\.key"):
         data_dir.load_key("cursor")
 
 

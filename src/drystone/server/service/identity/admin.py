@@ -21,7 +21,8 @@ class AccountNotFound(Refused):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"there is no account {name!r}", advice="`drystone admin list-accounts` shows all accounts."
+            f"there is no account {name!r}",
+            advice="`drystone admin list-accounts` shows all accounts.",
         )
 
 
