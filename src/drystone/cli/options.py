@@ -39,6 +39,16 @@ PasswordStdinFlag = Annotated[
     ),
 ]
 
+ServerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        help="Which server, if you are signed in to several.  [default: the last one]",
+        metavar="URL",
+        show_default=False,
+    ),
+]
+
 YesFlag = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether it is meant.")]
 
 

@@ -2,7 +2,9 @@
 """One HTTP session with one server: requests, their trouble, and what they cost."""
 
 import asyncio
+import os
 import random
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
@@ -279,7 +281,7 @@ class HttpSession:
         if response.status in _GATEWAY_STATUSES:
             return ServerAway(
                 f"{self.url} answers that the server behind it is away ({response.status})",
-                advice="It is tried again.",
+                advice="Try again in a moment.",
             )
         return not_drystone(self.url)
 
@@ -307,17 +309,20 @@ def translate(error: Any, url: str) -> DrystoneError:
         case aiohttp.ClientResponseError():
             return not_drystone(url)
         case aiohttp.ClientConnectorError():
-            reason = f"{error.os_error.strerror or error.os_error}".lower()
+            cause = error.os_error
+            # asyncio puts its own words in place of the system's "connection refused".
+            is_system_error = not isinstance(cause, socket.gaierror) and cause.errno
+            reason = os.strerror(cause.errno) if is_system_error else cause.strerror or str(cause)
             return ServerAway(
-                f"the server at {url} cannot be reached: {reason}",
-                advice="Check that it runs and that the URL is right; it is tried again.",
+                f"the server at {url} cannot be reached: {reason.lower()}",
+                advice="Check that it runs and that the URL is right, then try again.",
             )
         case TimeoutError():
             return ServerAway(
-                f"the server at {url} does not answer in time", advice="It is tried again."
+                f"the server at {url} does not answer in time", advice="Try again in a moment."
             )
         case _:
             return ServerAway(
                 f"the connection to {url} broke: {error or type(error).__name__}",
-                advice="It is tried again.",
+                advice="Try again in a moment.",
             )
