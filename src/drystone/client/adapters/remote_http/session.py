@@ -311,8 +311,10 @@ def translate(error: Any, url: str) -> DrystoneError:
         case aiohttp.ClientConnectorError():
             cause = error.os_error
             # asyncio puts its own words in place of the system's "connection refused".
-            is_system_error = not isinstance(cause, socket.gaierror) and cause.errno
-            reason = os.strerror(cause.errno) if is_system_error else cause.strerror or str(cause)
+            if cause.errno and not isinstance(cause, socket.gaierror):
+                reason = os.strerror(cause.errno)
+            else:
+                reason = cause.strerror or str(cause)
             return ServerAway(
                 f"the server at {url} cannot be reached: {reason.lower()}",
                 advice="Check that it runs and that the URL is right, then try again.",
