@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Laws of names: whatever the text, an answer; and the answers agree with each other."""
 
+import sys
 from contextlib import suppress
 
 import pytest
@@ -59,6 +60,16 @@ def test_a_path_is_read_or_refused(path):
 def test_folding_twice_is_folding_once(name):
     folded = fold_name(name)
     assert fold_name(folded) == folded
+
+
+def test_each_character_folds_to_what_folds_to_itself():
+    surrogates = range(0xD800, 0xE000)
+    changed = [
+        hex(code)
+        for code in range(sys.maxunicode + 1)
+        if code not in surrogates and fold_name(folded := fold_name(chr(code))) != folded
+    ]
+    assert not changed
 
 
 @given(st.text(st.characters(codec="utf-8")))

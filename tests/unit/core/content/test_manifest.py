@@ -6,6 +6,7 @@ import struct
 import pytest
 
 from drystone.core.content.chunk import Chunk, ChunkerId
+from drystone.core.content.coding import encode_delta
 from drystone.core.content.content import EMPTY_CONTENT, Content
 from drystone.core.content.hashing import block_id, content_hash_of_block_id
 from drystone.core.content.manifest import (
@@ -126,6 +127,16 @@ ENCODED = encode_manifest(SOUND)
 def test_junk_is_refused(data):
     with pytest.raises((Corrupt, Refused)):
         decode_manifest(data)
+
+
+def test_a_changed_chunk_makes_a_short_delta():
+    rows = [(1_000_000 + number, block_id(b"%d" % number)) for number in range(900)]
+    base = encode_manifest(manifest_of(*rows))
+    rows[400] = (1_000_401, block_id(b"changed"))
+    changed = encode_manifest(manifest_of(*rows, content_hash=b"H" * 32))
+    delta = encode_delta(block_id(changed), changed, block_id(base), base)
+    assert len(base) > 32_000
+    assert len(delta.payload) < 200
 
 
 def test_any_content_has_chunks():
