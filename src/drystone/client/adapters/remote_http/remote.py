@@ -165,6 +165,11 @@ class HttpRemote:
             raise not_drystone(self.session.url)
         return entries[0]
 
+    async def find_head(self) -> Seq:
+        """Returns the namespace's head. Cost: one small request."""
+        path = f"{self._path}/deleted"
+        return Seq((await self.session.get(Listing, path, {"after": "1"})).head)
+
     async def list_folder(self, folder_id: FileId) -> list[StoredEntry]:
         """Returns all entries of a folder, by name."""
         found: list[StoredEntry] = []
