@@ -9,6 +9,7 @@ from drystone.core.content.content import EMPTY_CONTENT
 from drystone.core.ids import ROOT_ID, NamespaceId, Rev
 from drystone.core.journal.change import Create, Delete, Edit, Move, Restore
 from drystone.core.journal.cursor import Cursor, ForgedCursor, encode_cursor
+from drystone.core.journal.record import Action
 from drystone.core.tree.entry import Entry, Kind
 from drystone.server.service.gate import EntryNotFound, NamespaceNotFound
 from drystone.server.service.identity.listeners import CloseReason
@@ -89,6 +90,31 @@ async def test_foreign_and_missing_namespaces_look_alike(server, anna):
             await server.service.changes.read_page(bert, namespace_id, "", None)
         with pytest.raises(NamespaceNotFound):
             await server.service.changes.wait(bert, namespace_id, "", 0)
+
+
+async def test_folder_that_was_restored_and_changed_again_is_told_as_restored(server, anna):
+    await server.commit(anna, [folder(A, "a"), file(B, "b", A), folder(C, "c")])
+    await server.commit(anna, [Delete(A, Rev(1))])
+    cursor = (await read(server, anna)).cursor
+    restored = [Restore(A), Edit(A, Rev(1), None, 0o700, 0), Move(A, ROOT_ID, "z", ROOT_ID, "a")]
+    await server.commit(anna, [*restored, Move(C, ROOT_ID, "d", ROOT_ID, "c")])
+    page = await read(server, anna, cursor)
+    later = await read(server, anna, page.cursor)
+
+    told = [(stored.entry.name, stored.action) for stored in page.entries]
+    assert told == [("z", Action.RESTORE), ("d", Action.MOVE)]
+    assert later.entries == []
+
+
+async def test_folder_that_changed_very_often_is_told_as_restored_for_safety(server, anna):
+    await server.commit(anna, [folder(A, "a"), file(B, "b")])
+    cursor = (await read(server, anna)).cursor
+    names_now = [f"a{number}" for number in range(60)]
+    for before, after in zip(["a", *names_now], names_now, strict=False):
+        await server.commit(anna, [Move(A, ROOT_ID, after, ROOT_ID, before)])
+    [told] = (await read(server, anna, cursor)).entries
+
+    assert (told.entry.name, told.action) == ("a59", Action.RESTORE)
 
 
 # --- cursors --------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ something (a cursor ahead of the journal, of another account, of another folder)
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from drystone.core.errors import Refused
 from drystone.core.ids import ROOT_ID, FileId, NamespaceId, Seq
@@ -32,6 +32,8 @@ from drystone.server.service.gate import EntryNotFound, require_entry, require_n
 from drystone.server.service.identity.listeners import CloseReason, Listener, Listeners
 from drystone.server.service.trees.lineage import Lineage
 from drystone.server.service.writer import Writer
+
+_RECORDS_LOOKED_AT_MAX: Final = 50
 
 
 class FolderGone(Refused):
@@ -116,9 +118,11 @@ class Changes:
         """Returns the entries that changed after a cursor; without one, all of them.
 
         With ``under`` only what lies below that folder is told; of the rest no more than the
-        ids, since the reader may have known it there. Who finds a folder in the page that it
-        does not know lists what is below it, unless its last action is CREATE: it may have
-        been moved in, or restored, with all that is in it.
+        ids, since the reader may have known it there.
+
+        A folder whose last action is RESTORE lives again with all that was deleted with it:
+        who no longer has that lists it. The same holds with ``under`` for a folder that was
+        moved in: its action is MOVE, and the reader does not know it.
 
         Args:
             actor: Who reads.
@@ -147,6 +151,8 @@ class Changes:
             has_more = len(entries) == self._page_max and entries[-1].seq < head
             reached = entries[-1].seq if has_more else head
             gone: list[FileId] = []
+            if after_seq:
+                entries = [_say_restored(unit, namespace_id, x, after_seq) for x in entries]
             if under is not None:
                 _require_watched_folder(unit, actor, namespace_id, under)
                 entries, gone = _confine(unit, namespace_id, entries, under)
@@ -224,6 +230,23 @@ def _is_behind(unit: Unit, actor: Actor, cursor: Cursor, under: FileId | None) -
     # Who has read everything has also read any one folder.
     filter_now = None if cursor.under is None else under
     return needs_reset(cursor, actor.account_id, filter_now, heads)
+
+
+def _say_restored(
+    unit: Unit, namespace_id: NamespaceId, stored: StoredEntry, after_seq: Seq
+) -> StoredEntry:
+    """Returns a folder that was restored since a seq and then changed again as RESTORE: only its
+    last record is told, and what the reader must do follows from the one before.
+    """
+    if stored.entry.kind is not Kind.FOLDER or stored.action not in (Action.EDIT, Action.MOVE):
+        return stored
+    records = unit.tree.list_revisions(namespace_id, stored.file_id, _RECORDS_LOOKED_AT_MAX)
+    since = [record for record in records if record.seq > after_seq]
+    is_restored = any(record.action is Action.RESTORE for record in since)
+    # If there are more records than were looked at, nobody knows: listing again does no harm.
+    if is_restored or len(since) == _RECORDS_LOOKED_AT_MAX:
+        return stored._replace(action=Action.RESTORE)
+    return stored
 
 
 def _reset(unit: Unit, actor: Actor, namespace_id: NamespaceId) -> ChangedPage:
