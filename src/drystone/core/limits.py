@@ -88,6 +88,9 @@ COMMIT_CHANGES_MAX: Final = 4_000
 """Changes in one commit. Bounds one transaction; more is refused as too large.
 The design says up to 1,000; 4,000 keeps requests few for trees of small files."""
 
+MISSING_BLOCKS_MAX: Final = 1_000
+"""Missing blocks that the refusal of one change names; who commits asks for the rest."""
+
 CHANGES_PAGE_ENTRIES_MAX: Final = 8_000
 """Entries in one page of changes or of a listing."""
 

@@ -21,7 +21,7 @@ from drystone.core.journal.change import (
     Refusal,
     Restore,
 )
-from drystone.core.limits import COMMIT_CHANGES_MAX
+from drystone.core.limits import COMMIT_CHANGES_MAX, MISSING_BLOCKS_MAX
 from drystone.core.tree.entry import Entry, Kind
 from drystone.wire.block_lists import join_ids, split_ids
 from drystone.wire.codec import MalformedMessage, MessageTooLarge
@@ -45,9 +45,6 @@ from drystone.wire.messages import (
     WireChange,
     WireOutcome,
 )
-
-MISSING_BLOCKS_MAX: Final = 1_000
-"""Blocks that one refusal names; the committer finds more by asking."""
 
 _ON_CONFLICT: Final = {choice.value: choice for choice in OnConflict}
 

@@ -16,10 +16,9 @@ from drystone.core.journal.change import (
     Refusal,
     Restore,
 )
-from drystone.core.limits import COMMIT_CHANGES_MAX
+from drystone.core.limits import COMMIT_CHANGES_MAX, MISSING_BLOCKS_MAX
 from drystone.core.tree.entry import Kind
 from drystone.wire.changes import (
-    MISSING_BLOCKS_MAX,
     change_from_wire,
     change_to_wire,
     commit_from_wire,
