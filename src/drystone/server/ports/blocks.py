@@ -54,8 +54,7 @@ class LostBlock(CorruptBlock):
         super().__init__(
             f"block {place.block_id.hex()} cannot be read back: {reason}"
             f" (pack {place.pack_id.hex()})",
-            advice="Restore the pack from a backup, or let a device that still has the file"
-            " upload it again.",
+            advice="Restore the pack from a backup of the server's data directory.",
         )
         self.block_id: BlockId = place.block_id
         self.pack_id: PackId = place.pack_id

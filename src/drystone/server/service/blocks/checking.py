@@ -9,7 +9,7 @@ namespace hold it, and then read it.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from drystone.core.content.coding import CorruptBlock, decode_frame, decode_payload, encode_block
+from drystone.core.content.coding import BlockEncoder, CorruptBlock, decode_frame, decode_payload
 from drystone.core.content.frame import Codec, Frame
 from drystone.core.content.hashing import block_id
 from drystone.core.errors import Corrupt, Refused
@@ -90,11 +90,12 @@ def check_frames(
         else:
             fresh.append(frame)
     fresh = _compact(fresh, arrived_bytes)
+    encoder = BlockEncoder()
     for name, plain in _iter_rebuilt(shelf, based, bases):
         if name in known:
             again.append(name)
         else:
-            fresh.append(encode_block(name, plain))
+            fresh.append(encoder.encode(name, plain))
     return Checked(fresh, again)
 
 

@@ -9,6 +9,8 @@ together, and nobody can commit what they have not shown to have. Runs in a thre
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
+import structlog
+
 from drystone.core.content.content import EMPTY_CONTENT, Content
 from drystone.core.content.hashing import content_hash_of_block_id
 from drystone.core.content.manifest import Manifest, decode_manifest
@@ -18,6 +20,8 @@ from drystone.core.journal.decide import Contents
 from drystone.server.ports.blocks import LostBlock
 from drystone.server.ports.metadata import BlockPlace
 from drystone.server.service.blocks.shelf import Shelf, iter_batches, locate_held, read_plain
+
+log = structlog.get_logger()
 
 
 class ManifestLine(NamedTuple):
@@ -49,8 +53,9 @@ def check_contents(
     Cost: a read of metadata for all, and one for each few MiB of manifests, which are read
     and decoded. Other blocks are not read: they were verified when they came.
 
+    A manifest that cannot be read back is a fault of its content alone, and logged.
+
     Raises:
-        LostBlock: A manifest cannot be read back.
         Unavailable: The store or the database cannot be read now.
     """
     check = _Check(shelf, namespace_id)
@@ -103,13 +108,13 @@ class _Check:
         """Checks the contents whose manifests lie at these places."""
         manifests: dict[BlockId, Manifest] = {}
         for place, block in zip(batch, read_plain(self._shelf.packs, batch), strict=True):
+            if isinstance(block, LostBlock):
+                log.error("block.lost", block=place.block_id.hex(), why=block.message)
             try:
                 manifests[place.block_id] = decode_held_manifest(block)
-            except LostBlock:
-                raise
             except DrystoneError as error:
                 for content in chunked[place.block_id]:
-                    self.faulty[content] = f"its manifest is none: {error.message}"
+                    self.faulty[content] = f"its manifest cannot be read: {error.message}"
         chunks = {chunk.block_id for m in manifests.values() for chunk in m.chunks}
         places = self.locate(chunks)
         for root, manifest in manifests.items():

@@ -215,7 +215,8 @@ class Blocks:
         places = await self.shelf.writer.read(look_up)
         outlines: dict[BlockId, bytes] = {}
         room_bytes = OUTLINES_BYTES_MAX
-        for batch in iter_batches(list(places.values())):
+        in_order = [places[name] for name in dict.fromkeys(block_ids) if name in places]
+        for batch in iter_batches(in_order):
             made = await self.shelf.run(_make_outlines, self.shelf.packs, batch)
             room_bytes -= sum(map(len, made.values()))
             if room_bytes < 0:
@@ -234,7 +235,6 @@ class Blocks:
 
         Raises:
             NamespaceNotFound: As its name says.
-            LostBlock: A manifest cannot be read back.
         """
         await self._enter(actor, namespace_id)
         return await self.shelf.run(check_contents, self.shelf, namespace_id, contents)
