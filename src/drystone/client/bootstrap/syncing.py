@@ -17,7 +17,8 @@ from drystone.client.adapters.remote_http import HttpRemote, HttpSession
 from drystone.client.adapters.roots import RootLine
 from drystone.client.adapters.state_sqlite import open_state
 from drystone.client.loop.parts import World
-from drystone.client.loop.running import Loop, Summary
+from drystone.client.loop.running import Loop
+from drystone.client.loop.summary import Summary
 from drystone.client.ports import Notices, Remote
 from drystone.client.settings import ClientSettings
 from drystone.core.ids import ROOT_ID, FileId, NamespaceId

@@ -4,6 +4,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 from drystone.client.loop.carrying import Carrying
@@ -15,7 +16,7 @@ from drystone.client.ports import Digested, Hints, Unread
 from drystone.client.steps.digest import DigestOutcome, plan_reading
 from drystone.client.steps.pull import Pulled
 from drystone.client.steps.scan import ScanBatch
-from drystone.core.ids import FileId
+from drystone.core.ids import FileId, Seq
 from drystone.core.planning.plan import Place, Plan, Replace, Submit
 from drystone.core.planning.reconcile import reconcile
 from drystone.core.tree.entry import Kind
@@ -23,6 +24,9 @@ from drystone.core.tree.entry import Kind
 _PLANS_MAX: Final = 8
 """Plans in one round: each does what the one before made possible."""
 _SAVE_S: Final = 1.0
+_BATCH_FILES: Final = 2_000
+_BATCH_BYTES: Final = 32 * 1024 * 1024
+"""New files that are read, sent and committed together; their bytes are in memory."""
 
 
 @dataclass(slots=True)
@@ -58,6 +62,8 @@ class Rounds:
         self._is_remote_complete = False
         self._in_flight: set[FileId] = set()
         self._saved_s = parts.world.clock.monotonic_s()
+        self.seen_seq = Seq(0)
+        """Up to which seq the server's changes were known at the end of the last round."""
         self._is_fresh = True
         """Since the start nothing was sent: the server may hold what an earlier run sent."""
 
@@ -94,13 +100,9 @@ class Rounds:
             self._in_flight.clear()
             await self._threads.control(self._parts.world.state.save)
         done.steps_count = self._parts.tally.steps_done - steps_before
-        done.unsettled_count = await self._threads.control(self._count_unsettled)
+        done.unsettled_count, self.seen_seq = await self._threads.control(self._look_back)
         self._is_fresh = False
         return done
-
-    def expect_more(self) -> None:
-        """The server said that there is more to read."""
-        self._is_remote_complete = False
 
     # --- the disk ----------------------------------------------------------------------------
 
@@ -115,12 +117,12 @@ class Rounds:
         if hints.all:
             self._is_local_complete = False
         try:
-            while (batch := await self._threads.control(next, batches, None)) is not None:
-                is_last = batch.is_complete
+            while (found := await self._threads.control(_take_some, batches)) is not None:
                 self._parts.tally.scanned(
-                    batch.folders_count + batch.files_count, is_all=hints.all and is_last
+                    found.folders_count + found.files_count,
+                    is_all=hints.all and found.is_complete,
                 )
-                await self._take_batch(batch, sending, done)
+                await self._take_batch(found, sending, done)
                 await self._save_sometimes()
         finally:
             await self._threads.control(_close, batches)
@@ -298,14 +300,37 @@ class Rounds:
             await self._threads.control(self._parts.world.state.save)
             self._saved_s = self._parts.world.clock.monotonic_s()
 
-    def _count_unsettled(self) -> int:
+    def _look_back(self) -> tuple[int, Seq]:
         state = self._parts.world.state
-        return len(state.local_changes.keys() | state.remote_changes.keys())
+        unsettled = state.local_changes.keys() | state.remote_changes.keys()
+        return len(unsettled), self._parts.pull.find_seen_seq()
 
 
 def _content_bytes(step: Submit | Place | Replace) -> int:
     entry = step.entry
     return 0 if entry is None or entry.content is None else entry.content.size_bytes
+
+
+def _take_some(batches: Iterator[ScanBatch]) -> ScanBatch | None:
+    """Returns the next stretch of a scan: enough for one request, and one commit."""
+    found = next(batches, None)
+    if found is None:
+        return None
+    files_count = len(found.unread)
+    length = sum(one.stat.size_bytes for one in found.unread)
+    parts = [found]
+    while not found.is_complete and files_count < _BATCH_FILES and length < _BATCH_BYTES:
+        more = next(batches, None)
+        if more is None:
+            break
+        found = more
+        parts.append(more)
+        files_count += len(more.unread)
+        length += sum(one.stat.size_bytes for one in more.unread)
+    return found._replace(
+        created=tuple(chain.from_iterable(part.created for part in parts)),
+        unread=tuple(chain.from_iterable(part.unread for part in parts)),
+    )
 
 
 def _close(batches: Iterator[ScanBatch]) -> None:

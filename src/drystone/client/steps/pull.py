@@ -59,6 +59,10 @@ class Pull:
             self._begin_anew()
         return self._state.get(CURSOR_KEY)
 
+    def find_seen_seq(self) -> Seq:
+        """Returns the seq up to which the server's tree is known. Uses State."""
+        return Seq(int(self._state.get(SEEN_SEQ_KEY) or 0))
+
     async def read(self, cursor: str) -> RemotePage:
         """Returns the next page of changes."""
         return await self._remote.read_changes(cursor, None)
