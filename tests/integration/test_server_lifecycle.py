@@ -3,21 +3,25 @@
 
 import asyncio
 import json
+import shutil
 import signal
 import socket
 import sqlite3
+import ssl
 import stat
+import subprocess
 
 import aiohttp
 import pytest
 
 from drystone.client.adapters.remote_http import HttpRemote, HttpSession, sign_in
+from drystone.core import limits
 from drystone.core.ids import ROOT_ID, FileId, Rev, Seq
 from drystone.core.journal.change import Create
 from drystone.core.tree.entry import Entry, Kind
 from drystone.server.bootstrap import open_admin
 from drystone.server.settings import ServerSettings
-from drystone.testing.servers import ServerFailed, ServerProcess
+from drystone.testing.servers import CHEAP_PASSWORDS, ServerFailed, ServerProcess
 from drystone.testing.service import until
 
 PASSWORD = "correct horse"
@@ -317,3 +321,70 @@ async def test_disabling_an_account_beside_the_server_counts_at_once(server):
     await remote.close()
 
     assert closing.data == 4401
+
+
+# --- TLS, proxies ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """Paths of a fresh certificate for the loopback, and of its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not here to make a certificate")
+    paths = tmp_path / "cert.pem", tmp_path / "key.pem"
+    how = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=x"
+    how += " -addext subjectAltName=IP:127.0.0.1"
+    command = ["openssl", *how.split(), "-out", paths[0], "-keyout", paths[1]]
+    subprocess.run(command, check=True, capture_output=True)
+    return paths
+
+
+@pytest.mark.asyncio
+async def test_server_speaks_tls_and_the_client_must_trust_it(tmp_path, certificate):
+    certificate, key = certificate
+    environment = {
+        "DRYSTONE_SERVER_TLS_CERTIFICATE": str(certificate),
+        "DRYSTONE_SERVER_TLS_KEY": str(key),
+    }
+    trusting = ssl.create_default_context(cafile=certificate)
+    with ServerProcess(tmp_path / "data", environment=environment) as server:
+        async with aiohttp.ClientSession() as plain:
+            async with plain.get(server.url + "/v1/health", ssl=trusting) as response:
+                assert response.status == 200
+            with pytest.raises(aiohttp.ClientConnectorCertificateError):
+                await plain.get(server.url + "/v1/health")
+
+        assert server.url.startswith("https://127.0.0.1:")
+
+
+def test_certificate_that_cannot_be_used_is_refused_by_name(tmp_path):
+    (tmp_path / "junk.pem").write_text("junk")
+    for name in ("missing.pem", "junk.pem"):
+        environment = {
+            "DRYSTONE_SERVER_TLS_CERTIFICATE": str(tmp_path / name),
+            "DRYSTONE_SERVER_TLS_KEY": str(tmp_path / name),
+        }
+        with pytest.raises(ServerFailed, match="cannot be used"):
+            ServerProcess(tmp_path / "data", environment=environment).start()
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(("trusted", "is_limited"), [("127.0.0.1", False), ("10.9.9.9", True)])
+@pytest.mark.asyncio
+async def test_address_told_by_a_proxy_counts_only_if_the_proxy_is_trusted(
+    tmp_path, trusted, is_limited
+):
+    environment = {**CHEAP_PASSWORDS, "DRYSTONE_SERVER_TRUSTED_PROXIES": trusted}
+    body = {"account": "anna", "password": "guess", "device_name": "x"}
+    statuses = []
+    with ServerProcess(tmp_path / "data", environment=environment) as server:
+        async with aiohttp.ClientSession() as plain:
+            for number in range(limits.SIGN_IN_FAILURES_MAX + 1):
+                headers = {"X-Forwarded-For": f"192.0.2.{number}"}
+                async with plain.post(
+                    server.url + "/v1/devices", json=body, headers=headers
+                ) as response:
+                    statuses.append(response.status)
+
+    assert statuses[:-1] == [401] * limits.SIGN_IN_FAILURES_MAX
+    assert statuses[-1] == (429 if is_limited else 401)

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -83,6 +84,7 @@ def run_server(
     """
     os.umask(0o077)
     configure_logs(settings)
+    _check_tls(settings)
     with (
         closing(open_server(settings)) as server,
         closing(_bind(settings)) as listening,
@@ -194,10 +196,7 @@ def _bind(settings: ServerSettings) -> socket.socket:
 
 
 def _configure_uvicorn(server: Server, settings: ServerSettings) -> uvicorn.Config:
-    for path in (settings.tls_certificate, settings.tls_key):
-        if path is not None and not path.is_file():
-            raise CannotListen(f"there is no file {path}, which the settings name for TLS")
-    config = uvicorn.Config(
+    return uvicorn.Config(
         server.app,
         http="httptools",
         ws="websockets-sansio",
@@ -216,11 +215,21 @@ def _configure_uvicorn(server: Server, settings: ServerSettings) -> uvicorn.Conf
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
     )
+
+
+def _check_tls(settings: ServerSettings) -> None:
+    """Raises ``CannotListen`` if TLS is wanted and certificate or key cannot be used."""
+    if settings.tls_certificate is None:
+        return
     try:
-        config.load()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
     except OSError as error:  # ssl.SSLError is one of them
-        raise CannotListen(f"the TLS certificate and key cannot be used: {error}") from error
-    return config
+        files = f"{settings.tls_certificate} and {settings.tls_key}"
+        raise CannotListen(
+            f"the TLS certificate and key in {files} cannot be used: {error}",
+            advice="Check that both are PEM files, belong together and can be read.",
+        ) from error
 
 
 class _Uvicorn(uvicorn.Server):
