@@ -126,6 +126,12 @@ class State(Protocol):
         """Returns a folder's synced entries by name. One query."""
         ...
 
+    def synced_stats(self, parent_id: FileId) -> Mapping[str, tuple[FileId, Stat]]:
+        """Returns ids and fingerprints of a folder's synced entries by name. One query, a third
+        of the cost of ``synced_rows``: a scan needs no more of what has not changed.
+        """
+        ...
+
     def find_synced_row(self, file_id: FileId) -> SyncedRow | None:
         """Returns the synced entry with this id and its fingerprint, or None."""
         ...

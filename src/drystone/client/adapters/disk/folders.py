@@ -111,8 +111,8 @@ class Folders:
 
     def keep(self, path: str, fd: int) -> None:
         """Takes over a descriptor that ``open_fresh`` gave, for the next who needs it."""
-        with self._keep(path, fd):
-            pass
+        with self.lock:
+            self._insert(path, Folder(self, fd))
 
     def forget(self, path: str) -> None:
         """Trusts no path at or below ``path`` any more; ``""`` is all. Closes what is unused."""
@@ -128,13 +128,16 @@ class Folders:
         """Keeps a descriptor and returns it as taken."""
         folder = Folder(self, fd)
         with self.lock:
-            if path in self._open:
-                self._drop(path)
-            self._open[path] = folder
             folder.take()
-            if len(self._open) > _OPEN_MAX:
-                self._drop(next(iter(self._open)))
+            self._insert(path, folder)
         return folder
+
+    def _insert(self, path: str, folder: Folder) -> None:
+        if path in self._open:
+            self._drop(path)
+        self._open[path] = folder
+        if len(self._open) > _OPEN_MAX:
+            self._drop(next(iter(self._open)))
 
     def _drop(self, path: str) -> None:
         folder = self._open.pop(path)

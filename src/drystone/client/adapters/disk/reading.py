@@ -53,14 +53,17 @@ def make_stat(found: os.stat_result, root_dev: int) -> Stat | None:
 
 
 def list_open_folder(fd: int, path: str, root_dev: int) -> FolderListing:
-    """Lists an open folder completely, or raises. Moves the descriptor's position.
+    """Lists an open folder completely, or raises ``OSError``. Moves the descriptor's position.
 
-    Cost: about 4 microseconds per name.
+    Cost: about 5 microseconds per name, 4 of them the system's.
     """
     observed: list[Observed] = []
     skipped: list[Skipped] = []
     is_near_bound = len(path) > _NEAR_BOUND_CHARS
-    with translated(path), os.scandir(fd) as entries:
+    # Bound to names of their own, because all this runs for every file at every scan; reading a
+    # member of an enum takes as long as the comparison it is for.
+    kinds, new, symlink = _KINDS, tuple.__new__, Kind.SYMLINK
+    with os.scandir(fd) as entries:
         for entry in entries:
             name = entry.name
             if not path and name == CONTROL_NAME:
@@ -72,22 +75,38 @@ def list_open_folder(fd: int, path: str, root_dev: int) -> FolderListing:
                 found = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue  # Removed since the folder was read.
-            stat = make_stat(found, root_dev)
-            if stat is None:
-                what = _SPECIAL.get(found.st_mode & _FORMAT_MASK, "no file, folder or symlink")
+            mode = found.st_mode
+            kind = kinds.get(mode & _FORMAT_MASK)
+            if kind is None:
+                what = _SPECIAL.get(mode & _FORMAT_MASK, "no file, folder or symlink")
                 skipped.append(Skipped(name, "special-file", f"it is {what}"))
                 continue
-            target = ""
-            if stat.kind == Kind.SYMLINK:
-                try:
-                    target = os.readlink(name, dir_fd=fd)
-                    target.encode()
-                except FileNotFoundError:
-                    continue
-                except UnicodeEncodeError:
-                    fault_text = "what it points to is not valid UTF-8"
-                    skipped.append(Skipped(name, "name-not-utf8", fault_text))
-                    continue
+            dev = found.st_dev
+            # As make_stat does, without the calls.
+            stat = new(
+                Stat,
+                (
+                    kind,
+                    found.st_size,
+                    found.st_mtime_ns,
+                    found.st_ctime_ns,
+                    found.st_ino,
+                    0 if dev == root_dev else dev,
+                    mode & _MODE_MASK,
+                ),
+            )
+            if kind is not symlink:
+                observed.append(new(Observed, (name, stat, "")))
+                continue
+            try:
+                target = os.readlink(name, dir_fd=fd)
+                target.encode()
+            except FileNotFoundError:
+                continue
+            except UnicodeEncodeError:
+                reason = "what it points to is not valid UTF-8"
+                skipped.append(Skipped(name, "name-not-utf8", reason))
+                continue
             observed.append(Observed(name, stat, target))
     return FolderListing(observed, skipped)
 

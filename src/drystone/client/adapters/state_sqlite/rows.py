@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from drystone.client.ports import Stat, SyncedRow
 from drystone.core.content.content import Content
-from drystone.core.ids import Seq
+from drystone.core.ids import FileId, Seq
 from drystone.core.journal.record import Action, StoredEntry
 from drystone.core.tree.entry import Entry, Kind
 
@@ -19,6 +19,11 @@ SYNCED_COLUMNS: Final = (
     " stat_mode, seq"
 )
 REMOTE_COLUMNS: Final = f"{ENTRY_COLUMNS}, seq, action"
+
+STAT_COLUMNS: Final = (
+    "name, file_id, kind, stat_size_bytes, stat_mtime_ns, stat_ctime_ns, stat_ino, stat_dev,"
+    " stat_mode"
+)
 
 Columns = tuple[Any, ...]
 
@@ -87,6 +92,16 @@ def make_synced(columns: Sequence[Any]) -> SyncedRow:
         from_column(columns[15]), from_column(columns[16]), columns[17],
     )  # fmt: skip
     return SyncedRow(make_entry(columns), stat, Seq(columns[18]))
+
+
+def make_named_stat(columns: Columns) -> tuple[FileId, Stat]:
+    """Returns the id and the fingerprint of the values of ``STAT_COLUMNS``."""
+    _, file_id, kind, size_bytes, mtime_ns, ctime_ns, ino, dev, mode = columns
+    if ino < 0 or dev < 0:
+        ino, dev = from_column(ino), from_column(dev)
+    # Run for every file at every scan: Stat(...) would take twice as long.
+    stat = tuple.__new__(Stat, (_KINDS[kind], size_bytes, mtime_ns, ctime_ns, ino, dev, mode))
+    return file_id, stat
 
 
 def make_stored(columns: Sequence[Any]) -> StoredEntry:

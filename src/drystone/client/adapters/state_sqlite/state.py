@@ -13,7 +13,7 @@ from drystone.client.adapters.state_sqlite.rows import (
     remote_columns,
 )
 from drystone.client.adapters.state_sqlite.synced import SyncedTable
-from drystone.client.ports import LocalChange, SyncedRow
+from drystone.client.ports import LocalChange, Stat, SyncedRow
 from drystone.core import limits
 from drystone.core.ids import ROOT_ID, BlockId, FileId, Seq
 from drystone.core.journal.record import Action, StoredEntry
@@ -184,6 +184,9 @@ class SqliteState(Ledger):
 
     def synced_rows(self, parent_id: FileId) -> Mapping[str, SyncedRow]:
         return self._synced.rows(parent_id)
+
+    def synced_stats(self, parent_id: FileId) -> Mapping[str, tuple[FileId, Stat]]:
+        return self._synced.stats(parent_id)
 
     def find_synced_row(self, file_id: FileId) -> SyncedRow | None:
         return self._synced.find_row(file_id)

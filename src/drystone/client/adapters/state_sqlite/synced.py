@@ -11,12 +11,14 @@ from typing import Final
 
 from drystone.client.adapters.state_sqlite.database import Database
 from drystone.client.adapters.state_sqlite.rows import (
+    STAT_COLUMNS,
     SYNCED_COLUMNS,
+    make_named_stat,
     make_synced,
     synced_columns,
     to_column,
 )
-from drystone.client.ports import SyncedRow
+from drystone.client.ports import Stat, SyncedRow
 from drystone.core.ids import BlockId, FileId
 from drystone.core.tree.entry import Entry, Kind
 
@@ -131,6 +133,17 @@ class SyncedTable:
             _, dropped = self._folders.popitem(last=False)
             self._cached_rows_count -= len(dropped) + 1
         return folder
+
+    def stats(self, parent_id: FileId) -> Mapping[str, tuple[FileId, Stat]]:
+        """Returns ids and fingerprints of a folder's rows by name. One query; not cached."""
+        if parent_id in self._folders:
+            rows = self._folders[parent_id].values()
+            return {row.entry.name: (row.entry.file_id, row.stat) for row in rows}
+        self.write_pending()
+        found = self._db.select(
+            f"SELECT {STAT_COLUMNS} FROM synced WHERE parent_id = ?", (parent_id,)
+        )
+        return {columns[0]: make_named_stat(columns) for columns in found}
 
     def find_by_inode(self, dev: int, ino: int) -> SyncedRow | None:
         """Returns the row with this inode; the one that agreed last if there are several."""

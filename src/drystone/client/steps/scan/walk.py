@@ -30,6 +30,10 @@ _BATCH_FOLDERS: Final = 1_000
 """Folders after which one is handed out all the same, so that progress shows."""
 
 
+_FOLDER: Final = Kind.FOLDER
+"""Reading a member of an enum takes as long as the comparison it is for."""
+
+
 class Walk:
     """One pass over folders, depth first, parents before children.
 
@@ -191,8 +195,8 @@ class Walk:
         known, _ = self._findings.find_known(occupant.file_id)
         same = visit._replace(file_id=occupant.file_id)
         if known is not None and known.dev != visit.observed.stat.dev:
-            rows = self._state.synced_rows(occupant.file_id)
-            if any(name not in names for name in rows):
+            synced = self._state.synced_stats(occupant.file_id)
+            if any(name not in names for name in synced):
                 self._troubles.note(
                     visit.path,
                     "other-disk",
@@ -212,7 +216,7 @@ class Walk:
         """
         if not self._findings.is_vacated(source, path):
             return False
-        inodes = {row.stat.ino for row in self._state.synced_rows(source.entry.file_id).values()}
+        inodes = {stat.ino for _, stat in self._state.synced_stats(source.entry.file_id).values()}
         if not inodes:
             return not listing.observed
         return any(observed.stat.ino in inodes for observed in listing.observed)
@@ -231,42 +235,46 @@ class Walk:
         """Matches a listing with what is known of a folder."""
         folder_id = visit.file_id
         assert folder_id is not None
-        rows = self._state.synced_rows(folder_id)
+        synced = self._state.synced_stats(folder_id)
         changes = self._state.local_changes
         entries = self._state.local.children(folder_id) if changes else None
-        if not self._is_full and _is_ignore_file_other(rows, listing, names):
+        if not self._is_full and _is_ignore_file_other(synced, listing, names):
             self.later.append(visit._replace(observed=None, source=None, occupant=None))
         self._files_count += len(listing.observed)
         doubtful = self._doubtful
-        rows_met_count = 0
+        met_count = 0
         for observed in listing.observed:
-            row = rows.get(observed.name)
-            if row is not None and row.entry.file_id not in changes:
-                rows_met_count += 1
-                if observed.stat != row.stat or row.entry.file_id in doubtful:
-                    self._meet_known(observed, row.entry, row.stat, visit, rules)
-                elif observed.stat.kind == Kind.FOLDER and self._is_full:
-                    self._push_below(observed, row.entry, visit, rules)
-                continue
-            entry = entries.get(observed.name) if entries is not None else None
-            if entry is None and row is not None and changes[row.entry.file_id].entry is None:
-                entry = row.entry  # It was gone, and something is there again.
+            name, stat, _ = observed
+            file_id, known = synced.get(name, _NOBODY)
+            if known is not None and file_id not in changes:
+                met_count += 1
+                if stat == known and stat.kind is not _FOLDER:
+                    if file_id not in doubtful:
+                        continue
+                elif _is_same_folder(stat, known):
+                    if self._is_full:
+                        self._push_below(name, file_id, visit, rules)
+                    continue
+                entry = self._state.synced.find(file_id)
+            else:
+                entry = entries.get(name) if entries is not None else None
+                if entry is None and known is not None and changes[file_id].entry is None:
+                    entry = self._state.synced.find(file_id)  # It was gone; something is back.
             if entry is None:
                 self._meet_stranger(observed, folder_id, visit.path, rules)
             else:
-                known, _ = self._findings.find_known(entry.file_id)
-                self._meet_known(observed, entry, known, visit, rules)
-        if not is_absence_told or (entries is None and rows_met_count == len(rows)):
+                self._meet_known(observed, entry, visit, rules)
+        if not is_absence_told or (entries is None and met_count == len(synced)):
             return
         present = names.union(skipped.name for skipped in listing.skipped)
         if entries is None:
-            entries = {name: row.entry for name, row in rows.items()}
-        self._findings.note_missing(
-            entry.file_id for name, entry in entries.items() if name not in present
-        )
+            missing = [file_id for name, (file_id, _) in synced.items() if name not in present]
+        else:
+            missing = [e.file_id for name, e in entries.items() if name not in present]
+        self._findings.note_missing(missing)
 
     def _meet_known(
-        self, observed: Observed, entry: Entry, known: Stat | None, visit: Visit, rules: IgnoreRules
+        self, observed: Observed, entry: Entry, visit: Visit, rules: IgnoreRules
     ) -> None:
         """Something stands where an entry is known to be, and may differ from it."""
         stat = observed.stat
@@ -278,11 +286,13 @@ class Walk:
         path = _join(visit.path, observed.name)
         if stat.kind != Kind.FOLDER:
             self._findings.see_in_place(entry, observed, path, rules)
-        elif is_same_inode(stat, known):
+            return
+        known, _ = self._findings.find_known(entry.file_id)
+        if is_same_inode(stat, known):
             if known is not None and stat.mode != known.mode:
                 self._findings.see_folder_in_place(entry, observed, path)
             if self._is_full:
-                self._push_below(observed, entry, visit, rules)
+                self._push_below(observed.name, entry.file_id, visit, rules)
         else:
             source = self._findings.find_source(stat, entry.file_id)
             self._visits.append(
@@ -310,13 +320,10 @@ class Walk:
         if not (rules and rules.is_ignored(path, is_folder=False)):
             self._findings.create(observed, parent_id, path)
 
-    def _push_below(
-        self, observed: Observed, entry: Entry, visit: Visit, rules: IgnoreRules
-    ) -> None:
-        file_id = entry.file_id
+    def _push_below(self, name: str, file_id: FileId, visit: Visit, rules: IgnoreRules) -> None:
         if file_id not in self._pushed:
             self._pushed.add(file_id)
-            self._visits.append(Visit(_join(visit.path, observed.name), file_id, rules, ROOT_ID))
+            self._visits.append(Visit(_join(visit.path, name), file_id, rules, ROOT_ID))
 
     def _take(self, *, is_complete: bool) -> ScanBatch:
         findings = self._findings
@@ -332,15 +339,23 @@ class Walk:
         return batch
 
 
+_NOBODY: Final[tuple[FileId, Stat | None]] = (ROOT_ID, None)
+
+
+def _is_same_folder(stat: Stat, known: Stat) -> bool:
+    """Tells whether both are the same folder with the same mode, whatever is in it now."""
+    return stat.kind is _FOLDER and stat[4:] == known[4:] and known.kind is _FOLDER
+
+
 def _is_ignore_file_other(
-    rows: Mapping[str, SyncedRow], listing: FolderListing, names: set[str]
+    synced: Mapping[str, tuple[FileId, Stat]], listing: FolderListing, names: set[str]
 ) -> bool:
     """Tells whether the folder's ignore file is new, changed or gone."""
-    row = rows.get(IGNORE_FILE_NAME)
+    _, known = synced.get(IGNORE_FILE_NAME, _NOBODY)
     if IGNORE_FILE_NAME not in names:
-        return row is not None
+        return known is not None
     seen = next(one for one in listing.observed if one.name == IGNORE_FILE_NAME)
-    return row is None or row.stat != seen.stat
+    return seen.stat != known
 
 
 def _join(folder: str, name: str) -> str:
