@@ -91,7 +91,7 @@ def list_entries(settings: ClientSettings, path: str, url: str | None = None) ->
 
     async def run(remote: HttpRemote) -> list[EntryView]:
         names = split_path(path)
-        found = await _find(remote, names)
+        found = await _get(remote, path) if names else None
         if found is not None and found.kind != Kind.FOLDER:
             return [_view(found, join_path(names))]
         folder_id = ROOT_ID if found is None else found.file_id
@@ -324,8 +324,11 @@ async def _get(remote: HttpRemote, path: str) -> Entry:
     names = split_path(path)
     found = await _find(remote, names)
     if found is None:
-        what = "the top folder" if not names else f"nothing at {path} on the server"
-        raise RemoteNotFound(f"{what}: name an entry", advice="See what is there: drystone ls /")
+        if not names:
+            raise RemoteNotFound("/ is the top folder itself", advice="Name something in it.")
+        raise RemoteNotFound(
+            f"there is nothing at {path} on the server", advice="See what is there: drystone ls /"
+        )
     return found
 
 
