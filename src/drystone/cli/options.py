@@ -52,6 +52,19 @@ ServerOption = Annotated[
 YesFlag = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether it is meant.")]
 
 
+def parse_remote(typed: str) -> str:
+    """Returns a path on the server from what was typed: ``a//b/`` is ``/a/b``."""
+    return "/" + "/".join(name for name in typed.split("/") if name)
+
+
+RemotePath = Annotated[
+    str,
+    typer.Argument(
+        help="A path on the server, from the top: /a/b.", metavar="PATH", parser=parse_remote
+    ),
+]
+
+
 def read_password(*, from_stdin: bool, is_new: bool = False) -> str:
     """Returns a password: from a pipe, or asked for without showing it.
 

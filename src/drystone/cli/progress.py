@@ -357,6 +357,18 @@ def watch_progress(out: Output, *, is_endless: bool = False) -> Iterator["Notice
         progress.finish()
 
 
+def count_file(notices: "Notices", kind: str, size_bytes: int) -> Callable[[int], None]:
+    """Returns what to call with each further number of bytes of a single file."""
+    done_bytes = 0
+
+    def note(more_bytes: int) -> None:
+        nonlocal done_bytes
+        done_bytes += more_bytes
+        notices.advance(kind, int(done_bytes >= size_bytes), 1, done_bytes, size_bytes)
+
+    return note
+
+
 def describe_problem(row: "ProblemRow") -> str:
     """Returns one line about trouble with one path."""
     advice = f" ({printable(row.advice)})" if row.advice else ""
