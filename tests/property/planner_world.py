@@ -71,9 +71,7 @@ class Server:
         decision = decide(self, Commit(tuple(changes), seen_seq), self._author)
         for record in decision.records:
             self.head = record.seq
-            self.stored[record.entry.file_id] = StoredEntry(
-                record.entry, record.seq, record.action
-            )
+            self.stored[record.entry.file_id] = StoredEntry(record.entry, record.seq, record.action)
         return decision.outcomes
 
     def find(self, file_id: FileId) -> StoredEntry | None:
@@ -259,15 +257,20 @@ class Device:
 
     # --- observing ---------------------------------------------------------------------------
 
-    def pull(self) -> None:
-        """Reads all changes of the server."""
-        for stored in self.server.changed_after(self.seen, 1 << 30):
+    def pull(self, limit: int = 1 << 30) -> bool:
+        """Reads changes of the server; returns whether these were all."""
+        changed = self.server.changed_after(self.seen, limit)
+        for stored in changed:
             self.note_remote(stored)
+        if len(changed) == limit:
+            self.seen = changed[-1].seq
+            return False
         self.seen = self.server.head
         # What nobody ever synced and is below a deleted folder is of no interest.
         for file_id in list(self.remote):
             if file_id not in self.synced and not self._lives_remotely(file_id):
                 del self.remote[file_id]
+        return True
 
     def note_remote(self, stored: StoredEntry) -> None:
         file_id = stored.entry.file_id
@@ -298,6 +301,8 @@ class Device:
                 known = self._known_place(synced, parent_id, name, node, nodes)
             if known is None or known.file_id in seen:
                 known = overlay_by_ino.get(node.ino)
+            if known is not None and known.file_id in seen:
+                known = None
             file_id = self._ids() if known is None else known.file_id
             ids[node.ino] = file_id
             entry = observed(node, file_id, parent_id, name)
@@ -317,6 +322,24 @@ class Device:
             above = entry.parent_id
             if file_id not in seen and (above in seen or above not in self.synced):
                 self.local[file_id] = (None, None)
+
+    def half_scan(self) -> None:
+        """Sees no more than some new entries, as a scan under way does."""
+        known = {row[1] for row in self.synced.values()} | {ino for _, ino in self.local.values()}
+        before = dict(self.local)
+        self.scan()
+        self.local = before | {
+            file_id: (entry, ino)
+            for file_id, (entry, ino) in self.local.items()
+            if entry is not None
+            and ino not in known
+            and file_id not in self.synced
+            and self._chance.random() < 0.7
+        }
+
+    def restart(self) -> None:
+        """Only synced and the remote tree are kept."""
+        self.local = {}
 
     def _known_place(self, synced, parent_id, name, node, nodes) -> Entry | None:
         known = synced.children(parent_id).get(name)
@@ -346,27 +369,48 @@ class Device:
         self.unplaceable = {found.file_id for found in plan.unplaceable}
         return plan
 
-    def carry_out(self, plan: Plan, *, skip_chance: float = 0.0, stop_chance: float = 0.0) -> int:
-        """Carries out steps in any order that ``after`` allows; returns how many were done."""
-        order = shuffled_order(plan, self._chance)
+    def carry_out(
+        self,
+        plan: Plan,
+        *,
+        skip_chance: float = 0.0,
+        stop_chance: float = 0.0,
+        crash_chance: float = 0.0,
+    ) -> None:
+        """Carries out steps in any order that ``after`` allows.
+
+        Args:
+            plan: What to do.
+            skip_chance: Of each step, not to be done, nor what waits for it.
+            stop_chance: Of each step, to be the one before which the plan is broken off.
+            crash_chance: Of each step, to be done and never noted, by the last act of the
+                program.
+        """
         failed: set[int] = set()
-        done_count = 0
-        for index in order:
+        for index in shuffled_order(plan, self._chance):
             if self._chance.random() < stop_chance:
                 break
             is_held_up = any(earlier in failed for earlier in plan.after[index])
             if is_held_up or self._chance.random() < skip_chance:
                 failed.add(index)
                 continue
+            if self._chance.random() < crash_chance:
+                seen = self.seen
+                self.act(plan.steps[index])
+                self.seen = seen
+                self.restart()
+                break
             self.do(plan.steps[index])
-            done_count += 1
         self.conflicts.extend(plan.conflicts)
-        return done_count
 
     # --- acting ------------------------------------------------------------------------------
 
     def do(self, step: Step) -> None:
         """Carries out one step and advances the trees."""
+        self._advance(step, *self.act(step))
+
+    def act(self, step: Step) -> tuple[Accepted | None, int | None]:
+        """Carries out one step; returns the server's answer or the inode that it left."""
         accepted, ino = None, None
         match step:
             case Submit():
@@ -392,7 +436,7 @@ class Device:
                 ino = node.ino
             case Discard(before):
                 self.disk.trash.append(self._take(before))
-        self._advance(step, accepted, ino)
+        return accepted, ino
 
     def _advance(self, step: Step, accepted: Accepted | None, ino: int | None) -> None:
         match advance(step, accepted):
@@ -400,9 +444,7 @@ class Device:
                 self._settle(settled, ino)
             case Renewed(file_id, None):
                 row = self.synced.pop(file_id)
-                self.remote.setdefault(
-                    file_id, StoredEntry(row[0], Seq(row[0].rev), Action.CREATE)
-                )
+                self.remote.setdefault(file_id, StoredEntry(row[0], Seq(row[0].rev), Action.CREATE))
                 self.local.pop(file_id, None)
             case Renewed(file_id, local):
                 assert local is not None
@@ -416,6 +458,8 @@ class Device:
         if settled.local_id is not None:
             self._rename_id(settled.local_id, file_id)
         if settled.entry is None:
+            if settled.is_exact:
+                self.local.pop(file_id, None)
             self._forget_below(file_id)
             return
         if ino is None:
@@ -428,7 +472,9 @@ class Device:
             if local[0] is None or not same(settled.entry, local[0]):
                 self.local[file_id] = local
         stored = self.remote.get(file_id)
-        if stored is not None and (stored.entry == settled.entry or stored.seq <= settled.seq):
+        if stored is not None and (
+            stored.seq <= settled.seq or (stored.entry == settled.entry and not stored.is_deleted)
+        ):
             del self.remote[file_id]
 
     def _forget_below(self, file_id: FileId) -> None:

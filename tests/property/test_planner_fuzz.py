@@ -10,6 +10,8 @@ from random import Random
 
 import pytest
 
+from drystone.core.journal.change import Create
+from drystone.core.planning.plan import MarkSynced, Place, Plan, Replace, Submit
 from tests.property.planner_users import Tokens, User
 from tests.property.planner_world import Device, Ids, Server
 
@@ -40,15 +42,33 @@ class World:
             is_rough_now = is_rough and number < 3
             done_count = 0
             for device in self.devices:
+                if is_rough_now:
+                    self.work_roughly(device)
+                    continue
                 device.pull()
-                device.scan(unread_chance=0.2 if is_rough_now else 0.0)
+                device.scan()
                 plan = device.plan()
                 done_count += len(plan.steps)
-                chances = {"skip_chance": 0.1, "stop_chance": 0.05} if is_rough_now else {}
-                device.carry_out(plan, **chances)
+                device.carry_out(plan)
             if done_count == 0 and not is_rough_now:
                 return number
         raise AssertionError(f"not quiet after {ROUNDS_MAX} rounds")
+
+    def work_roughly(self, device: Device) -> None:
+        """One round in which anything may be known only in part, or come to an early end."""
+        chance = self.chance.random
+        if chance() < 0.2:
+            device.restart()
+        is_all_read = device.pull(self.chance.choice((1, 2, 5, 1 << 30)))
+        is_all_seen = chance() < 0.8
+        if is_all_seen:
+            device.scan(unread_chance=0.2)
+        else:
+            device.half_scan()
+        plan = device.plan(local_complete=is_all_seen, remote_complete=is_all_read)
+        if not is_all_seen or not is_all_read:
+            check_adds_only(plan, is_all_seen=is_all_seen, is_all_read=is_all_read)
+        device.carry_out(plan, skip_chance=0.1, stop_chance=0.05, crash_chance=0.05)
 
     def check_agreement(self) -> None:
         expected = self.server.paths()
@@ -82,6 +102,22 @@ class World:
         self.check_agreement()
 
 
+def check_adds_only(plan: Plan, *, is_all_seen: bool, is_all_read: bool) -> None:
+    """While a side is incomplete only what is new on the other side is added to it."""
+    for step in plan.steps:
+        if isinstance(step, Submit):
+            assert is_all_read
+            assert isinstance(step.change, Create)
+        elif isinstance(step, Place):
+            assert is_all_seen
+        else:
+            # Both have made the same thing; at most its mode and mtime become the server's.
+            assert isinstance(step, MarkSynced | Replace)
+            if isinstance(step, Replace):
+                assert step.before.file_id != step.entry.file_id
+                assert step.before.is_same_content(step.entry)
+
+
 def run_two_sided(seed: int) -> World:
     world = World(seed)
     world.start(world.chance.randrange(4, 16))
@@ -112,9 +148,7 @@ def run_busy(seed: int) -> None:
     for _ in range(3):
         for device, user in zip(world.devices, world.users, strict=True):
             user.work(world.chance.randrange(4))
-            device.pull()
-            device.scan(unread_chance=0.1)
-            device.carry_out(device.plan(), skip_chance=0.1, stop_chance=0.1)
+            world.work_roughly(device)
     world.settle()
     world.check_agreement()
     world.check_no_loss()

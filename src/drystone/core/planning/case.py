@@ -142,7 +142,7 @@ class Survey:
                 return Case(file_id, Fate.UNSURE, here, base, there)
         if base is None and (here is None) != (there is None):
             fate = Fate.NEW_THERE if here is None else Fate.NEW_HERE
-        elif not self._is_whole:
+        elif not self._is_whole or sight.is_unsound(file_id):
             fate = Fate.UNSURE
         elif here is not None:
             fate = Fate.GONE_THERE if there is None else Fate.BOTH

@@ -180,7 +180,7 @@ class Draft:
         detour = None
         if here.parent_id == there.parent_id and self._is_same_name(here.name, there.name):
             # The disk would find the target taken, by the entry itself.
-            first, rest = split_at_detour(step, here)
+            first, rest = split_at_detour(step, here, self._policy.new_id())
             detour = graph.add(file_id, first)
             assert isinstance(rest, Shift)
             step = rest

@@ -15,6 +15,7 @@ from drystone.core.planning.draft import Draft
 from drystone.core.planning.merge import target_parent
 from drystone.core.planning.naming import Naming
 from drystone.core.planning.plan import Unplaceable
+from drystone.core.tree.entry import Entry
 from drystone.core.tree.view import TreeView
 
 _CASE_TWIN = "case-twin"
@@ -35,7 +36,12 @@ class Links:
         self._sight = survey.sight
         self._naming = naming
         self._single: dict[int, tuple[int, ...]] = {}
-        self._claims: dict[tuple[FileId, str], FileId] = {}
+        self._claims_here: dict[tuple[FileId, str], Entry] = {}
+        self._claims_there: dict[tuple[FileId, str], FileId] = {}
+        # Names that fold to the same, or a side that has shown only the half of a swap.
+        policy = survey.sight.policy
+        self._is_whole = policy.local_complete and policy.remote_complete
+        self._may_be_claimed_twice = policy.traits.case_insensitive or not self._is_whole
 
     def link(self, case: Case) -> None:
         """Links the steps by which a case comes to its place."""
@@ -103,10 +109,11 @@ class Links:
         self._need_folder_here(node, case)
         folder_id = self._naming.local_folder(case.there.parent_id)
         key = self._sight.key(case.there.name)
-        if self._sight.policy.traits.case_insensitive:
-            claimed_by = self._claims.setdefault((case.there.parent_id, key), case.file_id)
-            if claimed_by != case.file_id:
-                self._refuse(node, case, claimed_by)
+        if self._may_be_claimed_twice:
+            place = (case.there.parent_id, key)
+            first = self._claims_here.setdefault(place, case.there)
+            if first.file_id != case.file_id:
+                self._refuse(node, case, first)
                 return
         if folder_id is None:
             return
@@ -116,10 +123,8 @@ class Links:
         leaver = self._draft.leave_here.get(occupant.file_id)
         if leaver is not None:
             self._graph.yields[node] = leaver
-        elif occupant.name != case.there.name:
-            self._refuse(node, case, occupant.file_id)
         else:
-            self._graph.steps[node] = None
+            self._refuse(node, case, occupant)
 
     def _link_there(self, node: int, case: Case) -> None:
         """The entry takes a place on the server."""
@@ -127,6 +132,10 @@ class Links:
         above = case.here.parent_id
         if not self._sight.is_remote_folder(above):
             self._need_or_wait(node, self._draft.arrive_there.get(above))
+        if not self._is_whole:
+            place = (above, case.here.name)
+            if self._claims_there.setdefault(place, case.file_id) != case.file_id:
+                self._graph.steps[node] = None
         folder_id = self._naming.remote_folder(above)
         if folder_id is None:
             return
@@ -184,15 +193,20 @@ class Links:
         """Lets a folder wait for the nearest folder above its target that moves too."""
         folder_id = target_parent(self._survey, case.file_id)
         while folder_id is not None and folder_id != self._sight.policy.root_id:
-            if folder_id in arrivals:
+            # A new folder does not wait for those above it to move, so it does not count.
+            if folder_id in arrivals and self._survey.case(folder_id).fate == Fate.BOTH:
                 self._graph.need(node, arrivals[folder_id])
                 return
             folder_id = target_parent(self._survey, folder_id)
 
-    def _refuse(self, node: int, case: Case, occupant: FileId) -> None:
+    def _refuse(self, node: int, case: Case, occupant: Entry) -> None:
+        """The place is another one's: for ever if only this disk cannot tell the names apart."""
         assert case.there is not None
         self._graph.steps[node] = None
-        self.unplaceable.append(Unplaceable(case.file_id, case.there.name, _CASE_TWIN, occupant))
+        if occupant.name != case.there.name:
+            self.unplaceable.append(
+                Unplaceable(case.file_id, case.there.name, _CASE_TWIN, occupant.file_id)
+            )
 
     # --- deletions ---------------------------------------------------------------------------
 

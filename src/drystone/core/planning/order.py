@@ -10,15 +10,25 @@ Cost: linear in nodes and dependencies, and for each ring in its length.
 """
 
 from collections import deque
+from collections.abc import Callable
 
+from drystone.core.ids import FileId
 from drystone.core.planning.graph import Graph
 from drystone.core.planning.plan import Plan, Unplaceable
 from drystone.core.planning.temporary import split_at_detour
 
 
-def arrange(graph: Graph, unplaceable: tuple[Unplaceable, ...] = ()) -> Plan:
-    """Returns the plan of all steps that can be done now. Changes the graph."""
-    order = _Sorting(graph).run()
+def arrange(
+    graph: Graph, new_id: Callable[[], FileId], unplaceable: tuple[Unplaceable, ...] = ()
+) -> Plan:
+    """Returns the plan of all steps that can be done now. Changes the graph.
+
+    Args:
+        graph: Steps, and what they wait for.
+        new_id: Makes fresh ids, for temporary names.
+        unplaceable: Is handed on.
+    """
+    order = _Sorting(graph, new_id).run()
     steps = graph.steps
     position: dict[int, int] = {}
     for node in order:
@@ -50,8 +60,9 @@ def arrange(graph: Graph, unplaceable: tuple[Unplaceable, ...] = ()) -> Plan:
 class _Sorting:
     """One run over one graph."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, new_id: Callable[[], FileId]) -> None:
         self._graph = graph
+        self._new_id = new_id
         count = len(graph.steps)
         self._open = [0] * count
         self._waiters: list[list[int] | None] = [None] * count
@@ -146,7 +157,7 @@ class _Sorting:
             graph.steps[node] = None
             self._let_go(node, leaver)
             return
-        first, rest = split_at_detour(step, graph.standing.pop(leaver))
+        first, rest = split_at_detour(step, graph.standing.pop(leaver), self._new_id())
         detour = graph.add(graph.owners[leaver], first)
         graph.steps[leaver] = rest
         self._open.append(0)

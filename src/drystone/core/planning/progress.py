@@ -28,9 +28,12 @@ class Settled(NamedTuple):
 
     1. if ``local_id``: the local entry of that id is now known as ``file_id``
        (``State.rename_id``);
-    2. ``State.settle(file_id, row, seq)``. The row's fingerprint is the disk's present one
-       (after the step), except where ``local`` is given: then the row keeps the one it had;
-    3. if ``local``: that is what the disk has now, different from synced
+    2. if ``is_exact`` and ``entry`` is None: the disk no longer has it
+       (``State.note_local`` with a ``LocalChange`` of nothing);
+    3. ``State.settle(file_id, row, seq)``. The row's fingerprint is the disk's present one
+       (after the step), except where ``local`` is given or the disk no longer has the entry:
+       then the row keeps the one it had;
+    4. if ``local``: that is what the disk has now, different from synced
        (``State.note_local`` with the disk's present fingerprint);
        else if ``is_exact``: the disk has just this now, whatever was noted before
        (``State.note_local`` with None).
@@ -85,7 +88,7 @@ def advance(step: Step, accepted: Accepted | None = None) -> Advance:
                 return Settled(entry.file_id, entry, local_id=local_id, is_exact=True)
             return Settled(entry.file_id, agreed, local=entry, local_id=local_id)
         case Discard(before):
-            return Settled(before.file_id, None)
+            return Settled(before.file_id, None, is_exact=True)
         case SetAside(before, entry):
             if before.file_id == entry.file_id:
                 return Noted(entry.file_id, entry)

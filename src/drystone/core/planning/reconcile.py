@@ -72,7 +72,7 @@ def reconcile(
     for case in survey.work.values():
         links.link(case)
     links.link_deletions()
-    return arrange(draft.graph, tuple(links.unplaceable))
+    return arrange(draft.graph, policy.new_id, tuple(links.unplaceable))
 
 
 def _pull_neighbours(survey: Survey) -> None:

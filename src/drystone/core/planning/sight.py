@@ -17,7 +17,8 @@ class Sight:
     An entry lives in a tree if it is found there and all folders above it, up to the root
     id, are found there too. What an overlay says of a deleted folder is only the folder's
     own line: what was below it may still be found by falling through to synced, and is dead
-    all the same. Entries whose folders form a ring (half of an observation) are dead too.
+    all the same. Folders that form a ring are no tree but half of an observation: nothing in
+    them lives, and ``is_unsound`` tells so.
     """
 
     def __init__(self, local: TreeView, synced: TreeView, remote: TreeView, policy: Policy) -> None:
@@ -27,30 +28,31 @@ class Sight:
         self.policy = policy
         self._alive_local: dict[FileId, bool] = {policy.root_id: True}
         self._alive_remote: dict[FileId, bool] = {policy.root_id: True}
+        self._rings: set[FileId] = set()
         self._local_folders: dict[FileId, Mapping[str, Entry]] = {}
         self._remote_folders: dict[FileId, Mapping[str, Entry]] = {}
 
     def find_local(self, file_id: FileId) -> Entry | None:
         """Returns the entry if it lives on the disk."""
         entry = self.local.find(file_id)
-        if entry is None or not _is_alive(self.local, self._alive_local, entry.parent_id):
+        if entry is None or not self._is_alive(self.local, self._alive_local, entry.parent_id):
             return None
         return entry
 
     def find_remote(self, file_id: FileId) -> Entry | None:
         """Returns the entry if it lives on the server."""
         entry = self.remote.find(file_id)
-        if entry is None or not _is_alive(self.remote, self._alive_remote, entry.parent_id):
+        if entry is None or not self._is_alive(self.remote, self._alive_remote, entry.parent_id):
             return None
         return entry
 
     def is_local_folder(self, folder_id: FileId) -> bool:
         """Tells whether the disk has this folder; the root always."""
-        return _is_alive(self.local, self._alive_local, folder_id)
+        return self._is_alive(self.local, self._alive_local, folder_id)
 
     def is_remote_folder(self, folder_id: FileId) -> bool:
         """Tells whether the server has this folder; the root always."""
-        return _is_alive(self.remote, self._alive_remote, folder_id)
+        return self._is_alive(self.remote, self._alive_remote, folder_id)
 
     def local_children(self, folder_id: FileId) -> Mapping[str, Entry]:
         """Returns what stands in a folder of the disk, by ``key`` of its names."""
@@ -88,6 +90,32 @@ class Sight:
         above = base.parent_id
         return above == self.policy.root_id or self.synced.find(above) is not None
 
+    def is_unsound(self, file_id: FileId) -> bool:
+        """Tells whether an entry stands in folders that are below themselves."""
+        if not self._rings:
+            return False
+        places = (self.local.find(file_id), self.remote.find(file_id))
+        return any(entry is not None and entry.parent_id in self._rings for entry in places)
+
+    def _is_alive(self, view: TreeView, known: dict[FileId, bool], folder_id: FileId) -> bool:
+        alive = known.get(folder_id)
+        if alive is not None:
+            return alive
+        trail: dict[FileId, None] = {}
+        while folder_id not in known and folder_id not in trail:
+            trail[folder_id] = None
+            folder = view.find(folder_id)
+            if folder is None or folder.kind != Kind.FOLDER:
+                known[folder_id] = False
+                break
+            folder_id = folder.parent_id
+        if folder_id not in known:
+            self._rings.update(trail)
+        alive = known.get(folder_id, False)
+        for passed in trail:
+            known[passed] = alive
+        return alive
+
 
 def as_held(entry: Entry, base: Entry | None, traits: Traits) -> Entry:
     """Returns a local entry without differences that only the disk has made.
@@ -114,20 +142,3 @@ def _is_unknown_mode_kept(entry: Entry, base: Entry) -> bool:
     # Nobody has said which mode it has, so the disk's default is no change; that a file was
     # made executable is one.
     return base.mode == 0 and (entry.kind != Kind.FILE or entry.mode & 0o111 == 0)
-
-
-def _is_alive(view: TreeView, known: dict[FileId, bool], folder_id: FileId) -> bool:
-    alive = known.get(folder_id)
-    if alive is not None:
-        return alive
-    trail: dict[FileId, None] = {}
-    while folder_id not in known and folder_id not in trail:
-        trail[folder_id] = None
-        folder = view.find(folder_id)
-        if folder is None or folder.kind != Kind.FOLDER:
-            break
-        folder_id = folder.parent_id
-    alive = known.get(folder_id, False)
-    for passed in trail:
-        known[passed] = alive
-    return alive

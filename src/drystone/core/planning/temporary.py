@@ -11,17 +11,12 @@ from drystone.core.tree.entry import Entry
 _PREFIX: Final = ".drystone-moving-"
 
 
-def temporary_name(file_id: FileId) -> str:
-    """Returns the one temporary name of an entry: free in any folder."""
-    return _PREFIX + file_id.hex()
-
-
 def is_temporary(name: str) -> bool:
-    """Tells whether a name can only be a temporary one, left behind by a crash."""
+    """Tells whether a name is a temporary one, perhaps left behind by a crash."""
     return name.startswith(_PREFIX)
 
 
-def split_at_detour(step: Step, standing: Entry) -> tuple[Step, Step]:
+def split_at_detour(step: Step, standing: Entry, fresh_id: FileId) -> tuple[Step, Step]:
     """Returns two steps for one by which an entry leaves its place.
 
     The first only gives the entry a temporary name in the folder where it is, which needs
@@ -30,8 +25,9 @@ def split_at_detour(step: Step, standing: Entry) -> tuple[Step, Step]:
     Args:
         step: ``Shift``, ``Discard``, or the ``Submit`` of a move or deletion.
         standing: The entry on that side as it stands before the step.
+        fresh_id: Never used before, so that the name made of it is free in any folder.
     """
-    name = temporary_name(standing.file_id)
+    name = _PREFIX + fresh_id.hex()
     away = standing._replace(name=name)
     match step:
         case Shift(_, entry, agreed):
