@@ -107,8 +107,7 @@ class _Decider:
     def __init__(self, draft: Draft, commit: Commit, author: Author, contents: Contents) -> None:
         self._draft = draft
         self._seen_seq = commit.seen_seq
-        self._device_name = author.device_name
-        self._date_text = format_instant(author.now_ns)[: len("2000-01-01")]
+        self._author = author
         self._contents = contents
 
     def decide_change(self, change: Change) -> Outcome:
@@ -200,7 +199,8 @@ class _Decider:
 
     def _create_copy(self, entry: Entry) -> Outcome:
         taken = _Taken(self._draft, entry.parent_id)
-        name = conflicted_name(entry.name, self._device_name, self._date_text, taken)
+        date_text = format_instant(self._author.now_ns)[: len("2000-01-01")]
+        name = conflicted_name(entry.name, self._author.device_name, date_text, taken)
         entry = entry._replace(name=name, rev=Rev(self._draft.next_seq))
         if refusal := self._check_place(entry, entry.parent_id):
             return refusal

@@ -140,6 +140,12 @@ class TreeUnit(Protocol):
         """Returns those entries that exist or existed, tombstones included."""
         ...
 
+    def find_lineage(
+        self, namespace_id: NamespaceId, file_ids: Collection[FileId]
+    ) -> dict[FileId, StoredEntry]:
+        """Returns what ``find_entries`` returns and all folders above those. One query."""
+        ...
+
     def find_child(
         self, namespace_id: NamespaceId, parent_id: FileId, name: str
     ) -> StoredEntry | None:

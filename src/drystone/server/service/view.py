@@ -50,21 +50,15 @@ class UnitView:
 def load_view(tree: TreeUnit, namespace_id: NamespaceId, commit: Commit) -> PrefetchedView:
     """Returns the view over which to decide ``commit``, in the unit of work of ``tree``.
 
-    What the commit names is read beforehand: entries by id, places by folder and name, and
-    the folders above, level by level. The rest is asked for when it is needed. Nothing is
-    looked up in folders that the commit itself creates.
+    What the commit names is read beforehand: entries by id with the folders above them, and
+    places by folder and name. The rest is asked for when it is needed. Nothing is looked up in
+    folders that the commit itself creates.
 
-    Cost: two queries and one per level of folders, whatever the number of changes.
+    Cost: three queries, whatever the number of changes.
     """
     wanted, places = _list_named(commit)
-    entries: dict[FileId, StoredEntry | None] = {}
-    while wanted:
-        found = tree.find_entries(namespace_id, wanted)
-        entries.update(dict.fromkeys(wanted))
-        entries.update(found)
-        # Next the folders above those just found.
-        wanted = {stored.entry.parent_id for stored in found.values()} - entries.keys() - {ROOT_ID}
-
+    entries: dict[FileId, StoredEntry | None] = dict.fromkeys(wanted)
+    entries.update(tree.find_lineage(namespace_id, wanted))
     children: dict[tuple[FileId, str], FileId | None] = {}
     for place in places:
         parent = entries.get(place[0])

@@ -107,6 +107,13 @@ class MemoryTree:
         known = (file_id for file_id in file_ids if (namespace_id, file_id) in entries)
         return {file_id: entries[namespace_id, file_id] for file_id in known}
 
+    def find_lineage(
+        self, namespace_id: NamespaceId, file_ids: Collection[FileId]
+    ) -> dict[FileId, StoredEntry]:
+        found = self.find_entries(namespace_id, file_ids).values()
+        lineages = (self._lineage(namespace_id, stored) for stored in found)
+        return {stored.entry.file_id: stored for lineage in lineages for stored in lineage}
+
     def find_child(
         self, namespace_id: NamespaceId, parent_id: FileId, name: str
     ) -> StoredEntry | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers: what namespaces and authors are called inside the engine."""
+"""Numbers: what namespaces and authors are called inside the engine, and where journals end."""
 
 import sqlite3
 from typing import Final
@@ -11,27 +11,29 @@ NO_NS: Final = 0
 
 
 class Numbers:
-    """Looks up numbers inside one unit of work, each once.
+    """Looks up numbers inside one unit of work, each once: nobody changes them beside it.
 
     Not kept longer than that: a number given in a work that is undone is given again.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._namespaces: dict[NamespaceId, int] = {}
+        self._namespaces: dict[NamespaceId, tuple[int, int]] = {}
         self._authors: dict[tuple[AccountId, DeviceId], int] = {}
 
     def find_ns(self, namespace_id: NamespaceId) -> int:
         """Returns the number of a namespace; ``NO_NS`` if there is none."""
-        known = self._namespaces.get(namespace_id)
-        if known is not None:
-            return known
-        found = self._connection.execute(_FIND_NS, {"namespace_id": namespace_id}).fetchone()
-        if found is None:
-            return NO_NS
-        ns: int = found[0]
-        self._namespaces[namespace_id] = ns
-        return ns
+        return self._find(namespace_id)[0]
+
+    def find_head(self, namespace_id: NamespaceId) -> int:
+        """Returns the last seq of a namespace; 0 if there is none."""
+        return self._find(namespace_id)[1]
+
+    def move_head(self, namespace_id: NamespaceId, head: int) -> None:
+        """Lets a journal end at another seq. Nobody else moves it in this transaction."""
+        ns = self.get_ns(namespace_id)
+        self._connection.execute(_MOVE_HEAD, {"ns": ns, "head": head})
+        self._namespaces[namespace_id] = (ns, head)
 
     def get_ns(self, namespace_id: NamespaceId) -> int:
         """Returns the number of a namespace that exists, or the caller is wrong."""
@@ -46,17 +48,31 @@ class Numbers:
         if known is not None:
             return known
         values = {"account_id": account_id, "device_id": device_id}
-        self._connection.execute(_ADD_AUTHOR, values)
-        author: int = self._connection.execute(_FIND_AUTHOR, values).fetchone()[0]
+        row = self._connection.execute(_FIND_AUTHOR, values).fetchone()
+        author = self._connection.execute(_ADD_AUTHOR, values).lastrowid if row is None else row[0]
+        assert isinstance(author, int)
         self._authors[key] = author
         return author
 
+    def _find(self, namespace_id: NamespaceId) -> tuple[int, int]:
+        """Returns number and head."""
+        known = self._namespaces.get(namespace_id)
+        if known is not None:
+            return known
+        row = self._connection.execute(_FIND_NAMESPACE, {"namespace_id": namespace_id}).fetchone()
+        if row is None:
+            return NO_NS, 0
+        found: tuple[int, int] = row
+        self._namespaces[namespace_id] = found
+        return found
 
-_FIND_NS: Final = "SELECT ns FROM namespace WHERE namespace_id = :namespace_id"
+
+_FIND_NAMESPACE: Final = "SELECT ns, head FROM namespace WHERE namespace_id = :namespace_id"
+
+_MOVE_HEAD: Final = "UPDATE namespace SET head = :head WHERE ns = :ns"
 
 _ADD_AUTHOR: Final = """
     INSERT INTO author (account_id, device_id) VALUES (:account_id, :device_id)
-    ON CONFLICT (account_id, device_id) DO NOTHING
 """
 
 _FIND_AUTHOR: Final = """

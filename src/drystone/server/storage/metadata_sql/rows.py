@@ -22,24 +22,27 @@ RECORD_COLUMNS: Final = f"{STORED_COLUMNS}, a.account_id, a.device_id, r.at_ns"
 
 
 def parse_stored(row: Row) -> StoredEntry:
-    """Returns the entry that a row of ``STORED_COLUMNS`` tells of. Cost: about 2 microseconds."""
-    seq, action, file_id, parent_id, name, kind, size, root, chunked = row[:9]
-    content_hash, mode, mtime_ns, target, rev = row[9:14]
+    """Returns the entry that a row of ``STORED_COLUMNS`` tells of. Cost: 1.5 microseconds."""
+    (
+        seq, action, file_id, parent_id, name, kind, size_bytes, root, chunked, content_hash,
+        mode, mtime_ns, target, rev,
+    ) = row  # fmt: skip
+    # A page has thousands of rows: tuples are made without the detour through their classes,
+    # which would cost another microsecond each.
     content = None
     if root:
-        if content_hash is None:
-            content_hash = content_hash_of_block_id(root)
-        content = Content(size, root, chunked == 1, content_hash)
+        content_hash = content_hash or content_hash_of_block_id(root)
+        content = _new(Content, (size_bytes, root, chunked == 1, content_hash))
     elif root is not None:
         content = EMPTY_CONTENT
-    entry = Entry(file_id, parent_id, name, _KINDS[kind], content, mode, mtime_ns, target, rev)
-    return StoredEntry(entry, seq, _ACTIONS[action])
+    fields = (file_id, parent_id, name, _KINDS[kind], content, mode, mtime_ns, target, rev)
+    return _new(StoredEntry, (_new(Entry, fields), seq, _ACTIONS[action]))
 
 
 def parse_record(row: Row) -> Record:
     """Returns the record that a row of ``RECORD_COLUMNS`` is."""
-    entry, seq, action = parse_stored(row)
-    account_id, device_id, at_ns = row[14:]
+    entry, seq, action = parse_stored(row[:-3])
+    account_id, device_id, at_ns = row[-3:]
     return Record(seq, action, entry, account_id, device_id, at_ns)
 
 
@@ -77,6 +80,8 @@ def many(length_bytes: int) -> str:
         f" many (id) AS (SELECT substr(:ids, at, {length_bytes}) FROM cut)"
     )
 
+
+_new = tuple.__new__
 
 # A call of an enum costs a third of a microsecond, a dictionary next to nothing.
 _KINDS: Final = {kind.value: kind for kind in Kind}

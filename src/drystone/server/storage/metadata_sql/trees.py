@@ -39,19 +39,17 @@ class SqlTree:
         return self._connection.execute(_MAY_OPEN, values).fetchone() is not None
 
     def head(self, namespace_id: NamespaceId) -> Seq:
-        values = {"namespace_id": namespace_id}
-        row = self._connection.execute(_HEAD, values).fetchone()
-        return Seq(row[0] if row is not None else 0)
+        return Seq(self._numbers.find_head(namespace_id))
 
     def find_entries(
         self, namespace_id: NamespaceId, file_ids: Collection[FileId]
     ) -> dict[FileId, StoredEntry]:
-        ns = self._numbers.find_ns(namespace_id)
-        rows = self._connection.execute(
-            _FIND_ENTRIES, {"ns": ns, "ids": join_ids(file_ids, ID_BYTES)}
-        )
-        found = map(parse_stored, rows)
-        return {stored.entry.file_id: stored for stored in found}
+        return self._find_many(_FIND_ENTRIES, namespace_id, file_ids)
+
+    def find_lineage(
+        self, namespace_id: NamespaceId, file_ids: Collection[FileId]
+    ) -> dict[FileId, StoredEntry]:
+        return self._find_many(_FIND_LINEAGE, namespace_id, file_ids)
 
     def find_child(
         self, namespace_id: NamespaceId, parent_id: FileId, name: str
@@ -106,7 +104,7 @@ class SqlTree:
             rows = [_format_entry(ns, record) for record in run]
             put = self._connection.executemany(_ADD_ENTRY if is_new else _CHANGE_ENTRY, rows)
             assert put.rowcount == len(rows), "a record of an entry that was never created"
-        self._connection.execute(_MOVE_HEAD, {"ns": ns, "head": head + len(records)})
+        self._numbers.move_head(namespace_id, head + len(records))
 
     def list_changes(
         self, namespace_id: NamespaceId, after_seq: Seq, limit: int
@@ -175,6 +173,14 @@ class SqlTree:
         }
         self._connection.execute(_KEEP_MANIFEST, values)
 
+    def _find_many(
+        self, statement: str, namespace_id: NamespaceId, file_ids: Collection[FileId]
+    ) -> dict[FileId, StoredEntry]:
+        ns = self._numbers.find_ns(namespace_id)
+        values = {"ns": ns, "ids": join_ids(file_ids, ID_BYTES)}
+        found = map(parse_stored, self._connection.execute(statement, values))
+        return {stored.entry.file_id: stored for stored in found}
+
     def _walk(self, namespace_id: NamespaceId) -> Walk:
         return Walk(self._connection, self._numbers.find_ns(namespace_id))
 
@@ -189,6 +195,8 @@ class SqlTree:
             last[file_id] = record.seq
 
     def _find_seqs(self, ns: int, file_ids: set[FileId]) -> dict[FileId, int]:
+        if not file_ids:
+            return {}
         values = {"ns": ns, "ids": join_ids(file_ids, ID_BYTES)}
         return dict(self._connection.execute(_FIND_SEQS, values).fetchall())
 
@@ -215,15 +223,28 @@ _MAY_OPEN: Final = """
     SELECT 1 FROM namespace WHERE namespace_id = :namespace_id AND account_id = :account_id
 """
 
-_HEAD: Final = "SELECT head FROM namespace WHERE namespace_id = :namespace_id"
-
-_MOVE_HEAD: Final = "UPDATE namespace SET head = :head WHERE ns = :ns"
-
 _FIND_ENTRIES: Final = f"""
     {_MANY_FILES}
     SELECT {STORED_COLUMNS}
     FROM many CROSS JOIN entry AS e CROSS JOIN record AS r
     WHERE e.ns = :ns AND e.file_id = many.id AND r.ns = :ns AND r.seq = e.seq
+"""
+
+# UNION drops what is found twice, so a folder above many is walked through once.
+_FIND_LINEAGE: Final = f"""
+    {_MANY_FILES},
+    up (file_id, seq, parent_id) AS (
+        SELECT e.file_id, e.seq, e.parent_id
+        FROM many CROSS JOIN entry AS e
+        WHERE e.ns = :ns AND e.file_id = many.id
+        UNION
+        SELECT e.file_id, e.seq, e.parent_id
+        FROM up CROSS JOIN entry AS e
+        WHERE e.ns = :ns AND e.file_id = up.parent_id
+    )
+    SELECT {STORED_COLUMNS}
+    FROM up CROSS JOIN record AS r
+    WHERE r.ns = :ns AND r.seq = up.seq
 """
 
 _FIND_SEQS: Final = f"""
@@ -247,11 +268,12 @@ _FIND_CHILDREN: Final = f"""
         AND e.name = wanted.value AND e.deleted = 0 AND r.ns = :ns AND r.seq = e.seq
 """
 
+# No name is empty: saying so is what makes the planner take the index of folders.
 _LIST_FOLDERS: Final = f"""
     {_MANY_FILES}
     SELECT e.file_id
     FROM many CROSS JOIN entry AS e
-    WHERE e.ns = :ns AND e.parent_id = many.id AND e.deleted = 0 AND e.kind = 2
+    WHERE e.ns = :ns AND e.parent_id = many.id AND e.name > '' AND e.deleted = 0 AND e.kind = 2
 """
 
 _ADD_RECORD: Final = """

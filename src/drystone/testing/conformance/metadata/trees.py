@@ -55,6 +55,7 @@ class TreeSuite:
                 assert unit.tree.head(namespace_id) == 0
                 assert unit.tree.find_entries(namespace_id, [A, ROOT_ID]) == {}
                 assert unit.tree.find_entries(namespace_id, []) == {}
+                assert unit.tree.find_lineage(namespace_id, [A, ROOT_ID]) == {}
                 assert unit.tree.find_child(namespace_id, ROOT_ID, "a") is None
                 assert unit.tree.find_children(namespace_id, [(ROOT_ID, "a")]) == {}
                 assert unit.tree.list_folders(namespace_id, [ROOT_ID]) == []
@@ -138,6 +139,22 @@ class TreeSuite:
             }
             assert unit.tree.find_children(OTHER, places) == {}
             assert unit.tree.find_entries(NAMESPACE, [FileId(b""), FileId(b"x" * 32)]) == {}
+
+        metadata.read(work)
+
+    def test_the_folders_above_are_found_with_an_entry(self, metadata: Metadata) -> None:
+        add_accounts(metadata)
+        journalist = Journalist(metadata)
+        journalist.create(folder(A, "a"), folder(B, "b", A), file(C, "c", B), file(D, "d", B))
+        journalist.create(folder(E, "e"), file(F, "f", E))
+        journalist.append((Action.DELETE, folder(A, "a")))
+
+        def work(unit: Unit) -> None:
+            found = unit.tree.find_lineage(NAMESPACE, [C, D, make_file_id(99)])
+            assert found.keys() == {A, B, C, D}
+            assert found == unit.tree.find_entries(NAMESPACE, [A, B, C, D])
+            assert unit.tree.find_lineage(NAMESPACE, []) == {}
+            assert unit.tree.find_lineage(OTHER, [C]) == {}
 
         metadata.read(work)
 
