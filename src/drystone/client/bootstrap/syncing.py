@@ -11,7 +11,7 @@ from typing import Final
 
 from drystone.client.adapters.clock import SystemClock, make_file_ids
 from drystone.client.adapters.credentials import find_credential
-from drystone.client.adapters.disk import RootLock, open_disk
+from drystone.client.adapters.disk import open_disk
 from drystone.client.adapters.remote_below import RemoteBelow
 from drystone.client.adapters.remote_http import HttpRemote, HttpSession
 from drystone.client.adapters.roots import RootLine
@@ -59,11 +59,10 @@ async def opened_loop(
     path = Path(root.path)
     async with contextlib.AsyncExitStack() as stack:
         notices.phase("connect")
-        # The marker first: the lock lies in the control folder, which must be the right one.
+        # It looks for the marker first: the lock lies in the control folder, which must be the
+        # right one. Then it takes the lock: only whoever has it may clean up in there.
         disk = open_disk(path, root.root_id, clock.now_ns)
         stack.callback(disk.close)
-        lock = RootLock(path)
-        stack.callback(lock.release)
         state, damaged = open_state(
             str(path / CONTROL_NAME / STATE_NAME), settings.boot_id, clock.now_ns()
         )

@@ -112,6 +112,7 @@ class Materialize:
     def note(self, outcomes: Sequence[StepOutcome]) -> None:
         """Tells State what became of steps: synced advances; trouble is noted, or ended."""
         troubled = {row.path: row for row in self._state.problems()}
+        self._forget_seen(outcomes)
         for outcome in outcomes:
             if isinstance(outcome, Problem):
                 self._note_problem(outcome, troubled.get(outcome.path))
@@ -195,6 +196,29 @@ class Materialize:
             return change.stat
         row = self._state.find_synced_row(file_id)
         return None if row is None else row.stat
+
+    def _forget_seen(self, outcomes: Sequence[StepOutcome]) -> None:
+        """A scan that came between the deed and this note took what was placed for new local
+        entries: they are those placed, and what it saw below them belongs to these.
+        """
+        state = self._state
+        inodes = {
+            (change.stat.dev, change.stat.ino): file_id
+            for file_id, change in state.local_changes.items()
+            if change.stat is not None and change.entry is not None and not change.entry.rev
+        }
+        if not inodes:
+            return
+        for outcome in outcomes:
+            if isinstance(outcome, Done) and isinstance(outcome.step, Place) and outcome.stat:
+                entry, stat = outcome.step.entry, outcome.stat
+                seen_id = inodes.get((stat.dev, stat.ino))
+                if seen_id is None or seen_id == entry.file_id:
+                    continue
+                seen = state.local_changes[seen_id].entry
+                if seen is not None and seen.is_at_same_place(entry):
+                    state.rename_id(seen_id, entry.file_id)
+                    state.note_local(entry.file_id, None)
 
     def _note_done(self, outcome: Done) -> None:
         step, stat, state = outcome.step, outcome.stat, self._state

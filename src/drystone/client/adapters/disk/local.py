@@ -49,9 +49,13 @@ class LocalDisk:
         path: The synced folder.
         root_id: What its marker must hold.
         now_ns: The clock, for the trash.
+        lock: That of the root; released by ``close``.
     """
 
-    def __init__(self, path: Path, root_id: str, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, path: Path, root_id: str, now_ns: Callable[[], int], lock: root.RootLock
+    ) -> None:
+        self._lock = lock
         self._path = path
         self._root_id = root_id
         self._root_fd = os.open(path, OPEN_FOLDER & ~os.O_NOFOLLOW)
@@ -237,6 +241,7 @@ class LocalDisk:
             if fd >= 0:
                 os.close(fd)
         self._control_fd = self._root_fd = -1
+        self._lock.release()
 
     # --- inside ------------------------------------------------------------------------------
 
@@ -282,19 +287,26 @@ class LocalDisk:
 def open_disk(path: Path, root_id: str, now_ns: Callable[[], int]) -> LocalDisk:
     """Opens a synced folder made by ``create_root``, and cleans up after an earlier client.
 
-    To be called by whoever holds its ``RootLock``.
+    It holds the root's lock until it is closed.
 
     Raises:
         RootGone: It is not there, or is not the one with this id.
-        DiskProblem, DiskFull: The control folder cannot be used.
+        RootBusy: Another client syncs it.
+        RootUnusable: Its control folder cannot be used.
+        DiskProblem, DiskFull: It cannot be cleaned up.
     """
     if not path.is_dir() or root.read_root_id(path) != root_id:
         raise RootGone(
             f"{path} is not the folder that was synced; nothing was taken for deleted",
             advice="Mount or move it back; or, if it is to be begun anew: drystone sync DIR.",
         )
-    with translated(str(path), is_writing=True):
-        return LocalDisk(path, root_id, now_ns)
+    lock = root.RootLock(path)
+    try:
+        with translated(str(path), is_writing=True):
+            return LocalDisk(path, root_id, now_ns, lock)
+    except BaseException:
+        lock.release()
+        raise
 
 
 def check_target(target: str, path: str) -> None:
