@@ -111,7 +111,7 @@ def test_what_was_not_foreseen_is_asked_for_when_it_is_needed(metadata: MemoryMe
         Restore(make_file_id(101), Rev(7)),
         Delete(OLD_FOLDERS[4], Rev(1)),
         Move(OLD_FOLDERS[3], ROOT_ID, "up", OLD_FOLDERS[2], "d3"),
-        Move(OLD_FOLDERS[2], OLD_FOLDERS[3], "down", OLD_FOLDERS[1], "d2"),
+        Move(OLD_FOLDERS[0], OLD_FOLDERS[3], "down", ROOT_ID, "d0"),
     )
 
     assert [record.action for record in decision.records] == [
