@@ -149,6 +149,7 @@ class Loop:
             self._settled_ns,
             synced_count,
             self._summarize(problems_count),
+            self._rounds.seen_seq,
         )
 
     # --- what wakes it -----------------------------------------------------------------------

@@ -42,6 +42,8 @@ class Standing(NamedTuple):
         settled_ns: When both sides agreed last; 0: not since the start.
         synced_count: Entries both sides agree on.
         summary: Sums since the start.
+        seen_seq: The last record of the journal that it has taken in. Two devices that are
+            settled at the same one hold the same.
     """
 
     phase: str
@@ -52,3 +54,4 @@ class Standing(NamedTuple):
     settled_ns: int
     synced_count: int
     summary: Summary
+    seen_seq: int = 0
