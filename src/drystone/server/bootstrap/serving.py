@@ -127,7 +127,8 @@ async def _serve(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    log.info("server.stopped")
+    works, groups, largest = server.service.writer.stats()
+    log.info("server.stopped", works=works, groups=groups, largest_group=largest)
 
 
 async def _stop(server: Server, outer: "_Uvicorn", grace_s: float) -> None:

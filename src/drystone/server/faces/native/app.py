@@ -103,6 +103,7 @@ class NativeApp:
         scope["app"] = self
         scope["drystone.request_id"] = request_id
         wrapped = _Answer(send, request_id)
+        began_s = asyncio.get_running_loop().time()
         try:
             if self._is_stopping:
                 raise ServerStopping
@@ -118,6 +119,15 @@ class NativeApp:
         except Exception:
             log.exception("request.failed", **_shown(scope), request_id=request_id)
             await wrapped.tell(scope, receive, problem_from_bug(request_id))
+        finally:
+            took_s = round(asyncio.get_running_loop().time() - began_s, 4)
+            log.debug(
+                "request.ended",
+                **_shown(scope),
+                status=wrapped.status,
+                took_s=took_s,
+                request_id=request_id,
+            )
 
     def _routes(self, operations: Iterable[Operation]) -> list[BaseRoute]:
         paths: dict[str, dict[str, Operation]] = {}
@@ -172,10 +182,12 @@ class _Answer:
         self._send = send
         self._request_id = request_id
         self._has_begun = False
+        self.status = 0
 
     async def __call__(self, event: Event) -> None:
         if event["type"] in ("http.response.start", "websocket.http.response.start"):
             MutableHeaders(scope=event)[REQUEST_ID_HEADER] = self._request_id
+            self.status = event["status"]
         self._has_begun = True
         await self._send(event)
 

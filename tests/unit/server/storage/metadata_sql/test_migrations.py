@@ -9,7 +9,7 @@ import pytest
 from drystone.core.ids import ROOT_ID
 from drystone.server.storage.metadata_sql import SqliteMetadata
 from drystone.server.storage.metadata_sql.migrations import Migration, load_migrations
-from drystone.server.storage.metadata_sql.trouble import DataNewer, DataUnusable
+from drystone.server.storage.metadata_sql.trouble import DatabaseUnusable, SchemaNewer
 from drystone.testing.conformance.metadata.samples import (
     NAMESPACE,
     Journalist,
@@ -80,7 +80,7 @@ def test_a_later_version_keeps_what_there_is(path: Path) -> None:
 def test_a_database_of_a_later_version_is_refused_and_left_as_it_is(path: Path) -> None:
     SqliteMetadata(path, migrations=[*KNOWN, NEXT]).close()
     before = dump(path)
-    with pytest.raises(DataNewer) as caught:
+    with pytest.raises(SchemaNewer) as caught:
         SqliteMetadata(path)
 
     assert caught.value.code == "data-newer"
@@ -123,7 +123,7 @@ def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
     connection.execute("CREATE TABLE photo (name TEXT)")
     connection.close()
     before = dump(path)
-    with pytest.raises(DataUnusable, match="another program"):
+    with pytest.raises(DatabaseUnusable, match="another program"):
         SqliteMetadata(path)
 
     assert dump(path) == before

@@ -20,7 +20,7 @@ from drystone.server.storage.metadata_sql.trouble import (
     DatabaseCorrupt,
     DatabaseFull,
     DatabaseTrouble,
-    DataUnusable,
+    DatabaseUnusable,
     translate,
 )
 from drystone.testing.conformance.metadata.samples import (
@@ -204,7 +204,7 @@ def test_damage_met_later_is_corrupt_and_reported_each_time(
 
 @pytest.mark.parametrize("where", ["missing/metadata.db", "."])
 def test_a_path_where_no_database_can_be_is_a_wrong_setting(tmp_path: Path, where: str) -> None:
-    with pytest.raises(DataUnusable) as caught:
+    with pytest.raises(DatabaseUnusable) as caught:
         SqliteMetadata(tmp_path / where)
 
     assert caught.value.code == "data-unusable"
