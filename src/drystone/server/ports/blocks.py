@@ -65,16 +65,20 @@ class CorruptPack(CorruptBlock):
 
     Attributes:
         name: Of the object.
+        readable: Those of its blocks that are whole all the same, each verified by itself;
+            None if there are none.
     """
 
     code = "corrupt-pack"
 
-    def __init__(self, name: str, reason: str) -> None:
+    def __init__(self, name: str, reason: str, readable: Pack | None = None) -> None:
+        count = len(readable.places) if readable else 0
         super().__init__(
-            f"the pack {name} is damaged: {reason}",
-            advice="Restore it from a backup. Its other blocks may still be readable.",
+            f"the pack {name} is damaged: {reason}; {count} of its blocks are whole",
+            advice="Restore it from a backup of the server's data directory.",
         )
         self.name = name
+        self.readable = readable
 
 
 class Packs(Protocol):

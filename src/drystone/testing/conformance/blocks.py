@@ -164,6 +164,33 @@ class PacksSuite:
         assert corrupt.name == only_name(objects, damaged.pack_id)
         assert corrupt.name in corrupt.message
 
+    @pytest.mark.parametrize(
+        ("wrong", "whole"),
+        [("payload", [0, 1, 3, 4]), ("header", [0, 1]), ("id", [0, 1, 3, 4]), ("cut", [0, 1])],
+    )
+    def test_whole_blocks_of_a_damaged_pack_can_be_found_again(
+        self, packs: Packs, objects: Objects, wrong: str, whole: list[int]
+    ) -> None:
+        pack = packs.store(make_frames(5))
+        offset = pack.places[2].offset_bytes
+        spot = {"payload": offset, "header": offset - 44, "id": offset - 1, "cut": offset + 1}[
+            wrong
+        ]
+
+        def harm(content: bytes) -> bytes:
+            rest = b"" if wrong == "cut" else content[spot + 1 :]
+            return content[:spot] + bytes([content[spot] ^ 1]) + rest
+
+        replace(objects, pack.pack_id, harm)
+        [corrupt] = packs.iter_packs()
+
+        assert isinstance(corrupt, CorruptPack)
+        assert corrupt.readable is not None
+        assert corrupt.readable.pack_id == pack.pack_id
+        assert corrupt.readable.places == [pack.places[index] for index in whole]
+        frames = make_frames(5)
+        assert packs.read(corrupt.readable.places) == [frames[index] for index in whole]
+
 
 def only_name(objects: Objects, pack_id: PackId) -> str:
     """Returns the name of the object that holds a pack."""

@@ -17,16 +17,20 @@ index remembers where they are.
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import sha256
 from typing import Final
 
+from drystone.core.content.coding import decode_frame
 from drystone.core.content.frame import (
     HEADER_BYTES,
     Codec,
+    Frame,
     MalformedFrame,
     decode_header,
 )
-from drystone.core.content.hashing import PACK_TAG, Buffer
+from drystone.core.content.hashing import PACK_TAG
+from drystone.core.errors import Corrupt
 from drystone.core.ids import PackId
 from drystone.server.ports.blocks import CorruptPack, Pack
 from drystone.server.ports.metadata import BlockPlace
@@ -50,7 +54,7 @@ def parse_pack_name(name: str) -> PackId | None:
     return PackId(bytes.fromhex(match[2])) if match else None
 
 
-def parse_pack(name: str, content: Buffer) -> Pack:
+def parse_pack(name: str, content: bytes) -> Pack:
     """Returns what the bytes of a whole pack say of themselves.
 
     Raises:
@@ -60,8 +64,9 @@ def parse_pack(name: str, content: Buffer) -> Pack:
     if pack_id is None:
         raise CorruptPack(name, "that is not the name of a pack")
     if sha256(content).digest() != pack_id:
-        raise CorruptPack(name, "its bytes do not have the SHA-256 that names it")
-    if content[: len(PACK_TAG)] != PACK_TAG:
+        reason = "its bytes do not have the SHA-256 that names it"
+        raise CorruptPack(name, reason, _find_readable(pack_id, content))
+    if not content.startswith(PACK_TAG):
         raise CorruptPack(name, "it does not begin as a pack does")
     try:
         return Pack(pack_id, len(content), list(_iter_places(pack_id, content)))
@@ -69,7 +74,20 @@ def parse_pack(name: str, content: Buffer) -> Pack:
         raise CorruptPack(name, error.message) from error
 
 
-def _iter_places(pack_id: PackId, content: Buffer) -> Iterator[BlockPlace]:
+def _find_readable(pack_id: PackId, content: bytes) -> Pack | None:
+    """Returns the blocks of a damaged pack that are whole, as far as its frames can be walked."""
+    readable: list[BlockPlace] = []
+    with suppress(MalformedFrame):
+        for place in _iter_places(pack_id, content):
+            payload = memoryview(content)[place.offset_bytes :][: place.stored_bytes]
+            frame = Frame(place.block_id, place.plain_bytes, place.codec, payload)
+            with suppress(Corrupt):
+                decode_frame(frame, lambda _: None)
+                readable.append(place)
+    return Pack(pack_id, len(content), readable) if readable else None
+
+
+def _iter_places(pack_id: PackId, content: bytes) -> Iterator[BlockPlace]:
     position = len(PACK_TAG)
     while position < len(content):
         if len(content) - position < HEADER_BYTES:
@@ -80,12 +98,6 @@ def _iter_places(pack_id: PackId, content: Buffer) -> Iterator[BlockPlace]:
         position += HEADER_BYTES
         if len(content) - position < header.stored_bytes:
             raise MalformedFrame("a frame's payload is cut off")
-        yield BlockPlace(
-            header.block_id,
-            pack_id,
-            position,
-            header.stored_bytes,
-            header.plain_bytes,
-            header.codec,
-        )
-        position += header.stored_bytes
+        codec, stored_bytes, plain_bytes, block_id = header
+        yield BlockPlace(block_id, pack_id, position, stored_bytes, plain_bytes, codec)
+        position += stored_bytes
