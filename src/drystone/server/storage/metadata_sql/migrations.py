@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from typing import NamedTuple
 
-from drystone.server.storage.metadata_sql.trouble import DataNewer, DataUnusable
+from drystone.server.storage.metadata_sql.trouble import DatabaseUnusable, SchemaNewer
 
 
 class Migration(NamedTuple):
@@ -46,14 +46,14 @@ def migrate(connection: sqlite3.Connection, path: str, migrations: Sequence[Migr
     Several processes may do so at once: each step is done by one of them.
 
     Raises:
-        DataNewer: The database is beyond the last one; it is left as it is.
-        DataUnusable: There is something else in the file.
+        SchemaNewer: The database is beyond the last one; it is left as it is.
+        DatabaseUnusable: There is something else in the file.
     """
     known = len(migrations)
     while (version := _read_version(connection, path)) < known:
         _carry_out(connection, path, migrations[version])
     if version > known:
-        raise DataNewer(path, version, known)
+        raise SchemaNewer(path, version, known)
 
 
 def _carry_out(connection: sqlite3.Connection, path: str, migration: Migration) -> None:
@@ -78,7 +78,7 @@ def _read_version(connection: sqlite3.Connection, path: str) -> int:
         (version,) = connection.execute("SELECT max(number) FROM schema_version").fetchone()
         return int(version)
     if tables:
-        raise DataUnusable(path, "it is the database of another program")
+        raise DatabaseUnusable(path, "it is the database of another program")
     return 0
 
 

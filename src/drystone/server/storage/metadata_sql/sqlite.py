@@ -22,7 +22,7 @@ from drystone.server.storage.metadata_sql.trees import SqlTree
 from drystone.server.storage.metadata_sql.trouble import (
     DatabaseCorrupt,
     DatabaseTrouble,
-    DataUnusable,
+    DatabaseUnusable,
     translate,
     translated,
 )
@@ -72,8 +72,8 @@ class SqliteMetadata:
             migrations: Others than those of the program, for tests.
 
         Raises:
-            DataNewer: It was written by a later version; it is left as it is.
-            DataUnusable: It cannot be opened there, or is something else.
+            SchemaNewer: It was written by a later version; it is left as it is.
+            DatabaseUnusable: It cannot be opened there, or is something else.
             DatabaseCorrupt: It is damaged.
         """
         self._path = fspath(path)
@@ -170,7 +170,7 @@ class SqliteMetadata:
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
             if mode != "wal":
                 what = "its filesystem does not support a write-ahead log (is it a network's?)"
-                raise DataUnusable(self._path, what)
+                raise DatabaseUnusable(self._path, what)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA secure_delete = FAST")
@@ -199,14 +199,14 @@ class SqliteMetadata:
                 check_same_thread=False,
             )
         except sqlite3.Error as error:
-            raise DataUnusable(self._path, str(error)) from error
+            raise DatabaseUnusable(self._path, str(error)) from error
         try:
             yield connection
         except sqlite3.Error as error:
             connection.close()
             trouble = translate(error)
             if isinstance(trouble, DatabaseTrouble):
-                trouble = DataUnusable(self._path, str(error))
+                trouble = DatabaseUnusable(self._path, str(error))
             raise trouble from error
         except BaseException:
             connection.close()

@@ -59,7 +59,7 @@ class DatabaseCorrupt(Corrupt):
         )
 
 
-class DataNewer(Misconfigured):
+class SchemaNewer(Misconfigured):
     """The data directory was written by a later version of this program."""
 
     code = "data-newer"
@@ -71,7 +71,7 @@ class DataNewer(Misconfigured):
         )
 
 
-class DataUnusable(Misconfigured):
+class DatabaseUnusable(Misconfigured):
     """The database cannot be opened where the settings say that it is."""
 
     code = "data-unusable"
