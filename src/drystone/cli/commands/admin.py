@@ -15,7 +15,7 @@ from drystone.cli.options import (
     confirm,
     read_password,
 )
-from drystone.cli.output import Output, format_table, format_when, printable
+from drystone.cli.output import Output, format_bytes, format_table, format_when, printable
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -152,6 +152,27 @@ def enable_account(
     Output(as_json=as_json).answer(
         {"account": name, "disabled": False}, f"Account {printable(name)} is enabled."
     )
+
+
+@group.command("storage")
+def storage(
+    *, data_dir: DataDirOption = None, config: ConfigOption = None, as_json: JsonFlag = False
+) -> None:
+    """Tell how much the server stores: every version of every file, each block once.
+
+    Examples:
+      drystone admin storage
+      drystone admin storage --json
+    """
+    with _opened(data_dir, config) as admin:
+        totals = admin.measure_storage()
+    rows = [
+        ("blocks", f"{totals['blocks']:,}", "each kept once, however many files hold it"),
+        ("content", format_bytes(totals["plain_bytes"]), "what these blocks hold"),
+        ("compressed", format_bytes(totals["stored_bytes"]), "what they take"),
+        ("packs", f"{totals['packs']:,}", f"{format_bytes(totals['pack_bytes'])} in all"),
+    ]
+    Output(as_json=as_json).answer(totals, format_table(("", "", ""), rows, right=[1]))
 
 
 def _opened(data_dir: "Path | None", config: "Path | None") -> "AbstractContextManager[Any]":
