@@ -18,6 +18,7 @@ import uvicorn
 from drystone.core.errors import Misconfigured
 from drystone.server.bootstrap.composing import Server, open_server
 from drystone.server.bootstrap.logs import configure_logs
+from drystone.server.bootstrap.memory import keep_freed_memory
 from drystone.server.settings import ServerSettings
 
 try:
@@ -33,8 +34,10 @@ KEEP_ALIVE_S: Final = 75
 """An idle connection is kept this long: longer than clients keep theirs, so that the client
 closes first and never sends into a connection that is just being closed."""
 
-PING_INTERVAL_S: Final = 45.0
-"""Between pings of a bell: often enough for middleboxes, rarely enough for batteries."""
+PING_INTERVAL_S: Final = 240.0
+"""Between pings of a bell, to find out who is gone. Keeping middleboxes awake is the device's own
+affair, at its own pace: each ping of ours wakes it once more."""
+PING_TIMEOUT_S: Final = 60.0
 
 BELL_MESSAGE_BYTES_MAX: Final = 4096
 """A device has nothing to say on a bell."""
@@ -204,7 +207,7 @@ def _configure_uvicorn(server: Server, settings: ServerSettings) -> uvicorn.Conf
         ws_per_message_deflate=False,  # 115 instead of 19 KiB per connection
         ws_max_size=BELL_MESSAGE_BYTES_MAX,
         ws_ping_interval=PING_INTERVAL_S,
-        ws_ping_timeout=PING_INTERVAL_S,
+        ws_ping_timeout=PING_TIMEOUT_S,
         lifespan="off",
         log_config=None,
         access_log=False,

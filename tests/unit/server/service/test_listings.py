@@ -9,8 +9,9 @@ from drystone.core.journal.change import Create, Delete, Edit, Move
 from drystone.core.journal.record import Action
 from drystone.core.names.path import InvalidName, InvalidPath
 from drystone.core.tree.entry import Entry, Kind
+from drystone.server.ports.metadata import MalformedPage
 from drystone.server.service.gate import EntryNotFound, NamespaceNotFound
-from drystone.server.service.trees.history import BadPage, History
+from drystone.server.service.trees.history import History
 from drystone.server.service.trees.namespaces import Namespaces, NotListable
 from drystone.testing.service import file_id
 
@@ -134,5 +135,5 @@ async def test_deleted_entries_are_listed_newest_first_page_by_page(server, anna
     assert [stored.entry.name for stored in second.entries] == ["a"]
     assert second.after == ""
     for after in ("x", "-1", "1" * 30, "\u0663"):
-        with pytest.raises(BadPage):
+        with pytest.raises(MalformedPage):
             await history.list_deleted(anna, anna.root_namespace_id, after)

@@ -7,21 +7,14 @@ To bring something back is a commit like any other (``Restore``); nothing here c
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from drystone.core.errors import Refused
 from drystone.core.ids import AccountId, DeviceId, FileId, NamespaceId, Seq
 from drystone.core.journal.record import Record, StoredEntry
 from drystone.core.limits import CHANGES_PAGE_ENTRIES_MAX, REVISIONS_MAX
-from drystone.server.ports.metadata import Unit
+from drystone.server.ports.metadata import MalformedPage, Unit
 from drystone.server.service.actor import Actor
 from drystone.server.service.gate import require_entry, require_namespace
 from drystone.server.service.trees.namespaces import EntryPage
 from drystone.server.service.writer import Writer
-
-
-class BadPage(Refused):
-    """What names the next page of a listing was not given out by this server."""
-
-    code = "bad-page"
 
 
 class Revision(NamedTuple):
@@ -72,10 +65,10 @@ class History:
 
         Raises:
             NamespaceNotFound: The actor may not open the namespace.
-            BadPage: ``after`` is not that of a page.
+            MalformedPage: ``after`` is not that of a page.
         """
         if after and not (after.isascii() and after.isdecimal() and len(after) < 20):
-            raise BadPage("the page to go on after is not one of this listing")
+            raise MalformedPage
         before = Seq(int(after or 0))
 
         def work(unit: Unit) -> EntryPage:
