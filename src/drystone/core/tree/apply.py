@@ -2,6 +2,7 @@
 """Apply: a tree and changes give a tree. ``apply(base, diff(base, target)) == target``."""
 
 from collections.abc import Iterable
+from typing import assert_never
 
 from drystone.core.ids import FileId
 from drystone.core.tree.diff import Added, Altered, Removed, TreeChange
@@ -31,4 +32,6 @@ def apply(tree: Tree, changes: Iterable[TreeChange]) -> Tree:
             case Removed(before):
                 assert tree.find(before.file_id) == before, f"is not there: {before}"
                 dropped.append(before.file_id)
+            case _:
+                assert_never(change)
     return tree.replace(put, frozenset(dropped))

@@ -85,6 +85,7 @@ class Tree:
         Cost: O(entries) of copying pointers, once per call.
         """
         fresh = {entry.file_id: entry for entry in put}
+        assert fresh.keys().isdisjoint(dropped), "an entry cannot be put in and left out"
         tree = Tree()
         tree._entries = self._entries.copy()
         tree._children = self._children.copy()
@@ -93,8 +94,6 @@ class Tree:
             if (old := tree._entries.pop(file_id, None)) is not None:
                 del tree._own_folder(old.parent_id, owned)[old.name]
         for entry in fresh.values():
-            if entry.file_id in dropped:
-                continue
             tree._entries[entry.file_id] = entry
             folder = tree._own_folder(entry.parent_id, owned)
             assert entry.name not in folder, f"a place is taken twice: {entry}"

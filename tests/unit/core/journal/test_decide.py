@@ -215,8 +215,9 @@ LONG_HASH = make_content("one")._replace(content_hash=b"x" * 33)
         link(A, "x", "\ud800"),
         link(A, "x", "ä" * 2_048),
         link(A, "x")._replace(content=EMPTY_CONTENT),
+        folder(A, "x")._replace(kind=4),
     ],
-    ids=range(23),
+    ids=range(24),
 )
 def test_an_entry_that_cannot_be_is_refused(entry: Entry) -> None:
     assert refused(ListedJournal(), Create(entry)).code == "invalid-change"
@@ -258,6 +259,15 @@ class TestEdit:
         again = only(journal.commit(change))
         assert again.entry.name == COPY_NAME.replace(").", ", 2).")
         assert again.entry.file_id not in (A, kept.entry.file_id)
+
+    def test_copies_of_one_edit_have_an_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("drystone.core.journal.decide._COPY_IDS_MAX", 1)
+        journal = make_journal(Create(file(A, "x.txt")), edit(A, 1, "two"))
+        change = edit(A, 1, "three", OnConflict.COPY)
+        kept = only(journal.commit(change))
+        journal.commit(Delete(kept.entry.file_id, kept.rev))
+
+        assert refused(journal, change).code == "stale-base"
 
     def test_another_mode_of_the_same_content_is_no_reason_for_a_copy(self) -> None:
         journal = make_journal(Create(file(A, "x.txt")), edit(A, 1, "two"))

@@ -135,3 +135,26 @@ def test_what_cannot_be_is_not_asked_for(metadata: MemoryMetadata, name: str) ->
 
     assert decision.records == ()
     assert tree.places == []
+
+
+def test_every_question_is_passed_on_and_asked_once(metadata: MemoryMetadata) -> None:
+    def work(unit: Unit) -> None:
+        tree = CountingTree(unit.tree)
+        plain = UnitView(unit.tree, NAMESPACE)
+        view = load_view(tree, NAMESPACE, Commit((), Seq(0)))
+        for _ in range(2):
+            assert view.head == plain.head == 56
+            assert view.find(OLD_FOLDERS[1]) == plain.find(OLD_FOLDERS[1]) is not None
+            assert view.find(make_file_id(999)) is plain.find(make_file_id(999)) is None
+            assert view.find_child(ROOT_ID, "d0") == OLD_FOLDERS[0]
+            assert view.find_child(ROOT_ID, "nobody") is None
+            assert view.folders_in([ROOT_ID]) == [OLD_FOLDERS[0]]
+            assert view.find_record(Seq(1)) == plain.find_record(Seq(1)) is not None
+        assert tree.asked["find_entries"] == 2
+        assert tree.asked["find_child"] == 2
+        # What was read as changed need not be looked up.
+        changed = view.changed_after(Seq(0), 9)
+        assert [view.find(stored.file_id) for stored in changed] == changed
+        assert tree.asked["find_entries"] == 2
+
+    metadata.read(work)
