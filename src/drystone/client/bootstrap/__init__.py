@@ -5,6 +5,7 @@ All functions are plain and block; those that take ``notices`` tell it how they 
 raises is a ``DrystoneError`` with a message for the user.
 """
 
+from drystone.client.adapters.roots import RootLine
 from drystone.client.bootstrap.accounts import list_devices, login, logout, revoke_device
 from drystone.client.bootstrap.browsing import (
     EntryView,
@@ -20,18 +21,30 @@ from drystone.client.bootstrap.browsing import (
     remove_entry,
     restore_entry,
 )
-from drystone.client.bootstrap.roots import forget_root, list_roots, open_root
-from drystone.client.bootstrap.syncing import sync_once
+from drystone.client.bootstrap.checking import Finding, check_device
+from drystone.client.bootstrap.daemon import run_daemon, start_daemon, stop_daemon
+from drystone.client.bootstrap.inspecting import ConflictView, list_conflicts, list_problems, why
+from drystone.client.bootstrap.roots import forget_root, get_root, list_roots, open_root
+from drystone.client.bootstrap.syncing import sync_forever, sync_once
+from drystone.client.loop.summary import Summary
 
 __all__ = [
+    "ConflictView",
     "EntryView",
+    "Finding",
     "RevisionView",
+    "RootLine",
+    "Summary",
+    "check_device",
     "find_size",
     "forget_root",
     "get_file",
+    "get_root",
+    "list_conflicts",
     "list_devices",
     "list_entries",
     "list_history",
+    "list_problems",
     "list_roots",
     "list_trash",
     "login",
@@ -43,5 +56,10 @@ __all__ = [
     "remove_entry",
     "restore_entry",
     "revoke_device",
+    "run_daemon",
+    "start_daemon",
+    "stop_daemon",
+    "sync_forever",
     "sync_once",
+    "why",
 ]

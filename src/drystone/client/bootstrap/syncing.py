@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import secrets
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,10 +17,11 @@ from drystone.client.adapters.remote_below import RemoteBelow
 from drystone.client.adapters.remote_http import HttpRemote, HttpSession
 from drystone.client.adapters.roots import RootLine
 from drystone.client.adapters.state_sqlite import open_state
+from drystone.client.adapters.watch import make_watcher
 from drystone.client.loop.parts import World
 from drystone.client.loop.running import Loop
 from drystone.client.loop.summary import Summary
-from drystone.client.ports import Notices, Remote
+from drystone.client.ports import Notices, Remote, Watcher
 from drystone.client.settings import ClientSettings
 from drystone.core.ids import ROOT_ID, FileId, NamespaceId
 
@@ -44,6 +46,32 @@ def sync_once(settings: ClientSettings, root: RootLine, notices: Notices) -> Sum
             return summary
 
     return asyncio.run(run())
+
+
+def sync_forever(settings: ClientSettings, root: RootLine, notices: Notices) -> None:
+    """Keeps a folder in step until the process is interrupted (SIGINT, SIGTERM).
+
+    Trouble that passes is waited out. Raises as ``sync_once`` when the folder is opened.
+    """
+
+    async def run() -> None:
+        async with opened_loop(settings, root, notices) as loop:
+            keeping = asyncio.create_task(loop.run_forever(watch(root, notices)))
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, keeping.cancel)
+            try:
+                await keeping
+            except asyncio.CancelledError:
+                await loop.flush()
+            except ExceptionGroup as group:
+                raise group.exceptions[0] from None
+
+    asyncio.run(run())
+
+
+def watch(root: RootLine, notices: Notices) -> Watcher:
+    """Returns what hints at changes below a synced folder."""
+    return make_watcher(Path(root.path), notices.message)
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVar
 
 from drystone.client.loop.parts import World, assemble
 from drystone.client.loop.rounds import Round, Rounds
@@ -13,6 +13,8 @@ from drystone.client.loop.summary import Standing, Summary
 from drystone.client.loop.troubles import Troubles
 from drystone.client.ports import Hints, Watcher
 from drystone.core.errors import Corrupt, DrystoneError, Misconfigured, Refused, Unavailable
+
+R = TypeVar("R")
 
 _ROUNDS_MAX: Final = 30
 _ALL: Final = Hints(frozenset(), all=True)
@@ -151,6 +153,10 @@ class Loop:
             self._summarize(problems_count),
             self._rounds.seen_seq,
         )
+
+    async def inspect(self, look: Callable[[World], R]) -> R:
+        """Runs something that reads State and disk, between two things that change them."""
+        return await self._parts.threads.control(look, self._world)
 
     # --- what wakes it -----------------------------------------------------------------------
 

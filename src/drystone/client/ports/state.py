@@ -147,6 +147,10 @@ class State(Protocol):
         """
         ...
 
+    def find_named(self, part: str) -> list[FileId]:
+        """Returns the local entries whose names contain a text. Reads all names."""
+        ...
+
     def path_of(self, view: TreeView, file_id: FileId) -> str | None:
         """Returns the path of an entry in one of the trees; None if it or a folder above it
         is not there.

@@ -51,6 +51,8 @@ _GROUP_BLOCKS: Final = 256
 _GROUPS_AHEAD: Final = 3
 _PATCHED_BYTES_MIN: Final = 3_072
 """A shorter block is hardly longer than what would be said to patch it."""
+_LINK_BYTES_PER_S_GUESSED: Final = 50e6
+"""Until something was sent."""
 _UNASKED_BYTES_MAX: Final = 16 * 1024
 """So little is sent without asking: a round trip costs more."""
 
@@ -250,7 +252,7 @@ class Upload:
     ) -> None:
         if not bundle:
             return
-        policy = choose_policy(self._remote.link_bytes_per_s())
+        policy = choose_policy(self._remote.link_bytes_per_s() or _LINK_BYTES_PER_S_GUESSED)
         # What is stored is stored for long: at rest a little compression always pays.
         policy = FAST if policy == RAW_ONLY else policy
 

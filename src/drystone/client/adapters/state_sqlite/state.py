@@ -197,6 +197,12 @@ class SqliteState(Ledger):
     def find_by_roots(self, roots: Collection[BlockId]) -> dict[BlockId, SyncedRow]:
         return self._synced.find_by_roots(roots)
 
+    def find_named(self, part: str) -> list[FileId]:
+        found = self._synced.find_named(part)
+        found += [i for i in self.local_changes if i not in set(found)]
+        entries = ((file_id, self._local.find(file_id)) for file_id in found)
+        return [i for i, entry in entries if entry is not None and part in entry.name]
+
     def count_synced(self) -> int:
         return len(self._synced)
 

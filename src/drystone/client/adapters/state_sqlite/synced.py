@@ -179,6 +179,12 @@ class SyncedTable:
                 found[root] = row
         return found
 
+    def find_named(self, part: str) -> list[FileId]:
+        """Returns the ids of rows whose names contain a text."""
+        self.write_pending()
+        found = self._db.select("SELECT file_id FROM synced WHERE instr(name, ?) > 0", (part,))
+        return [columns[0] for columns in found]
+
     def list_after_batch(self, batch: int, before: int, limit: int) -> list[SyncedRow]:
         """Returns rows with ``batch`` < their batch < ``before``, in no order."""
         self.write_pending()
