@@ -86,6 +86,7 @@ def run_server(
         Misconfigured: The server cannot start. Nothing was changed.
     """
     os.umask(0o077)
+    keep_freed_memory()
     configure_logs(settings)
     _check_tls(settings)
     with (
