@@ -88,6 +88,7 @@ def run_server(
     os.umask(0o077)
     keep_freed_memory()
     configure_logs(settings)
+    keep_freed_memory()
     _check_tls(settings)
     with (
         closing(open_server(settings)) as server,
