@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+
+import ctypes
+
+import pytest
+
+from drystone.server.bootstrap import memory
+
+
+class Library:
+    """A C library that notes what it is told."""
+
+    def __init__(self, answer):
+        self.told = {}
+        self._answer = answer
+
+    def mallopt(self, option, value):
+        self.told[option] = value
+        return self._answer
+
+
+@pytest.mark.parametrize(("answer", "is_kept"), [(1, True), (0, False)])
+def test_library_is_told_to_keep_what_is_freed(monkeypatch, answer, is_kept):
+    library = Library(answer)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
+
+    assert memory.keep_freed_memory() is is_kept
+    # M_MMAP_THRESHOLD of malloc.h: below it blocks come from the heap, which is kept.
+    assert library.told[-3] == 64 * 1024 * 1024
+
+
+@pytest.mark.parametrize("error", [OSError, TypeError, AttributeError])
+def test_systems_without_it_are_left_alone(monkeypatch, error):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(ctypes, "CDLL", fail)
+
+    assert memory.keep_freed_memory() is False
