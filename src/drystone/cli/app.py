@@ -8,7 +8,18 @@ from typing import Annotated, Any
 import typer
 
 import drystone
-from drystone.cli.commands import admin, devices, files, history, login, serve
+from drystone.cli.commands import (
+    admin,
+    daemon,
+    demo,
+    devices,
+    files,
+    history,
+    login,
+    serve,
+    sync,
+    trouble,
+)
 from drystone.cli.exit_codes import ExitCode, exit_code_of
 from drystone.cli.help_pages import HELP_OPTIONS, SectionedGroup, page_commands
 from drystone.cli.options import JsonFlag
@@ -74,7 +85,7 @@ def version(*, as_json: JsonFlag = False) -> None:
     )
 
 
-for _module in (login, files, history, serve):
+for _module in (login, sync, daemon, files, history, trouble, serve, demo):
     _module.register(app)
 app.add_typer(devices.group, name="devices")
 app.add_typer(admin.group, name="admin")

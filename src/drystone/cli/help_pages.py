@@ -12,7 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 SECTIONS: Final = {
     "Keep folders in step": (
-        *("login", "logout", "sync", "status", "start", "stop", "pause", "resume"),
+        *("login", "logout", "sync", "forget", "status", "start", "stop", "pause", "resume"),
         *("daemon", "systemd"),
     ),
     "Look at and change files on the server": ("ls", "get", "put", "mkdir", "mv", "rm"),
@@ -34,7 +34,9 @@ class PagedCommand(TyperCommand):
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Returns the usage line's pieces: required arguments plain, optional ones in brackets."""
-        return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
+        return [
+            piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)
+        ]
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         """Writes the docstring; its examples keep their lines."""

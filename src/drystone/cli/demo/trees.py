@@ -34,6 +34,24 @@ def copy_tree(source: Path, target: Path) -> None:
     shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
 
 
+def copy_readable(source: Path, target: Path) -> int:
+    """Copies what can be synced of a folder that may hold anything, and returns what was left out.
+
+    Special files, what may not be read, names that are not UTF-8 and a control folder are left
+    out; Python's third-party packages too, where the folder is its standard library.
+    """
+    left_out = 0
+
+    def ignore(folder: str, names: list[str]) -> set[str]:
+        nonlocal left_out
+        skipped = {name for name in names if not _is_copyable(Path(folder) / name)}
+        left_out += len(skipped)
+        return skipped | ({CONTROL_FOLDER, "site-packages"} & set(names))
+
+    shutil.copytree(source, target, symlinks=True, ignore=ignore)
+    return left_out
+
+
 def measure_tree(root: Path) -> Size:
     """Returns how much a tree holds; special files are not counted."""
     files = folders = symlinks = content_bytes = 0
@@ -101,6 +119,19 @@ def insert_byte(path: Path, offset: int) -> None:
         target.write(source.read(offset) + b"+")
         shutil.copyfileobj(source, target, _PIECE_BYTES)
     draft.replace(path)
+
+
+def _is_copyable(path: Path) -> bool:
+    try:
+        str(path).encode()
+        mode = path.lstat().st_mode
+    except (UnicodeEncodeError, OSError):
+        return False
+    if stat.S_ISLNK(mode):
+        return True
+    if stat.S_ISDIR(mode):
+        return os.access(path, os.R_OK | os.X_OK)
+    return stat.S_ISREG(mode) and os.access(path, os.R_OK)
 
 
 def _iter_differences(left: Path, right: Path, below: str) -> Iterator[Difference]:

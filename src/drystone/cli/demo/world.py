@@ -12,11 +12,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from drystone.cli.demo.relay import Relay
+from drystone.client.control.client import DaemonAway, ask_daemon
+from drystone.client.settings import load_settings
 from drystone.core.errors import Unavailable
 
 ACCOUNT: Final = "demo"
@@ -25,11 +26,30 @@ _STOP_S_MAX: Final = 20.0
 _COMMAND_S_MAX: Final = 600.0
 _LOG_LINES_SHOWN: Final = 15
 
+# Asking a device how it stands costs it a little, so it is asked more seldom the longer a step
+# takes. A step has ended when nothing has moved for a moment after it.
+_ASK_S_MIN: Final = 0.005
+_ASK_S_MAX: Final = 0.2
+_ASK_SHARE: Final = 0.03
+_STILL_S: Final = 0.25
+
 
 class WorldBroken(Unavailable):
     """A process of the demo ended, failed, or did not answer in time."""
 
     code = "demo-broken"
+
+
+class Standing(NamedTuple):
+    """How a device stands, as far as a story needs to know."""
+
+    is_settled: bool
+    seen_seq: int
+    requests_count: int
+    conflicts_count: int
+    problems_count: int
+    halted_code: str
+    """Why it stopped and asks; empty if it did not."""
 
 
 class Program:
@@ -112,8 +132,15 @@ class Device:
         self.relay = relay
         self._log = home / f"{name}.log"
         self._url = url
-        self._environment = make_environment(DRYSTONE_CONFIG_DIR=str(home / f"config-{name}"))
+        config = {"DRYSTONE_CONFIG_DIR": str(home / f"config-{name}")}
+        self._environment = make_environment(**config)
+        self._socket_path = load_settings(config).socket_path
         self._daemon: Program | None = None
+
+    @property
+    def is_started(self) -> bool:
+        """Whether its daemon has been started."""
+        return self._daemon is not None
 
     @property
     def daemon_pid(self) -> int:
@@ -134,10 +161,37 @@ class Device:
         flags = ["--user", ACCOUNT, "--device-name", self.name, "--password-stdin"]
         self.ask("login", self._url, *flags, typed=f"{_PASSWORD}\n")
 
+    def add_root(self) -> None:
+        """Makes its folder a synced one; nothing else is done if both sides are empty."""
+        self.ask("sync", str(self.folder), "--once")
+
     def start(self) -> None:
         """Starts the daemon."""
         assert self._daemon is None, "it is started already"
         self._daemon = Program(f"device {self.name}", ["daemon"], self._environment, self._log)
+
+    def look_now(self) -> None:
+        """Tells the daemon not to wait for its next try."""
+        ask_daemon(self._socket_path, "sync-now")
+
+    def find_standing(self) -> Standing | None:
+        """Asks the daemon how it stands; None while it does not answer yet."""
+        try:
+            answer = ask_daemon(self._socket_path, "status")
+        except DaemonAway:
+            return None
+        root = answer["roots"][0] if answer["roots"] else {}
+        if "summary" not in root:
+            return None
+        summary = root["summary"]
+        return Standing(
+            root["is_settled"] and root["phase"] == "idle",
+            root["seen_seq"],
+            summary["traffic"]["requests_count"],
+            summary["conflicts_count"],
+            summary["problems_count"],
+            root["why_code"] if root["phase"] == "halted" else "",
+        )
 
     def stop(self) -> None:
         """Ends the daemon. Idempotent."""
@@ -161,6 +215,7 @@ class World:
 
     def __init__(self, home: Path, *, has_relays: bool) -> None:
         self.data_dir = home / "server"
+        self.environment = make_environment()
         self._home = home
         self._has_relays = has_relays
         self.devices: list[Device] = []
@@ -186,11 +241,11 @@ class World:
             WorldBroken: It does not start.
         """
         flags = ["serve", "--data-dir", str(self.data_dir), "--port", "0", "--json"]
-        self._server = Program("server", flags, make_environment(), self._home / "server.log")
+        self._server = Program("server", flags, self.environment, self._home / "server.log")
         url = str(self._server.read_answer()["url"])
         self._port = int(url.rpartition(":")[2].strip("/"))
         flags = ["admin", "add-account", ACCOUNT, "--data-dir", str(self.data_dir)]
-        run_command([*flags, "--password-stdin"], make_environment(), f"{_PASSWORD}\n")
+        run_command([*flags, "--password-stdin"], self.environment, f"{_PASSWORD}\n")
         return url
 
     def add_device(self, name: str) -> Device:
@@ -204,22 +259,55 @@ class World:
         device.log_in()
         return device
 
-    def wait_until(self, is_so: Callable[[], bool], what: str, timeout_s: float) -> float:
-        """Waits until a condition holds and returns the seconds it took.
+    def find_seq(self) -> int:
+        """Returns how far the devices have read the journal; 0 if none is started."""
+        found = [device.find_standing() for device in self.devices if device.is_started]
+        return max((standing.seen_seq for standing in found if standing), default=0)
+
+    def wait_quiet(self, timeout_s: float, *, beyond_seq: int = -1) -> float:
+        """Waits until all started devices hold the same and have nothing left to do.
+
+        Returns the seconds until that was so; that it stayed so for a moment is waited for, but
+        not counted.
+
+        Args:
+            timeout_s: How long to wait at most.
+            beyond_seq: The journal must have grown past this: before that, what was done to a
+                disk has not been noticed.
 
         Raises:
-            WorldBroken: A process ended, or it took too long.
+            WorldBroken: A process ended, a device has halted, or it took too long.
         """
         started_s = time.monotonic()
-        while not is_so():
-            if time.monotonic() - started_s > timeout_s:
-                raise WorldBroken(f"{what} did not happen within {timeout_s:.0f} s")
-            if self._server is not None:
-                self._server.require_running()
-            for device in self.devices:
-                device.require_running()
-            time.sleep(0.02)
-        return time.monotonic() - started_s
+        still: tuple[float, list[Standing]] | None = None
+        while True:
+            now_s = time.monotonic()
+            elapsed_s = now_s - started_s
+            found = [device.find_standing() for device in self.devices if device.is_started]
+            standings = [standing for standing in found if standing is not None]
+            if len(standings) == len(found) and _is_quiet(standings, beyond_seq):
+                if still is None or still[1] != standings:
+                    still = (elapsed_s, standings)
+                if elapsed_s - still[0] >= _STILL_S:
+                    return still[0]
+            else:
+                still = None
+                self._require_well(standings)
+            if elapsed_s > timeout_s:
+                raise WorldBroken(
+                    f"the devices did not come to rest within {timeout_s:.0f} s",
+                    advice=f"They stand so: {found}",
+                )
+            time.sleep(max(_ASK_S_MIN, min(_ASK_S_MAX, elapsed_s * _ASK_SHARE)))
+
+    def _require_well(self, standings: list[Standing]) -> None:
+        if self._server is not None:
+            self._server.require_running()
+        for device in self.devices:
+            device.require_running()
+        for standing in standings:
+            if standing.halted_code:
+                raise WorldBroken(f"a device has halted: {standing.halted_code}")
 
     def close(self) -> None:
         """Ends all processes and relays. Idempotent."""
@@ -229,6 +317,15 @@ class World:
                 device.relay.close()
         if self._server is not None:
             self._server.stop()
+
+
+def _is_quiet(standings: list[Standing], beyond_seq: int) -> bool:
+    seqs = {standing.seen_seq for standing in standings}
+    return (
+        all(standing.is_settled for standing in standings)
+        and len(seqs) <= 1
+        and min(seqs, default=0) > beyond_seq
+    )
 
 
 def run_command(arguments: list[str], environment: dict[str, str], typed: str = "") -> Any:

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``drystone why``, ``problems``, ``conflicts``, ``doctor``: what is the matter, and why."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from drystone.cli.exit_codes import ExitCode
+from drystone.cli.options import JsonFlag
+from drystone.cli.output import Output, count_of, format_bytes, format_table, printable
+
+FolderArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        help="A synced folder.  [default: all of this device]",
+        metavar="[DIR]",
+        show_default=False,
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this file."""
+    app.command("why")(why)
+    app.command("problems")(problems)
+    app.command("conflicts")(conflicts)
+    app.command("doctor")(doctor)
+
+
+def why(
+    path: Annotated[
+        Path, typer.Argument(help="A path in a synced folder; it need not exist.", metavar="PATH")
+    ],
+    *,
+    as_json: JsonFlag = False,
+) -> None:
+    """Tell why a path is here, gone, or not yet synced, with the evidence.
+
+    Three views are shown: what the disk was last seen to hold, what both sides last agreed on,
+    and what the server says.
+
+    Examples:
+      drystone why ~/Documents/plan.txt
+      drystone why ~/Documents/vanished.txt
+    """
+    from drystone.client import bootstrap
+    from drystone.client.settings import load_settings
+
+    found = bootstrap.why(load_settings(), path)
+    Output(as_json=as_json).answer(found, _describe_why(found))
+
+
+def problems(directory: FolderArgument = None, *, as_json: JsonFlag = False) -> None:
+    """List the paths that cannot be synced at the moment, and what to do about each.
+
+    It ends with code 7 if there are any.
+
+    Examples:
+      drystone problems
+      drystone problems ~/Documents --json
+    """
+    from drystone.client import bootstrap
+    from drystone.client.settings import load_settings
+
+    settings = load_settings()
+    found = [
+        {"root": str(root), **row._asdict()}
+        for root in _choose_roots(directory)
+        for row in bootstrap.list_problems(settings, root)
+    ]
+    lines = []
+    for row in found:
+        lines += [printable(f"{row['root']}/{row['path']}"), f"  {printable(row['message'])}"]
+        lines += [f"  now: {printable(row['advice'])}"] if row["advice"] else []
+    Output(as_json=as_json).answer(found, lines or "No path is in trouble.")
+    if found:
+        raise typer.Exit(ExitCode.PROBLEMS)
+
+
+def conflicts(directory: FolderArgument = None, *, as_json: JsonFlag = False) -> None:
+    """List the conflicted copies: files of which both versions were kept.
+
+    Compare each with its file, keep what you want, and delete or rename the rest.
+
+    Examples:
+      drystone conflicts
+      drystone conflicts ~/Documents --json
+    """
+    from drystone.client import bootstrap
+    from drystone.client.settings import load_settings
+
+    settings = load_settings()
+    found = [
+        {"root": str(root), **line._asdict()}
+        for root in _choose_roots(directory)
+        for line in bootstrap.list_conflicts(settings, root)
+    ]
+    lines = []
+    for line in found:
+        gone = "" if line["winner_exists"] else " (which is gone)"
+        lines += [printable(f"{line['root']}/{line['path']}")]
+        lines += [f"  beside {printable(line['winner_path'])}{gone}"]
+    Output(as_json=as_json).answer(found, lines or "There is no conflicted copy.")
+
+
+def doctor(*, as_json: JsonFlag = False) -> None:
+    """Check this device: daemon, servers, synced folders, room on the disk, watching.
+
+    It ends with code 7 if something needs you.
+
+    Examples:
+      drystone doctor
+      drystone doctor --json
+    """
+    from drystone.client import bootstrap
+    from drystone.client.settings import load_settings
+
+    findings = bootstrap.check_device(load_settings())
+    lines = []
+    for finding in findings:
+        sign = {"ok": "ok     ", "warning": "warning"}.get(finding.verdict, "TROUBLE")
+        lines.append(f"{sign}  {printable(finding.subject)}: {printable(finding.message)}")
+        if finding.advice:
+            lines.append(f"         now: {printable(finding.advice)}")
+    bad = sum(finding.verdict == "trouble" for finding in findings)
+    lines.append(f"{count_of(bad, 'thing needs', 'things need')} you." if bad else "All is well.")
+    Output(as_json=as_json).answer(findings, lines)
+    if bad:
+        raise typer.Exit(ExitCode.PROBLEMS)
+
+
+def _choose_roots(directory: Path | None) -> list[Path]:
+    from drystone.client import bootstrap
+    from drystone.client.settings import load_settings
+
+    settings = load_settings()
+    if directory is not None:
+        return [Path(bootstrap.get_root(settings, directory).path)]
+    return [Path(root.path) for root in bootstrap.list_roots(settings)]
+
+
+def _describe_why(found: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{printable(str(found['path']))}: {printable(str(found['verdict']))}."
+    rows = []
+    for title, key in (("on the disk", "local"), ("agreed", "synced"), ("server", "remote")):
+        view = found.get(key)
+        if view is None:
+            rows.append((title, "nothing", "", "", "", ""))
+            continue
+        size_bytes = view["size_bytes"]
+        rows.append(
+            (
+                title,
+                view["kind"],
+                "" if size_bytes is None else format_bytes(size_bytes),
+                view["modified"] or "",
+                (view["content_hash"] or "")[:12],
+                view["path"] or "",
+            )
+        )
+    yield from format_table(("", "KIND", "SIZE", "MODIFIED", "CONTENT", "PATH"), rows, right=[2])
+    if found.get("rule"):
+        yield f"An ignore rule leaves out: {printable(found['rule'])}"
+    problem = found.get("problem")
+    if problem and problem["advice"]:
+        yield f"Now: {printable(problem['advice'])}"
