@@ -18,6 +18,12 @@ class ManualClock:
     def now_ns(self) -> int:
         return self._now_ns
 
+    def date_text(self) -> str:
+        return "2023-11-14"
+
+    def monotonic_s(self) -> float:
+        return self._now_ns / NS_PER_S
+
     def advance(self, seconds: float) -> None:
         """Moves it; backwards too, as real clocks do."""
         self._now_ns += round(seconds * NS_PER_S)
