@@ -62,6 +62,7 @@ class Workload:
         self._steps: dict[str, tuple[str, Callable[[], StepResult]]] = {
             "first-sync": ("", self.sync_first),
             "rescan": ("first-sync", self.rescan),
+            "rescan-once": ("first-sync", self.start_and_rescan),
             "rename": ("first-sync", self.rename),
             "edits": ("first-sync", self.edit_lines),
             "upgrade": ("first-sync", self.upgrade),
@@ -105,26 +106,30 @@ class Workload:
 
     def sync_first(self) -> StepResult:
         """The whole tree, from A through the server to an empty B."""
-        trees.copy_tree(self._source, self._a.folder / TREE)
-        size = trees.measure_tree(self._source)
+        staged = self._outside / TREE
+        trees.copy_tree(self._source, staged)
+        size = trees.measure_tree(staged)
         return self._measure(
             "first-sync",
-            self._a.start,
+            lambda: staged.rename(self._a.folder / TREE),
             logical_bytes=size.content_bytes,
-            note="from the start of A's program; B's waits already",
         )
 
     def rescan(self) -> StepResult:
-        """A full look at a folder in which nothing changed, by a program started for it."""
+        """A full look at a folder in which nothing changed."""
+        return self._measure("rescan", self._a.look_now, is_change=False)
+
+    def start_and_rescan(self) -> StepResult:
+        """The same by a program started for it."""
         self._a.stop()
         result = self._measure(
-            "rescan",
+            "rescan-once",
             lambda: self._a.ask("sync", str(self._a.folder), "--once"),
-            is_by_daemon=False,
-            note="`drystone sync --once`, from its start to its end",
+            is_change=False,
+            note="`drystone sync --once`, from the start of Python to its end",
         )
         self._a.start()
-        self._wait_quiet()
+        self._world.wait_quiet(_STEP_S_MAX)
         return result
 
     def rename(self) -> StepResult:
@@ -212,9 +217,6 @@ class Workload:
         """A large file of random bytes."""
         staged = self._outside / _BIG
         trees.make_random_file(staged, self._sizes.big_bytes, seed=3)
-        if not self._results_include("first-sync"):
-            self._a.start()
-            self._wait_quiet()
         return self._measure(
             "big-first",
             lambda: staged.rename(self._a.folder / _BIG),
@@ -251,25 +253,22 @@ class Workload:
         act: Callable[[], object],
         *,
         logical_bytes: int = 0,
-        is_by_daemon: bool = True,
+        is_change: bool = True,
         note: str = "",
     ) -> StepResult:
         # What earlier steps left to be written must not be written on this step's time.
         os.sync()
+        devices = [device for device in (self._a, self._b) if device.is_started]
         meters = {"server": Meter(self._world.server_pid).reset()}
-        running = [device for device in (self._a, self._b) if device.is_started]
-        meters |= {device.name: Meter(device.daemon_pid).reset() for device in running}
-        wire_before = read_wire()
+        meters |= {device.name: Meter(device.daemon_pid).reset() for device in devices}
+        seq = self._world.find_seq() if is_change else -1
         requests_before = self._count_requests()
+        wire_before = read_wire()
         started_s = time.perf_counter()
         act()
-        if is_by_daemon:
-            self._wait_quiet()
-        seconds = time.perf_counter() - started_s
+        acted_s = time.perf_counter() - started_s
+        seconds = acted_s + self._world.wait_quiet(_STEP_S_MAX, beyond_seq=seq)
         wire = read_wire().since(wire_before)
-        for device in (self._a, self._b):
-            if device.is_started and device.name not in meters:
-                meters[device.name] = Meter(device.daemon_pid)  # started by this step
         costs: dict[str, Cost] = {key: meter.cost() for key, meter in meters.items()}
         return StepResult(
             name,
@@ -289,11 +288,10 @@ class Workload:
         os.sync()
         return tuple(self._rsync.carry())
 
-    def _wait_quiet(self) -> None:
-        self._world.wait_quiet(_STEP_S_MAX)
-
     def _count_requests(self) -> int:
-        return sum(device.count_requests() for device in (self._a, self._b) if device.is_started)
+        devices = [device for device in (self._a, self._b) if device.is_started]
+        standings = [device.find_standing() for device in devices]
+        return sum(standing.requests_count for standing in standings if standing is not None)
 
     def _allow_deletion(self) -> None:
         self._a.ask("sync", str(self._a.folder), "--once", "--allow-mass-delete")
@@ -302,9 +300,6 @@ class Workload:
         """Returns where the tree stands now on A."""
         renamed = self._a.folder / _RENAMED
         return renamed if name == TREE and renamed.exists() else self._a.folder / name
-
-    def _results_include(self, name: str) -> bool:
-        return any(result.name == name for result in self.results)
 
 
 def _is_alike(path: Path, size_bytes: int, mtime_ns: int) -> bool:
@@ -320,9 +315,10 @@ def _iter_files(root: Path) -> list[Path]:
 
 
 def open_devices(world: World) -> tuple[Device, Device]:
-    """Adds devices A and B to a started world; B's daemon runs and waits, A's does not yet."""
+    """Adds devices A and B to a started world; their daemons run and wait."""
     a, b = world.add_device("A"), world.add_device("B")
     for device in (a, b):
         device.add_root()
-    b.start()
+        device.start()
+    world.wait_quiet(_STEP_S_MAX)
     return a, b

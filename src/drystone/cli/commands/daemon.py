@@ -4,15 +4,18 @@
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from drystone.cli.exit_codes import ExitCode
 from drystone.cli.options import JsonFlag
 from drystone.cli.output import Output, count_of, format_bytes, format_when, printable
-from drystone.cli.progress import PlainProgress, describe_problem
+from drystone.cli.progress import PlainProgress
 from drystone.core.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from drystone.client.settings import ClientSettings
 
 FolderArgument = Annotated[
     Path | None,
@@ -95,7 +98,6 @@ def status(*, as_json: JsonFlag = False) -> None:
       drystone status --json
       watch drystone status
     """
-    from drystone.client import bootstrap
     from drystone.client.control.client import DaemonAway, ask_daemon
     from drystone.client.settings import load_settings
 
@@ -103,16 +105,10 @@ def status(*, as_json: JsonFlag = False) -> None:
     try:
         found = ask_daemon(settings.socket_path, "status")
     except DaemonAway:
-        roots = bootstrap.list_roots(settings)
-        folders = [f"  {printable(root.path)}" for root in roots]
-        hint = f"{count_of(len(roots), 'synced folder')}:" if roots else "There is no folder yet."
-        out.answer(
-            {"pid": None, "roots": [{"path": root.path} for root in roots]},
-            ["The daemon is not running. Start it with: drystone start", hint, *folders],
-        )
+        _show_away(settings, out)
         raise typer.Exit(ExitCode.NOT_RUNNING) from None
     problems = {
-        root["path"]: bootstrap.list_problems(settings, Path(root["path"]))
+        root["path"]: ask_daemon(settings.socket_path, "problems", path=root["path"])["lines"]
         for root in found["roots"]
         if root.get("summary", {}).get("problems_count")
     }
@@ -123,6 +119,21 @@ def status(*, as_json: JsonFlag = False) -> None:
         raise typer.Exit(ExitCode.HALTED)
     if problems:
         raise typer.Exit(ExitCode.PROBLEMS)
+
+
+def _show_away(settings: "ClientSettings", out: Output) -> None:
+    from drystone.client import bootstrap
+
+    roots = bootstrap.list_roots(settings)
+    known = f"{count_of(len(roots), 'synced folder')}:" if roots else "There is no synced folder."
+    out.answer(
+        {"pid": None, "roots": [{"path": root.path} for root in roots]},
+        [
+            "The daemon is not running. Start it with: drystone start",
+            known,
+            *(f"  {printable(root.path)}" for root in roots),
+        ],
+    )
 
 
 def pause(directory: FolderArgument = None, *, as_json: JsonFlag = False) -> None:
@@ -222,13 +233,14 @@ def systemd(
 
 
 def _ask(command: str, directory: Path | None) -> None:
-    from drystone.client import bootstrap
     from drystone.client.control.client import ask_daemon
     from drystone.client.settings import load_settings
 
     settings = load_settings()
     asked = {}
     if directory is not None:
+        from drystone.client import bootstrap
+
         asked["path"] = bootstrap.get_root(settings, directory).path
     ask_daemon(settings.socket_path, command, **asked)
 
@@ -263,7 +275,7 @@ def _describe_status(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"  now       {printable(root['why_advice'])}"
         problems = root["problems"]
         for row in problems[:_PROBLEMS_SHOWN]:
-            yield f"  {describe_problem(row)}"
+            yield f"  problem: {printable(row['path'])}: {printable(row['message'])}"
         if len(problems) > _PROBLEMS_SHOWN:
             yield f"  and {len(problems) - _PROBLEMS_SHOWN:,} more: drystone problems"
 
