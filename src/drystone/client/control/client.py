@@ -28,7 +28,7 @@ class DaemonRefused(Refused):
         self.code = code
 
 
-def ask_daemon(path: Path, command: str, **arguments: object) -> dict[str, Any]:
+def ask_daemon(path: Path, command: str, /, **arguments: object) -> dict[str, Any]:
     """Sends one command and returns the daemon's answer. Blocks for at most 30 s.
 
     Raises:
