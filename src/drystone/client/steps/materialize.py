@@ -29,6 +29,7 @@ from drystone.client.ports import (
     Stat,
     State,
     SyncedRow,
+    UnsafeName,
 )
 from drystone.core.content.chunk import Chunk
 from drystone.core.content.hashing import block_id, zeros
@@ -160,6 +161,8 @@ class Materialize:
             path = self._find_place(step.entry, known)
             if path is None:
                 return _lost(step, step.entry.name)
+            if "/" in step.entry.name:
+                return _unsafe(step, step.entry.name)
             if step.entry.kind == Kind.FOLDER:
                 known[step.entry.file_id] = path
             return Job(step, path, "", None)
@@ -173,6 +176,8 @@ class Materialize:
             found = self._find_place(step.entry, known)
             if found is None:
                 return _lost(step, step.entry.name)
+            if "/" in step.entry.name:
+                return _unsafe(step, step.entry.name)
             new_path = found
             if before.kind == Kind.FOLDER:
                 # All paths below it change with this step.
@@ -399,4 +404,13 @@ def _lost(step: DiskStep, name: str) -> Problem:
             f"the folder of {name!r} is no longer where it was seen",
             advice="nothing to do: it is looked at again",
         ),
+    )
+
+
+def _unsafe(step: DiskStep, name: str) -> Problem:
+    """A name with a slash would be a path into another folder; all else the disk checks."""
+    return Problem(
+        step,
+        name,
+        UnsafeName(f"{name!r} cannot be a name", advice="Rename it where it was made."),
     )

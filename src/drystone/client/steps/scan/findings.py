@@ -58,6 +58,7 @@ class Findings:
         self._missing: list[FileId] = []
         self._candidates: list[Candidate] = []
         self._claimed: set[FileId] = set()
+        self._in_place: set[FileId] = set()
 
     # --- what a listing shows ----------------------------------------------------------------
 
@@ -95,6 +96,8 @@ class Findings:
             source: The entry as it was synced.
             path: Where its inode was seen now.
         """
+        if source.entry.file_id in self._in_place:
+            return False
         entry = self._state.local.find(source.entry.file_id)
         if entry is None:
             return True
@@ -165,10 +168,16 @@ class Findings:
                 parent_id = entry.parent_id
                 self._candidates.append(Candidate(path, parent_id, observed, source, entry, rules))
                 return
+        self._in_place.add(entry.file_id)
         self._note_seen(entry, known, observed, row, path)
+
+    def is_claimed(self, file_id: FileId) -> bool:
+        """Tells whether an entry was found elsewhere, moved."""
+        return file_id in self._claimed
 
     def see_folder_in_place(self, entry: Entry, observed: Observed, path: str) -> None:
         """A folder stands in the place of one; its inode or mode may be another."""
+        self._in_place.add(entry.file_id)
         known, row = self.find_known(entry.file_id)
         self._note_seen(entry, known, observed, row, path)
 
@@ -189,7 +198,8 @@ class Findings:
                 self.claim(source, observed, parent_id, path)
                 if occupant is not None:
                     self._missing.append(occupant.file_id)
-            elif occupant is not None:
+            elif occupant is not None and occupant.file_id not in self._claimed:
+                self._in_place.add(occupant.file_id)
                 known, row = self.find_known(occupant.file_id)
                 self._note_seen(occupant, known, observed, row, path)
             else:

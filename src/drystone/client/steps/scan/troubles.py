@@ -56,11 +56,19 @@ class Troubles:
         for one in skipped.values():
             self.note(_join(path, one.name), one.code, _describe(path, one))
 
-    def see_listed(self, path: str) -> None:
-        """A folder could be listed: it is no problem itself (any more)."""
+    def see_listed(self, path: str, *, is_replaced: bool) -> None:
+        """A folder could be listed: it is no problem itself (any more).
+
+        Args:
+            path: Of the folder.
+            is_replaced: It is not the one that was known there: whether that is trouble, its
+                children tell.
+        """
         if self._by_folder:
             row = self._find(path)
-            if row is not None and row.code in _FOUND_BY_LISTING:
+            if row is None:
+                return
+            if row.code in _FOUND_BY_LISTING or (row.code == "other-disk" and not is_replaced):
                 self.end(path)
 
     def note_error(self, path: str, error: DrystoneError) -> None:

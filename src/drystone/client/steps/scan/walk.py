@@ -65,6 +65,7 @@ class Walk:
         self._doubtful = doubtful
         self._is_full = is_full
         self._visits: list[Visit] = []
+        self._replaced: list[Visit] = []
         self._pushed: set[FileId] = set()
         self._folders_count = 0
         self._files_count = 0
@@ -80,8 +81,10 @@ class Walk:
         """Visits all there is to visit; yields what was found from time to time."""
         findings = self._findings
         folders_before = 0
-        while self._visits:
-            self._visit(self._visits.pop())
+        while self._visits or self._replaced:
+            # A folder made anew may stand where one was that is met elsewhere, moved: so these
+            # come last.
+            self._visit((self._visits or self._replaced).pop())
             found_count = len(findings.created) + len(findings.unread)
             folders_count = self._folders_count - folders_before
             if found_count >= _BATCH_ENTRIES or folders_count >= _BATCH_FOLDERS:
@@ -136,7 +139,8 @@ class Walk:
             self._keep_unlisted(visit)
             return
         self._folders_count += 1
-        self._troubles.see_listed(visit.path)
+        self._files_count += sum(1 for one in listing.observed if one.stat.kind is not _FOLDER)
+        self._troubles.see_listed(visit.path, is_replaced=visit.observed is not None)
         self._troubles.see_listing(visit.path, listing, names)
         rules = visit.rules
         if IGNORE_FILE_NAME in names:
@@ -157,7 +161,7 @@ class Walk:
             self._findings.claim(source, observed, visit.parent_id, visit.path)
             if occupant is not None:
                 self._findings.note_missing([occupant.file_id])
-        elif occupant is not None:
+        elif occupant is not None and not self._findings.is_claimed(occupant.file_id):
             self._findings.see_folder_in_place(occupant, observed, visit.path)
 
     def _enter_stranger(
@@ -175,7 +179,7 @@ class Walk:
                 self.later.append(Visit(path, file_id, visit.rules, visit.parent_id))
                 return
             self._compare(visit._replace(file_id=file_id), listing, names, rules)
-        elif occupant is not None:
+        elif occupant is not None and not findings.is_claimed(occupant.file_id):
             self._enter_replaced(visit, occupant, listing, names, rules)
         elif not (visit.rules and visit.rules.is_ignored(path, is_folder=True)):
             file_id = findings.create(observed, visit.parent_id, path)
@@ -240,7 +244,6 @@ class Walk:
         entries = self._state.local.children(folder_id) if changes else None
         if not self._is_full and _is_ignore_file_other(synced, listing, names):
             self.later.append(visit._replace(observed=None, source=None, occupant=None))
-        self._files_count += len(listing.observed)
         doubtful = self._doubtful
         met_count = 0
         for observed in listing.observed:
@@ -295,9 +298,8 @@ class Walk:
                 self._push_below(observed.name, entry.file_id, visit, rules)
         else:
             source = self._findings.find_source(stat, entry.file_id)
-            self._visits.append(
-                Visit(path, None, rules, visit.file_id, observed, source, occupant=entry)
-            )
+            met = Visit(path, None, rules, visit.file_id, observed, source, occupant=entry)
+            (self._replaced if source is None else self._visits).append(met)
 
     def _meet_stranger(
         self, observed: Observed, parent_id: FileId, folder: str, rules: IgnoreRules
