@@ -262,8 +262,8 @@ async def test_lists_of_ids_that_are_none_are_refused(server, path, kind):
     anna = await sign_in(server)
     own, many = anna.namespace_id, bytes(32 * (ASK_BLOCKS_MAX + 1))
 
-    assert await anna.problem(path, kind(own, b"x" * 33)) == (400, "malformed-ids")
-    assert (await anna.problem(path, kind(own, many)))[1] == "too-many-blocks"
+    assert await anna.problem(path, kind(own, b"x" * 33)) == (400, "malformed-message")
+    assert (await anna.problem(path, kind(own, many)))[1] == "message-too-large"
     assert (await anna.problem(path, kind(own, many * 5)))[1] == "body-too-large"
     assert (await anna.problem(path, kind(b"short", b"")))[1] == "malformed-id"
     assert (await anna.problem(path, kind(b"n" * 16, b"")))[1] == "namespace-not-found"
@@ -273,7 +273,7 @@ async def test_bases_that_do_not_match_the_ids_are_refused(server):
     anna = await sign_in(server)
     message = Fetch(anna.namespace_id, bytes(64), bytes(32))
 
-    assert await anna.problem("/v1/blocks/fetch", message) == (400, "malformed-ids")
+    assert await anna.problem("/v1/blocks/fetch", message) == (400, "malformed-message")
 
 
 async def test_block_that_is_not_held_is_not_found(server):

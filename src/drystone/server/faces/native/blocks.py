@@ -7,15 +7,15 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from drystone.core.content.frame import NO_BLOCK, Frame
+from drystone.core.content.frame import Frame
 from drystone.core.content.hashing import Buffer
-from drystone.core.errors import Refused
-from drystone.core.ids import BLOCK_ID_BYTES, BlockId, NamespaceId, parse_namespace_id
+from drystone.core.ids import BLOCK_ID_BYTES, NamespaceId, parse_namespace_id
 from drystone.core.limits import ASK_BLOCKS_MAX, BUNDLE_BYTES_MAX, KIB
 from drystone.server.faces.http.bodies import iter_body
 from drystone.server.faces.http.streaming import StreamedResponse
 from drystone.server.faces.native.call import Call, Operation, Parameter
 from drystone.server.ports.blocks import Run
+from drystone.wire.block_lists import encode_missing, split_bases, split_ids
 from drystone.wire.bundle import MEDIA_TYPE, BundleReader, BundleWriter
 from drystone.wire.messages import (
     Ask,
@@ -30,23 +30,13 @@ _IDS_BYTES_MAX: Final = 4 * ASK_BLOCKS_MAX * BLOCK_ID_BYTES + KIB
 """Of a message with twice as many ids as allowed, in base64: what is more is not read."""
 
 
-class MalformedIds(Refused):
-    """A list of block ids is not a multiple of 32 bytes, or two lists do not match."""
-
-    code = "malformed-ids"
-
-
 async def ask(call: Call) -> Response:
     """Answers which blocks must be sent."""
     message = await call.read(Ask, _IDS_BYTES_MAX)
-    block_ids = _split(message.ids)
+    block_ids = split_ids(message.ids)
     namespace_id = _namespace(message.namespace_id)
     held = await call.service.blocks.ask(call.actor, namespace_id, block_ids)
-    missing = bytearray((len(block_ids) + 7) // 8)
-    for index, name in enumerate(block_ids):
-        if name not in held:
-            missing[index >> 3] |= 1 << (index & 7)
-    return call.answer(AskAnswer(bytes(missing)))
+    return call.answer(AskAnswer(encode_missing(block_ids, set(block_ids) - held)))
 
 
 async def put(call: Call) -> Response:
@@ -59,13 +49,9 @@ async def put(call: Call) -> Response:
 async def fetch(call: Call) -> Response:
     """Gives a bundle."""
     message = await call.read(Fetch, _IDS_BYTES_MAX)
-    block_ids = _split(message.ids)
-    base_ids = _split(message.bases)
-    if base_ids and len(base_ids) != len(block_ids):
-        raise MalformedIds(f"{len(base_ids)} bases are named for {len(block_ids)} blocks")
-    bases = {
-        name: base for name, base in zip(block_ids, base_ids, strict=False) if base != NO_BLOCK
-    }
+    block_ids = split_ids(message.ids)
+    named = zip(block_ids, split_bases(message.bases, len(block_ids)), strict=True)
+    bases = {name: base for name, base in named if base is not None}
     namespace_id = _namespace(message.namespace_id)
     groups = await call.service.blocks.fetch(call.actor, namespace_id, block_ids, bases)
     return StreamedResponse(_write_bundle(groups), MEDIA_TYPE)
@@ -75,7 +61,8 @@ async def outline(call: Call) -> Response:
     """Gives outlines of blocks."""
     message = await call.read(OutlineAsk, _IDS_BYTES_MAX)
     namespace_id = _namespace(message.namespace_id)
-    outlines = await call.service.blocks.outline(call.actor, namespace_id, _split(message.ids))
+    block_ids = split_ids(message.ids)
+    outlines = await call.service.blocks.outline(call.actor, namespace_id, block_ids)
     return await call.answer_many(len(outlines), lambda: OutlineAnswer(outlines))
 
 
@@ -109,14 +96,6 @@ async def _write_bundle(
         yield b"".join((*parts, writer.end()))
     finally:
         await groups.aclose()
-
-
-def _split(ids: bytes) -> list[BlockId]:
-    """Returns ids that stand back to back."""
-    if len(ids) % BLOCK_ID_BYTES:
-        raise MalformedIds(f"{len(ids)} bytes are no list of block ids of {BLOCK_ID_BYTES} bytes")
-    starts = range(0, len(ids), BLOCK_ID_BYTES)
-    return [BlockId(ids[start : start + BLOCK_ID_BYTES]) for start in starts]
 
 
 def _namespace(raw: bytes) -> NamespaceId:

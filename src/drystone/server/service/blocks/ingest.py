@@ -8,7 +8,7 @@ index stays there even if the rest of the bundle never comes.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -49,11 +49,11 @@ class Ingest:
         shelf: Where blocks go.
         actor: Who sends them.
         namespace_id: Which namespace is to hold them.
-        pack_bytes: A pack is stored before it would grow beyond this.
+        pack_bytes: A pack is stored before it would grow beyond what this returns then.
     """
 
     def __init__(
-        self, shelf: Shelf, actor: Actor, namespace_id: NamespaceId, pack_bytes: int
+        self, shelf: Shelf, actor: Actor, namespace_id: NamespaceId, pack_bytes: Callable[[], int]
     ) -> None:
         self._shelf = shelf
         self._actor = actor
@@ -133,7 +133,7 @@ class Ingest:
         checking, self._checking = self._checking, None
         checked = await checking
         fresh_bytes = sum(len(frame.payload) for frame in checked.fresh)
-        if self._pending and self._pending_bytes + fresh_bytes > self._pack_bytes:
+        if self._pending and self._pending_bytes + fresh_bytes > self._pack_bytes():
             await self._begin_pack()
         self._pending += checked.fresh
         self._pending_bytes += fresh_bytes

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turns: how many may do something heavy at once, and how much each may then use."""
+"""Turns: how many may do something heavy at once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,16 +24,19 @@ class Turns:
     Args:
         count: How many may have one at once.
         what: What they do, in the plural, for the error.
+
+    Attributes:
+        taken_count: How many have one now.
     """
 
     def __init__(self, count: int, what: str) -> None:
         self._free = asyncio.Semaphore(count)
         self._what = what
-        self._taken_count = 0
+        self.taken_count = 0
 
     @asynccontextmanager
-    async def take(self) -> AsyncIterator[int]:
-        """Waits for a turn, has it while the context lasts; gives how many are taken now.
+    async def take(self) -> AsyncIterator[None]:
+        """Waits for a turn and has it while the context lasts.
 
         Raises:
             ServerBusy: None became free in ``TURN_WAIT_S``.
@@ -43,9 +46,9 @@ class Turns:
                 await self._free.acquire()
         except TimeoutError as error:
             raise ServerBusy(self._what) from error
-        self._taken_count += 1
+        self.taken_count += 1
         try:
-            yield self._taken_count
+            yield
         finally:
-            self._taken_count -= 1
+            self.taken_count -= 1
             self._free.release()

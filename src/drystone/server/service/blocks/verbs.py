@@ -143,9 +143,8 @@ class Blocks:
             ServerBusy: Too many others upload.
         """
         await self._enter(actor, namespace_id)
-        async with self._uploads.take() as taken_count:
-            pack_bytes = max(_PACK_BYTES_MIN, PACK_BYTES_TARGET // taken_count)
-            ingest = Ingest(self.shelf, actor, namespace_id, pack_bytes)
+        async with self._uploads.take():
+            ingest = Ingest(self.shelf, actor, namespace_id, self._pack_bytes)
             try:
                 async for frames in bundle:
                     await ingest.take(frames)
@@ -263,6 +262,10 @@ class Blocks:
     def close(self) -> None:
         """Waits until the threads are done with what they began. Idempotent; blocks."""
         self.shelf.threads.shutdown(wait=True, cancel_futures=True)
+
+    def _pack_bytes(self) -> int:
+        """Returns how large packs may be now: smaller while several are being filled."""
+        return max(_PACK_BYTES_MIN, PACK_BYTES_TARGET // self._uploads.taken_count)
 
     async def _enter(self, actor: Actor, namespace_id: NamespaceId) -> None:
         def work(unit: Unit) -> None:
