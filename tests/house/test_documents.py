@@ -107,7 +107,7 @@ def iter_commands(typed: str, command: Any) -> Iterator[tuple[str, tuple[str, ..
 def test_cli_command_is_documented(typed: str, options: tuple[str, ...]) -> None:
     page = read_page(REFERENCE / "cli.md")
     assert re.search(rf"{re.escape(typed)}(?![\w-])", page)
-    for option in options - {"--help", "--install-completion", "--show-completion"}:
+    for option in set(options) - {"--help", "--install-completion", "--show-completion"}:
         assert re.search(rf"{option}(?![\w-])", page), option
 
 
