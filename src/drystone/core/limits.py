@@ -109,6 +109,18 @@ LONG_POLL_S_MAX: Final = 90
 BELL_CONNECTIONS_PER_DEVICE_MAX: Final = 4
 """Open bells of one device; the oldest is closed when one more comes."""
 
+# --- guards ----------------------------------------------------------------------------------
+
+EMPTIED_ENTRIES_MIN: Final = 10
+"""If all synced entries would be deleted and are at least so many, the client asks first. Less
+is quickly made again, and is what somebody does who tries the program out."""
+
+MASS_DELETION_ENTRIES_MIN: Final = 50
+"""So many deletions in one plan are asked about, if they are most of what is synced."""
+
+MASS_DELETION_PERCENT_MIN: Final = 50
+"""Of what is synced, in percent: more than this makes deletions a mass deletion."""
+
 # --- time -----------------------------------------------------------------------------------
 
 LEASE_S: Final = 48 * 3600

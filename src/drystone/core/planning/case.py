@@ -109,6 +109,7 @@ class Survey:
         self.sight = sight
         self.work: dict[FileId, Case] = {}
         self._seen: dict[FileId, Case] = {}
+        self._given: dict[FileId, None] = {}
         policy = sight.policy
         self._is_whole = policy.local_complete and policy.remote_complete
 
@@ -126,10 +127,24 @@ class Survey:
             found = self.work[file_id] = self.case(file_id)
         return found
 
-    def pull_all(self, file_ids: Iterable[FileId]) -> None:
-        """Pulls many."""
-        for file_id in file_ids:
+    def give(self, file_ids: Iterable[FileId]) -> None:
+        """Pulls the candidates of the plan."""
+        self._given.update(dict.fromkeys(file_ids))
+        for file_id in self._given:
             self.pull(file_id)
+
+    def pull_neighbour(self, file_id: FileId) -> Case:
+        """Pulls an entry that a candidate met.
+
+        If it is deleted, and yet no candidate, then not all candidates are given: something
+        below it may have changed that nobody has looked at, so it waits.
+        """
+        found = self.pull(file_id)
+        if found.fate >= Fate.GONE_HERE and file_id not in self._given:
+            sight = self.sight
+            if sight.local.find(file_id) is None or sight.remote.find(file_id) is None:
+                found.fate = Fate.UNSURE
+        return found
 
     def _examine(self, file_id: FileId) -> Case:
         sight = self.sight

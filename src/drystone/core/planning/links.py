@@ -228,7 +228,10 @@ class Links:
         if above.is_kept:
             # It ends under this id only, and so after what speaks of it by this id. Nothing
             # below it is lost if it goes first, so it does not wait for what waits itself.
-            self._graph.prefer(end, node)
+            before: int | None = node
+            while before is not None:
+                self._graph.prefer(end, before)
+                before = self._graph.chain.get(before)
         elif deleted is None or above.fate == deleted:
             self._graph.need(end, node)
 

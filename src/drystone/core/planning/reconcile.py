@@ -58,7 +58,7 @@ def reconcile(
     stand in; about ten microseconds per new entry.
     """
     survey = Survey(Sight(local, synced, remote, policy))
-    survey.pull_all(candidates)
+    survey.give(candidates)
     _pull_neighbours(survey)
     if policy.local_complete and policy.remote_complete:
         _settle_fates(survey)
@@ -87,15 +87,16 @@ def _pull_neighbours(survey: Survey) -> None:
             if here is not None and is_remote_folder(here.parent_id):
                 other = sight.remote_children(here.parent_id).get(here.name)
                 if other is not None and other.file_id != case.file_id:
-                    survey.pull(other.file_id)
+                    survey.pull_neighbour(other.file_id)
             if there is not None and is_local_folder(there.parent_id):
                 other = sight.local_children(there.parent_id).get(sight.key(there.name))
                 if other is not None and other.file_id != case.file_id:
-                    survey.pull(other.file_id)
+                    survey.pull_neighbour(other.file_id)
             if case.fate >= Fate.GONE_HERE and case.base is not None:
                 above = case.base.parent_id
-                if above != sight.policy.root_id and survey.case(above).fate == case.fate:
-                    survey.pull(above)
+                is_gone_too = survey.case(above).fate == case.fate
+                if is_gone_too and survey.pull_neighbour(above).fate == Fate.UNSURE:
+                    case.fate = Fate.UNSURE
         fresh = list(survey.work.values())[count:]
 
 
