@@ -25,11 +25,13 @@ def choose_files(root: Path, count: int, seed: int) -> list[Path]:
     return source.sample(candidates, min(count, len(candidates)))
 
 
-def edit_line(path: Path, text: str) -> None:
-    """Changes one line in the middle of a file the way editors save: a new file, renamed."""
+def edit_line(path: Path, text: str, draft: Path) -> None:
+    """Adds one line in the middle of a file the way editors save: a new file, renamed over it.
+
+    ``draft`` is where the new file is written: on the same filesystem, outside of synced folders.
+    """
     before = path.read_bytes()
     middle = before.find(b"\n", len(before) // 2) + 1
-    draft = path.with_name(path.name + ".draft")
     draft.write_bytes(before[:middle] + text.encode() + b"\n" + before[middle:])
     draft.chmod(stat.S_IMODE(path.stat().st_mode))
     draft.replace(path)

@@ -139,12 +139,13 @@ class Workload:
     def edit_lines(self) -> StepResult:
         """Single edits of one line, one after the other, each until it stands on B."""
         latencies_ms: list[float] = []
+        draft = self._outside / "draft"
         chosen = edits.choose_files(self._path(TREE), self._sizes.edits, seed=1)
 
         def edit_each() -> None:
             for number, path in enumerate(chosen):
                 twin = self._b.folder / path.relative_to(self._a.folder)
-                edits.edit_line(path, f"/* edited {number} */")
+                edits.edit_line(path, f"/* edited {number} */", draft)
                 started_s = time.perf_counter()
                 wanted = path.stat()
                 while not _is_alike(twin, wanted.st_size, wanted.st_mtime_ns):
@@ -231,9 +232,10 @@ class Workload:
 
     def insert_big(self) -> StepResult:
         """One byte at offset 100, as an editor would: a new file in place of the old one."""
+        # Written aside first: only the rename is on the clock, not the writing.
         staged = self._outside / _BIG
         shutil.copyfile(self._a.folder / _BIG, staged)
-        trees.insert_byte(staged, 100)
+        trees.insert_byte(staged, 100, self._outside / "draft")
         return self._measure("big-insert", lambda: staged.replace(self._a.folder / _BIG))
 
     def append_big(self) -> StepResult:

@@ -131,8 +131,10 @@ class Story:
             "one byte changed in the middle of the first",
             lambda: trees.overwrite_byte(one, LARGE_BYTES // 2),
         )
+        draft = self._a.folder.parent / "draft"
         self._step(
-            "one byte inserted at the front of the second", lambda: trees.insert_byte(two, 0)
+            "one byte inserted at the front of the second",
+            lambda: trees.insert_byte(two, 0, draft),
         )
 
     def _rename(self) -> None:

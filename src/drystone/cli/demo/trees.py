@@ -112,9 +112,15 @@ def overwrite_byte(path: Path, offset: int) -> None:
         file.write(bytes([old[0] ^ 0xFF]))
 
 
-def insert_byte(path: Path, offset: int) -> None:
-    """Inserts one byte: the rest of the file moves by one, as an editor would write it."""
-    draft = path.with_name(path.name + ".draft")
+def insert_byte(path: Path, offset: int, draft: Path) -> None:
+    """Inserts one byte, as an editor would: a new file, renamed over the old one.
+
+    Args:
+        path: The file.
+        offset: Where the byte comes to stand; the rest of the file moves by one.
+        draft: Where the new file is written, on the same filesystem; best outside of a synced
+            folder, where it would be synced as well if it is slow to write.
+    """
     with path.open("rb") as source, draft.open("wb") as target:
         target.write(source.read(offset) + b"+")
         shutil.copyfileobj(source, target, _PIECE_BYTES)

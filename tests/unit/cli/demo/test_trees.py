@@ -85,6 +85,6 @@ def test_random_files_are_the_same_for_the_same_seed(tmp_path):
     after = one.read_bytes()
     assert [i for i in range(len(after)) if after[i] != before[i]] == [1_234]
 
-    trees.insert_byte(two, 100)
+    trees.insert_byte(two, 100, tmp_path / "draft")
     assert two.read_bytes() == before[:100] + b"+" + before[100:]
     assert sorted(os.listdir(tmp_path)) == ["one", "two"]
