@@ -136,12 +136,13 @@ class Rounds:
             making = asyncio.create_task(self._send_folders(batch.created, sending))
         try:
             held = await self._read(batch.unread, done)
+            if making is None:
+                return
+            await making
         finally:
-            if making is not None:
+            if making is not None and not making.done():
+                making.cancel()
                 await asyncio.wait([making])
-        if making is None:
-            return
-        making.result()
         plan = await self._threads.control(self._plan_new, batch.created)
         steps = [step for step in plan.steps if isinstance(step, Submit)]
         if steps:

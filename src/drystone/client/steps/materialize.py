@@ -36,6 +36,7 @@ from drystone.core.content.hashing import block_id, zeros
 from drystone.core.errors import Corrupt, DrystoneError, Unavailable
 from drystone.core.ids import ROOT_ID, BlockId, FileId
 from drystone.core.planning.plan import Discard, Place, Replace, SetAside, Shift
+from drystone.core.planning.progress import Noted, Renewed, Settled, advance
 from drystone.core.tree.entry import Entry, Kind
 
 DiskStep = Place | Replace | Shift | Discard | SetAside
@@ -226,30 +227,31 @@ class Materialize:
                     state.note_local(entry.file_id, None)
 
     def _note_done(self, outcome: Done) -> None:
-        step, stat, state = outcome.step, outcome.stat, self._state
-        if stat is None:
-            assert isinstance(step, Discard)
-            state.settle(step.before.file_id, None)
-        elif isinstance(step, Place | Replace):
-            state.settle(step.entry.file_id, SyncedRow(step.entry, stat))
-        elif isinstance(step, Shift):
-            # A step moves; what else differs is another step's affair.
-            place = step.entry
-            entry = step.before._replace(parent_id=place.parent_id, name=place.name, rev=place.rev)
-            state.settle(entry.file_id, SyncedRow(entry, stat))
-        elif isinstance(step, SetAside):
-            self._note_set_aside(step.before, step.entry, stat)
+        state, stat = self._state, outcome.stat
+        match advance(outcome.step):
+            case Settled(file_id, None):
+                state.settle(file_id, None)
+            case Settled() as settled:
+                assert stat is not None, "only what was discarded leaves nothing on the disk"
+                self._note_settled(settled, stat)
+            case Renewed(file_id, local):
+                assert local is not None, "only the disk's side is renewed on the disk"
+                state.renew_local(file_id, local.file_id)
+                state.note_local(local.file_id, LocalChange(local, stat))
+            case Noted(file_id, local):
+                state.note_local(file_id, LocalChange(local, stat))
 
-    def _note_set_aside(self, before: Entry, entry: Entry, stat: Stat) -> None:
-        """A conflict's loser goes on under a new id; its old id has nothing on the disk now."""
-        state = self._state
-        if before.file_id not in state.local_changes:
-            state.note_local(before.file_id, LocalChange(before, stat))
-        if entry.file_id != before.file_id:
-            state.rename_id(before.file_id, entry.file_id)
-        state.note_local(entry.file_id, LocalChange(entry, stat))
-        if entry.file_id != before.file_id and state.find_synced_row(before.file_id) is not None:
-            state.note_local(before.file_id, LocalChange(None, None))
+    def _note_settled(self, settled: Settled, stat: Stat) -> None:
+        state, file_id, entry = self._state, settled.file_id, settled.entry
+        assert entry is not None
+        if settled.local_id is not None:
+            state.rename_id(settled.local_id, file_id)
+        if settled.local is None:
+            state.settle(file_id, SyncedRow(entry, stat))
+            return
+        row = state.find_synced_row(file_id)
+        state.settle(file_id, SyncedRow(entry, stat if row is None else row.stat))
+        state.note_local(file_id, LocalChange(settled.local, stat))
 
     def _note_problem(self, outcome: Problem, known: ProblemRow | None) -> None:
         error = outcome.error

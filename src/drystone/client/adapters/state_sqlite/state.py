@@ -92,12 +92,18 @@ class SqliteState(Ledger):
         if change is None:
             self._forget(self._local, file_id)
             return
-        if change.entry is None and self._synced.find_row(file_id) is None:
+        row = self._synced.find_row(file_id)
+        if change.entry is None and row is None:
             self._forget(self._local, file_id)
             self._forget_placed_below(self._local, file_id)
-            return
-        self.local_changes[file_id] = change
-        self._local.put(file_id, change.entry)
+        elif row is not None and _is_settled(change.entry, row.entry):
+            # Nothing but the fingerprint differs: that is no difference to the server.
+            if change.stat is not None and change.stat != row.stat:
+                self._synced.put(file_id, row._replace(stat=change.stat))
+            self._forget(self._local, file_id)
+        else:
+            self.local_changes[file_id] = change
+            self._local.put(file_id, change.entry)
 
     def note_remote(self, stored: StoredEntry) -> None:
         file_id = stored.entry.file_id
@@ -139,31 +145,20 @@ class SqliteState(Ledger):
             self._forget_remote(file_id)
 
     def rename_id(self, file_id: FileId, new_id: FileId) -> None:
-        change = self.local_changes.pop(file_id)
-        self._local.drop(file_id)
+        change = self.local_changes[file_id]
         below = self._local.list_ids_in(file_id)
+        self._forget(self._local, file_id)
         if change.entry is not None:
             change = change._replace(entry=change.entry._replace(file_id=new_id))
-        self.local_changes[new_id] = change
-        self._local.put(new_id, change.entry)
-        for child_id in below:
-            child = self.local_changes[child_id]
-            if child.entry is not None:
-                moved = child._replace(entry=child.entry._replace(parent_id=new_id))
-                self.local_changes[child_id] = moved
-                self._local.put(child_id, moved.entry)
+        self.note_local(new_id, change)
+        self._hand_over(below, new_id)
 
     def renew_local(self, file_id: FileId, new_id: FileId) -> None:
-        rows = list(self._synced.rows(file_id).values())
-        if file_id in self.local_changes:
-            self.rename_id(file_id, new_id)
-            self._forget(self._local, new_id)
-        for row in rows:
-            child_id = row.entry.file_id
-            if child_id not in self.local_changes:
-                moved = LocalChange(row.entry._replace(parent_id=new_id), row.stat)
-                self.local_changes[child_id] = moved
-                self._local.put(child_id, moved.entry)
+        below = self._local.list_ids_in(file_id)
+        agreed = [row.entry.file_id for row in self._synced.rows(file_id).values()]
+        self._forget(self._local, file_id)
+        self._hand_over(below, new_id)
+        self._hand_over([i for i in agreed if i not in self.local_changes], new_id)
         self._drop_row(file_id)
         stored = self.remote_changes.get(file_id)
         if stored is not None and stored.is_deleted:
@@ -242,6 +237,17 @@ class SqliteState(Ledger):
         self._db.close()
 
     # --- inside ------------------------------------------------------------------------------
+
+    def _hand_over(self, file_ids: Collection[FileId], folder_id: FileId) -> None:
+        """These entries of the disk are in a folder with this id now."""
+        for file_id in file_ids:
+            row = self._synced.find_row(file_id)
+            change = self.local_changes.get(file_id)
+            if change is None and row is not None:
+                change = LocalChange(row.entry, row.stat)
+            if change is not None and change.entry is not None:
+                moved = change.entry._replace(parent_id=folder_id)
+                self.note_local(file_id, change._replace(entry=moved))
 
     def _drop_row(self, file_id: FileId) -> None:
         row = self._synced.remove(file_id, with_below=False)
