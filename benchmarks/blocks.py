@@ -32,7 +32,7 @@ from benchmarks.processes import Meter
 from drystone.cli.output import format_table
 from drystone.core.content.coding import RAW_ONLY, decode_frame, encode_block
 from drystone.core.content.frame import Frame
-from drystone.core.content.hashing import block_id
+from drystone.core.content.hashing import Buffer, block_id
 from drystone.core.ids import AccountId, BlockId, DeviceId, NamespaceId
 from drystone.core.limits import GIB, KIB, MIB, SMALL_FILE_BYTES_MAX
 from drystone.server.bootstrap.memory import keep_freed_memory
@@ -193,7 +193,7 @@ class Load:
 def make_bundle(frames: Sequence[Frame]) -> bytes:
     """Returns a whole bundle."""
     writer = BundleWriter()
-    parts = [writer.begin()]
+    parts: list[Buffer] = [writer.begin()]
     for frame in frames:
         parts += writer.frame(frame)
     return b"".join([*parts, writer.end()])
