@@ -55,18 +55,20 @@ ASK_BLOCKS_MAX: Final = 16_384
 OUTLINES_BYTES_MAX: Final = 16 * MIB
 """Outlines in one answer. Beyond it the rest are empty: their blocks are sent whole."""
 
-UPLOADS_AT_ONCE_MAX: Final = 8
-"""Bundles taken at the same time, each with up to three packs in memory; others wait."""
+UPLOADS_AT_ONCE_MAX: Final = 24
+"""Bundles taken at the same time; others wait. One alone has up to three packs in memory; the
+more there are, the smaller packs get, so that they have about 200 MB together."""
 
-FETCHES_AT_ONCE_MAX: Final = 16
-"""Bundles given at the same time, each with up to 16 MiB in memory; others wait."""
+FETCHES_AT_ONCE_MAX: Final = 32
+"""Bundles given at the same time, each with up to 16 MiB in memory, less if there are more than
+eight; others wait."""
 
 TURN_WAIT_S: Final = 30
 """Seconds that a bundle waits for its turn; then the caller is told to come again."""
 
 BODY_STALL_S: Final = 60
-"""Seconds in which a request's body must go on. A caller that says nothing for so long is
-gone, and must not keep others waiting."""
+"""Seconds in which a body must go on, to the server or from it. A caller that says or takes
+nothing for so long is gone, and must not keep others waiting."""
 
 # --- names and trees -----------------------------------------------------------------------
 

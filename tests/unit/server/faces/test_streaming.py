@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from drystone.core.errors import Unavailable
+from drystone.server.faces.http import streaming
 from drystone.server.faces.http.streaming import StreamedResponse
 
 pytestmark = pytest.mark.asyncio
@@ -102,6 +103,24 @@ async def test_nothing_more_is_made_for_who_went_away():
     await caller.get(StreamedResponse(pieces.make(), "application/x"))
 
     assert pieces.made_count <= 4
+    assert pieces.is_closed
+
+
+async def test_nothing_more_is_made_for_who_takes_nothing(monkeypatch):
+    monkeypatch.setattr(streaming, "BODY_STALL_S", 0.001)
+    pieces = Pieces(*[b"x"] * 100)
+    sent = []
+
+    async def send(event):
+        sent.append(event)
+        if len(sent) == 3:
+            await asyncio.Event().wait()
+
+    await StreamedResponse(pieces.make(), "application/x")({}, Caller().receive, send)
+
+    # Not ended properly: the server closes such a connection.
+    assert sent[-1]["more_body"]
+    assert pieces.made_count == 2
     assert pieces.is_closed
 
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from drystone.core.errors import DrystoneError
+from drystone.core.limits import BODY_STALL_S
 
 log = structlog.get_logger()
 
@@ -22,8 +23,8 @@ class StreamedResponse(Response):
 
     The first piece is made before the status is sent, so that an error there is still told as
     one. After that the status cannot be taken back: if making fails, the body just ends, and
-    whatever it is must tell its own end (a bundle does). Once the caller is gone, nothing
-    more is made.
+    whatever it is must tell its own end (a bundle does). Once the caller is gone, or has
+    taken nothing for ``BODY_STALL_S``, nothing more is made.
 
     Args:
         pieces: Of any size, none empty. Closed in any case.
@@ -57,7 +58,12 @@ class StreamedResponse(Response):
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         await send(start)
         while piece:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            try:
+                async with asyncio.timeout(BODY_STALL_S):
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+            except TimeoutError:
+                log.info("answer.not-taken", stall_s=BODY_STALL_S)
+                return
             if gone.done():
                 return
             try:

@@ -79,6 +79,7 @@ class Ingest:
             BlockRefused: One of the frames taken so far does not yield its block.
             ObjectStoreFull, Unavailable: Those taken so far could not be kept.
         """
+        group_bytes = min(_GROUP_BYTES, self._pack_bytes() // 2)
         for frame in frames:
             payload_bytes = len(frame.payload)
             self._arrived_bytes += payload_bytes
@@ -87,7 +88,7 @@ class Ingest:
                 self._group.append(frame)
                 # What a frame with a base yields is as long as the block.
                 self._group_bytes += payload_bytes if frame.base is None else frame.plain_bytes
-            if self._group_bytes >= _GROUP_BYTES or self._arrived_bytes >= 2 * _GROUP_BYTES:
+            if self._group_bytes >= group_bytes or self._arrived_bytes >= 2 * group_bytes:
                 await self._hand_over()
 
     async def finish(self) -> PutTally:

@@ -6,7 +6,7 @@ the receiver has a similar block, a delta against that is made, if it is shorter
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import structlog
@@ -34,14 +34,14 @@ class Wanted(NamedTuple):
 
 
 async def stream_frames(
-    shelf: Shelf, wanted: Sequence[Wanted]
+    shelf: Shelf, wanted: Sequence[Wanted], divisor: Callable[[], int]
 ) -> AsyncGenerator[list[Run | Frame], None]:
-    """Yields the wanted blocks' frames in order, in groups of about 2 MiB.
+    """Yields the wanted blocks' frames in order, in groups of about 2 MiB over ``divisor``.
 
     While one group is being sent, the next is read. A block that cannot be read is an ABSENT
     frame, and logged: the operator must know.
     """
-    groups = _iter_groups(wanted)
+    groups = _iter_groups(wanted, divisor)
     reading = _begin(shelf, next(groups, None))
     try:
         while reading is not None:
@@ -60,7 +60,7 @@ def _begin(shelf: Shelf, group: list[Wanted] | None) -> "asyncio.Task[list[Run |
     return asyncio.create_task(shelf.run(_read_group, shelf.packs, group))
 
 
-def _iter_groups(wanted: Sequence[Wanted]) -> Iterator[list[Wanted]]:
+def _iter_groups(wanted: Sequence[Wanted], divisor: Callable[[], int]) -> Iterator[list[Wanted]]:
     """Yields neighbours in groups whose reading takes bounded memory."""
     group: list[Wanted] = []
     group_bytes = 0
@@ -69,7 +69,7 @@ def _iter_groups(wanted: Sequence[Wanted]) -> Iterator[list[Wanted]]:
         group_bytes += HEADER_BYTES + item.place.stored_bytes
         if item.base is not None:
             group_bytes += item.base.plain_bytes + item.place.plain_bytes
-        if group_bytes >= _GROUP_BYTES:
+        if group_bytes >= _GROUP_BYTES // divisor():
             yield group
             group, group_bytes = [], 0
     if group:

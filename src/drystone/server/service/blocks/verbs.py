@@ -42,8 +42,11 @@ from drystone.server.service.writer import Writer
 _THREADS_COUNT: Final = 4
 """Two cores are kept busy by three; one more, because storing waits for the disk."""
 
-_PACK_BYTES_MIN: Final = 4 * MIB
+_PACK_BYTES_MIN: Final = 1 * MIB
 """Packs do not get smaller than this for want of memory."""
+
+_FULL_FETCHES_COUNT: Final = 8
+"""So many downloads at once may each be read ahead as far as it helps."""
 
 
 class BlockNotFound(Refused):
@@ -267,6 +270,10 @@ class Blocks:
         """Returns how large packs may be now: smaller while several are being filled."""
         return max(_PACK_BYTES_MIN, PACK_BYTES_TARGET // self._uploads.taken_count)
 
+    def _fetch_divisor(self) -> int:
+        """Returns into how many parts a group is divided now, because others fetch as well."""
+        return max(1, self._fetches.taken_count // _FULL_FETCHES_COUNT)
+
     async def _enter(self, actor: Actor, namespace_id: NamespaceId) -> None:
         def work(unit: Unit) -> None:
             gate.require_namespace(unit, actor, namespace_id)
@@ -275,7 +282,7 @@ class Blocks:
 
     async def _stream(self, wanted: Sequence[Wanted]) -> AsyncGenerator[list[Run | Frame], None]:
         async with self._fetches.take():
-            groups = stream_frames(self.shelf, wanted)
+            groups = stream_frames(self.shelf, wanted, self._fetch_divisor)
             try:
                 async for frames in groups:
                     yield frames

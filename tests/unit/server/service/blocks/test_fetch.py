@@ -50,6 +50,22 @@ async def test_much_comes_in_groups(device, server, monkeypatch):
     assert [[run.frames_count for run in group] async for group in groups] == [[5]] * 4
 
 
+async def test_much_comes_in_smaller_groups_while_many_fetch(device, server, monkeypatch):
+    monkeypatch.setattr("drystone.server.service.blocks.reading._GROUP_BYTES", 2_000)
+    anna = await device()
+    blocks = make_noise(20)
+    await anna.put(frames_of(blocks))
+    fetch = server.service.blocks.fetch
+    streams = [await fetch(anna.actor, anna.namespace_id, ids_of(blocks), {}) for _ in range(16)]
+    for stream in streams:
+        await anext(stream)
+    left = [sum(run.frames_count for run in group) async for group in streams[-1]]
+    for stream in streams:
+        await stream.aclose()
+
+    assert left == [5, 5, 5]
+
+
 async def test_absent_and_foreign_blocks_look_alike(device):
     anna, bert = await device("anna"), await device("bert")
     await anna.put(frames_of([SECRET]))

@@ -175,6 +175,33 @@ async def test_pack_does_not_grow_beyond_its_bound(device, objects, pack_names):
 
 
 @pytest.mark.usefixtures("small_packs")
+async def test_packs_are_smaller_while_several_are_being_filled(
+    device, server, objects, pack_names
+):
+    anna = await device()
+    never = asyncio.Event()
+
+    async def endless_bundle():
+        await never.wait()
+        yield []
+
+    blocks = server.service.blocks
+    others = [
+        asyncio.create_task(blocks.put(anna.actor, anna.namespace_id, endless_bundle()))
+        for _ in range(7)
+    ]
+    await until(lambda: blocks._uploads.taken_count == 7)
+    await anna.put(frames_of(make_noise(50)))
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+    lengths = [objects.find_length(name) for name in pack_names()]
+    assert max(lengths) <= 1_000 + 8 + 44 * 5
+    assert blocks._uploads.taken_count == 0
+
+
+@pytest.mark.usefixtures("small_packs")
 async def test_sender_is_held_back_while_the_disk_is_slow(device, server, objects):
     anna = await device()
     frames = frames_of(make_noise(200))
