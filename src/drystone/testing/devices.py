@@ -13,7 +13,6 @@ from drystone.client.loop.running import Loop
 from drystone.client.loop.summary import Summary
 from drystone.client.ports import ProblemRow
 from drystone.core.planning.plan import Conflict
-from drystone.core.planning.policy import Permission
 from drystone.server.service.actor import Actor
 from drystone.testing.fakes.clock import ManualClock
 from drystone.testing.fakes.disk import FakeDisk
@@ -66,7 +65,7 @@ class MemoryDevice:
         self.clock = ManualClock()
         self.clock.advance(_FAR_S)
         self.notices = KeptNotices()
-        self.permissions: tuple[Permission, ...] = ()
+        self.allows_deletions = False
         self._state_path = ":memory:" if state_path is None else str(state_path)
         self._new_file_id = make_file_ids(self.clock.now_ns)
         self._keys = itertools.count()
@@ -75,6 +74,8 @@ class MemoryDevice:
     async def sync(self) -> Summary:
         """Brings its folder in step once; see ``Loop.run_once``."""
         loop = Loop(self.make_world())
+        if self.allows_deletions:
+            loop.allow_deletions()
         try:
             return await loop.run_once()
         finally:
@@ -115,7 +116,6 @@ class MemoryDevice:
             new_file_id=self._new_file_id,
             new_key=lambda: f"{self.name}-{next(self._keys)}",
             device_name=self.name,
-            permissions=self.permissions,
         )
 
     def close(self) -> None:

@@ -156,7 +156,7 @@ class Daemon:
 
     async def _resume(self, asked: Mapping[str, Any]) -> Answer:
         for keeper in self._chosen(asked):
-            keeper.resume()
+            keeper.resume(allow_deletions=asked.get("allow_deletions") is True)
         return {}
 
     async def _sync_now(self, asked: Mapping[str, Any]) -> Answer:
@@ -240,11 +240,13 @@ class Keeper:
         if self._loop is not None:
             await self._loop.pause()
 
-    def resume(self) -> None:
-        """Goes on."""
+    def resume(self, *, allow_deletions: bool = False) -> None:
+        """Goes on, after a pause or, if that is allowed, after a halt."""
         self._is_paused = False
         self._retry.set()
         if self._loop is not None:
+            if allow_deletions:
+                self._loop.allow_deletions()
             self._loop.resume()
 
     def sync_now(self) -> None:

@@ -29,8 +29,16 @@ CONTROL_NAME: Final = ".drystone"
 STATE_NAME: Final = "state.db"
 
 
-def sync_once(settings: ClientSettings, root: RootLine, notices: Notices) -> Summary:
+def sync_once(
+    settings: ClientSettings, root: RootLine, notices: Notices, *, allow_deletions: bool = False
+) -> Summary:
     """Brings a folder and its remote folder in step once, and returns what was done.
+
+    Args:
+        settings: Of this device.
+        root: The folder.
+        notices: Is told how it goes.
+        allow_deletions: A human agreed to whatever guards would stop.
 
     Raises:
         RootBusy: Another client, perhaps the daemon, syncs this folder.
@@ -41,6 +49,8 @@ def sync_once(settings: ClientSettings, root: RootLine, notices: Notices) -> Sum
 
     async def run() -> Summary:
         async with opened_loop(settings, root, notices) as loop:
+            if allow_deletions:
+                loop.allow_deletions()
             summary = await loop.run_once()
             await loop.flush()
             return summary

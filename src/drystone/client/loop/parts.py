@@ -33,7 +33,6 @@ class World:
         new_key: Makes idempotency keys.
         device_name: For the names of conflicted copies.
         traits: What the disk can hold.
-        permissions: Halts that a human agreed to.
     """
 
     disk: Disk
@@ -45,12 +44,15 @@ class World:
     new_key: Callable[[], str]
     device_name: str
     traits: Traits = field(default_factory=Traits)
-    permissions: tuple[Permission, ...] = ()
 
 
 @dataclass(slots=True)
 class Parts:
-    """The steps of one synced folder, and what they share."""
+    """The steps of one synced folder, and what they share.
+
+    Attributes:
+        permissions: Halts that a human agreed to.
+    """
 
     world: World
     threads: Threads
@@ -64,6 +66,7 @@ class Parts:
     materialize: Materialize
     advance: Advance
     doubtful: set[FileId] = field(default_factory=set)
+    permissions: tuple[Permission, ...] = ()
 
     def policy(self, *, local_complete: bool, remote_complete: bool) -> Policy:
         """Returns what the planner needs to know besides the trees."""
@@ -75,7 +78,7 @@ class Parts:
             local_complete=local_complete,
             remote_complete=remote_complete,
             traits=world.traits,
-            permissions=world.permissions,
+            permissions=self.permissions,
         )
 
 

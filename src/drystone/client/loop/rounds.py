@@ -266,7 +266,9 @@ class Rounds:
         candidates = [*state.local_changes]
         candidates += [i for i in state.remote_changes if i not in state.local_changes]
         policy = self._parts.policy(local_complete=True, remote_complete=True)
-        return reconcile(candidates, state.local, state.synced, state.remote, policy)
+        plan = reconcile(candidates, state.local, state.synced, state.remote, policy)
+        self._troubles.check_halt(plan, policy.permissions)
+        return plan
 
     def _tell_plan(self, plan: Plan) -> None:
         state, tally = self._parts.world.state, self._parts.tally

@@ -3,6 +3,7 @@
 
 import asyncio
 import random
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeVar
@@ -10,11 +11,20 @@ from typing import Final, TypeVar
 from drystone.client.loop.parts import World, assemble
 from drystone.client.loop.rounds import Round, Rounds
 from drystone.client.loop.summary import Standing, Summary
-from drystone.client.loop.troubles import Troubles
+from drystone.client.loop.troubles import Halted, Troubles
 from drystone.client.ports import Hints, Watcher
 from drystone.core.errors import Corrupt, DrystoneError, Misconfigured, Refused, Unavailable
+from drystone.core.planning.guards import (
+    LOCAL_EMPTIED,
+    LOCAL_MASS_DELETION,
+    REMOTE_EMPTIED,
+    REMOTE_MASS_DELETION,
+)
+from drystone.core.planning.policy import Permission
 
 R = TypeVar("R")
+
+HALT_CODES: Final = (LOCAL_EMPTIED, LOCAL_MASS_DELETION, REMOTE_EMPTIED, REMOTE_MASS_DELETION)
 
 _ROUNDS_MAX: Final = 30
 _ALL: Final = Hints(frozenset(), all=True)
@@ -128,9 +138,20 @@ class Loop:
             await asyncio.wait([self._round])
 
     def resume(self) -> None:
-        """Goes on, also after a halt. Idempotent."""
+        """Goes on, also after a pause. Idempotent."""
         self._is_paused = False
         self.hint_all()
+
+    def allow_deletions(self) -> None:
+        """A human agreed to what a guard stopped: to as many deletions, and not more.
+
+        Where nothing was stopped yet, it allows whatever is found until all is settled.
+        """
+        if isinstance(self._trouble, Halted):
+            halt = self._trouble.halt
+            self._parts.permissions = (Permission(halt.code, halt.entries_count),)
+        else:
+            self._parts.permissions = tuple(Permission(code, sys.maxsize) for code in HALT_CODES)
 
     async def describe(self) -> Standing:
         """Returns how it stands now."""
@@ -194,9 +215,8 @@ class Loop:
         if self._is_paused:
             return False
         if self._trouble is not None:
-            # A server that was away may be back when the bell or the disk says something.
-            is_woken = self._wake.is_set() and isinstance(self._trouble, Unavailable)
-            return is_woken or self._is_due("retry")
+            # What was wrong may be right when the bell or the disk says something.
+            return self._wake.is_set() or self._is_due("retry")
         if self._is_due("rescan"):
             self._plan_rescan()
             self._hinted_all = True
@@ -285,6 +305,7 @@ class Loop:
         elif next_try_s is not None:
             self._set_deadline("retry", next_try_s)
         if not done.unsettled_count and not done.again:
+            self._parts.permissions = ()
             self._settled_ns = self._world.clock.now_ns()
         self._is_settled = not done.unsettled_count and not done.again and not done.is_overtaken
         if not self._hinted and not self._hinted_all:

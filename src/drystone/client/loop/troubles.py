@@ -7,10 +7,12 @@ from typing import Final, NamedTuple
 from drystone.client.loop.sending import Failed, Unsent
 from drystone.client.loop.tally import Tally
 from drystone.client.ports import ChangedMeanwhile, NotThere, ProblemRow, State
-from drystone.core.errors import DrystoneError
+from drystone.core.errors import DrystoneError, Refused
 from drystone.core.ids import FileId
 from drystone.core.journal.change import RefusalCode
-from drystone.core.planning.plan import Submit, Unplaceable
+from drystone.core.planning.guards import Halt, find_halt
+from drystone.core.planning.plan import Plan, Submit, Unplaceable
+from drystone.core.planning.policy import Permission
 
 _STALE: Final = frozenset(
     {
@@ -31,6 +33,19 @@ _STALE_TIMES_MAX: Final = 4
 _REST_S: Final = 60
 _REST_S_MAX: Final = 3600
 _NS_PER_S: Final = 1_000_000_000
+
+
+class Halted(Refused):
+    """A guard stopped a plan that looks like a catastrophe; ``code`` is the guard's."""
+
+    code = "halted"
+
+    def __init__(self, halt: Halt) -> None:
+        super().__init__(
+            halt.message, advice="If it was meant: drystone resume DIR --allow-deletions."
+        )
+        self.code = halt.code
+        self.halt = halt
 
 
 class Noted(NamedTuple):
@@ -61,6 +76,14 @@ class Troubles:
         self._resting: dict[FileId, tuple[int, str]] = {}
         """Until when, and the path under which the problem is noted."""
         self._stale_counts: dict[FileId, int] = {}
+
+    def check_halt(self, plan: Plan, permissions: tuple[Permission, ...]) -> None:
+        """Lets a plan pass, or raises ``Halted``. Uses State."""
+        state = self._state
+        count = state.count_synced()
+        halt = find_halt(plan, state.synced, count, state.count_below, permissions)
+        if halt is not None:
+            raise Halted(halt)
 
     def find_resting(self) -> frozenset[FileId]:
         """Returns the entries that are to be left alone for now."""

@@ -161,6 +161,10 @@ class State(Protocol):
         """Returns how many entries are synced."""
         ...
 
+    def count_below(self, folder_id: FileId) -> int:
+        """Returns how many entries are synced anywhere below a folder."""
+        ...
+
     def find_manifest(self, manifest_id: BlockId) -> bytes | None:
         """Returns the encoding of a manifest kept by ``keep_manifest``."""
         ...

@@ -201,6 +201,9 @@ class SqliteState(Ledger):
     def count_synced(self) -> int:
         return len(self._synced)
 
+    def count_below(self, folder_id: FileId) -> int:
+        return self._synced.count_below(folder_id)
+
     # --- durability --------------------------------------------------------------------------
 
     def save(self) -> None:

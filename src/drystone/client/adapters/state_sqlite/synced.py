@@ -234,6 +234,12 @@ class SyncedTable:
         self._db.write("UPDATE synced SET seq = 0")
         self.forget_cached()
 
+    def count_below(self, folder_id: FileId) -> int:
+        """Returns how many rows there are below a folder. Cost: an index look-up per row."""
+        self.write_pending()
+        found: int = self._db.select(f"SELECT count(*) FROM {_BELOW}", (folder_id,))[0][0]
+        return found - 1
+
     def list_ids_below(self, folder_id: FileId) -> list[FileId]:
         """Returns the ids of all below a folder."""
         self.write_pending()
