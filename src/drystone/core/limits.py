@@ -57,7 +57,7 @@ OUTLINES_BYTES_MAX: Final = 16 * MIB
 
 UPLOADS_AT_ONCE_MAX: Final = 24
 """Bundles taken at the same time; others wait. One alone has up to three packs in memory; the
-more there are, the smaller packs get, so that they have about 200 MB together."""
+more there are, the smaller packs get, so that together they have some 300 MB at most."""
 
 FETCHES_AT_ONCE_MAX: Final = 32
 """Bundles given at the same time, each with up to 16 MiB in memory, less if there are more than
