@@ -65,12 +65,13 @@ class SqlBlocks:
         values = {"pack_id": pack_id, "length_bytes": length_bytes}
         self._connection.execute(_ADD_PACK, values)
         (pack,) = self._connection.execute(_FIND_PACK, values).fetchone()
-        # By position: a dictionary per row costs as much as the row.
+        # By position: a dictionary per row costs as much as the row. Sorted, neighbours of the
+        # index are written one after the other.
         self._connection.executemany(
             _ADD_BLOCK,
             [
                 (p.block_id, pack, p.offset_bytes, p.stored_bytes, p.plain_bytes, p.codec)
-                for p in places
+                for p in sorted(places)
             ],
         )
 
@@ -83,18 +84,19 @@ _MANY_BLOCKS: Final = many(BLOCK_ID_BYTES)
 
 _FIND_LEASES: Final = f"""
     {_MANY_BLOCKS}
-    SELECT held.block_id, held.leased_until_s
-    FROM many CROSS JOIN namespace_block AS held
-    WHERE held.ns = :ns AND held.block_id = many.id
+    SELECT block.block_id, held.leased_until_s
+    FROM many CROSS JOIN block CROSS JOIN namespace_block AS held
+    WHERE block.block_id = many.id AND held.ns = :ns AND held.block = block.block
 """
 
 _HOLD: Final = f"""
     {_MANY_BLOCKS}
-    INSERT INTO namespace_block (ns, block_id, leased_until_s)
-    SELECT :ns, block.block_id, :until_s
+    INSERT INTO namespace_block (ns, block, leased_until_s)
+    SELECT :ns, block.block, :until_s
     FROM many CROSS JOIN block
     WHERE block.block_id = many.id
-    ON CONFLICT (ns, block_id)
+    ORDER BY block.block
+    ON CONFLICT (ns, block)
     DO UPDATE SET leased_until_s = max(leased_until_s, excluded.leased_until_s)
 """
 
@@ -102,7 +104,9 @@ _RENEW: Final = f"""
     {_MANY_BLOCKS}
     UPDATE namespace_block
     SET leased_until_s = :until_s
-    WHERE ns = :ns AND block_id IN (SELECT id FROM many) AND leased_until_s < :below_s
+    WHERE ns = :ns AND leased_until_s < :below_s AND block IN (
+        SELECT block.block FROM many CROSS JOIN block WHERE block.block_id = many.id
+    )
 """
 
 _LOCATE: Final = f"""

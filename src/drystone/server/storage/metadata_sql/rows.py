@@ -65,8 +65,11 @@ def format_record(ns: int, record: Record, previous: int, author: int) -> Row:
 
 
 def join_ids(ids: Iterable[bytes], length_bytes: int) -> bytes:
-    """Returns ids back to back, to be cut up by ``MANY``; those of another length are nobody's."""
-    return b"".join([i for i in ids if len(i) == length_bytes])
+    """Returns ids back to back, to be cut up by ``many``; those of another length are nobody's.
+
+    Sorted, so that those that lie on one page are looked up one after the other.
+    """
+    return b"".join(sorted(i for i in ids if len(i) == length_bytes))
 
 
 def many(length_bytes: int) -> str:

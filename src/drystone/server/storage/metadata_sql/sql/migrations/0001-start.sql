@@ -146,21 +146,25 @@ CREATE TABLE pack (
     length_bytes INTEGER NOT NULL
 );
 
--- The block index: where each block lies. The first place of a block stays.
+-- The block index: where each block lies. The first place of a block stays. Ids are hashes, so
+-- each new one lands on another page of their index; that is why a block has a number too, and
+-- why that index is the only one on hashes: whatever else is about blocks goes by number, where
+-- those that came together lie together.
 CREATE TABLE block (
-    block_id     BLOB    NOT NULL PRIMARY KEY,
+    block        INTEGER NOT NULL PRIMARY KEY,
+    block_id     BLOB    NOT NULL UNIQUE,
     pack         INTEGER NOT NULL REFERENCES pack (pack),
     offset_bytes INTEGER NOT NULL,
     stored_bytes INTEGER NOT NULL,
     plain_bytes  INTEGER NOT NULL,
     codec        INTEGER NOT NULL
-) WITHOUT ROWID;
+);
 
 -- Which namespace holds which block, so that it need not be sent again and may be read. Until
 -- leased_until_s the block is kept even if no record refers to it.
 CREATE TABLE namespace_block (
     ns             INTEGER NOT NULL,
-    block_id       BLOB    NOT NULL,
+    block          INTEGER NOT NULL,
     leased_until_s INTEGER NOT NULL,
-    PRIMARY KEY (ns, block_id)
+    PRIMARY KEY (ns, block)
 ) WITHOUT ROWID;
