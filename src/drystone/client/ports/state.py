@@ -99,7 +99,8 @@ class State(Protocol):
 
         Overlay entries that say the same as the new synced state vanish, and so do
         observations of the server no newer than ``seq`` (or ``row.seq``): what this device
-        committed itself need not be read back.
+        committed itself need not be read back. Of what is gone nothing local stays; a newer
+        observation of the server stays, as of a new entry.
         """
         ...
 

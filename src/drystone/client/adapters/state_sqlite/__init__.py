@@ -13,8 +13,18 @@ both sides are compared as if for the first time, which gives a union, never a d
 For one thread at a time; which one does not matter.
 """
 
+from drystone.client.adapters.state_sqlite.bond import BOND_KEY, drop_state, find_bond
 from drystone.client.adapters.state_sqlite.database import StateBusy, StateCorrupt
 from drystone.client.adapters.state_sqlite.opening import StateTooNew, open_state
 from drystone.client.adapters.state_sqlite.state import SqliteState
 
-__all__ = ["SqliteState", "StateBusy", "StateCorrupt", "StateTooNew", "open_state"]
+__all__ = [
+    "BOND_KEY",
+    "SqliteState",
+    "StateBusy",
+    "StateCorrupt",
+    "StateTooNew",
+    "drop_state",
+    "find_bond",
+    "open_state",
+]

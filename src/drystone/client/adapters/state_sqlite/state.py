@@ -265,10 +265,7 @@ class SqliteState(Ledger):
         self._synced.remove(file_id)
         if row is not None:
             self._note_synced_changed(file_id, row.entry, None)
-        change = self.local_changes.get(file_id)
-        if change is not None and change.entry is None:
-            del self.local_changes[file_id]
-            self._local.drop(file_id)
+        self._forget(self._local, file_id)
         stored = self.remote_changes.get(file_id)
         if stored is not None and (stored.is_deleted or stored.seq <= seq):
             self._forget_remote(file_id)
