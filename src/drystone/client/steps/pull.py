@@ -15,7 +15,9 @@ own, which survives too.
 from typing import Final, NamedTuple
 
 from drystone.client.ports import Remote, RemotePage, State
+from drystone.core.errors import Refused
 from drystone.core.ids import ROOT_ID, FileId, Seq
+from drystone.core.journal.cursor import ForgedCursor
 from drystone.core.journal.record import Action, StoredEntry
 from drystone.core.tree.entry import Kind
 
@@ -64,8 +66,15 @@ class Pull:
         return Seq(int(self._state.get(SEEN_SEQ_KEY) or 0))
 
     async def read(self, cursor: str) -> RemotePage:
-        """Returns the next page of changes."""
-        return await self._remote.read_changes(cursor, None)
+        """Returns the next page of changes; says ``reset`` if the server cannot go on from the
+        cursor, for whatever reason: a server with another key takes ours for forged.
+        """
+        try:
+            return await self._remote.read_changes(cursor, None)
+        except Refused as error:
+            if not cursor or error.code != ForgedCursor.code:
+                raise
+            return RemotePage([], [], "", Seq(0), has_more=False, reset=True)
 
     def note(self, page: RemotePage) -> Pulled:
         """Tells State what a page says. Uses State."""
