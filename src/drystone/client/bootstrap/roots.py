@@ -7,7 +7,7 @@ from pathlib import Path
 
 from drystone.client.adapters.clock import SystemClock, make_file_ids
 from drystone.client.adapters.credentials import Credential, find_credential
-from drystone.client.adapters.disk import RootTaken, create_root, read_root_id
+from drystone.client.adapters.disk import RootTaken, create_root, drop_marker, read_root_id
 from drystone.client.adapters.remote_http import HttpRemote, HttpSession
 from drystone.client.adapters.roots import (
     RootLine,
@@ -17,6 +17,8 @@ from drystone.client.adapters.roots import (
     load_roots,
     save_root,
 )
+from drystone.client.bootstrap.bonds import RootElsewhere, check_bond
+from drystone.client.bootstrap.syncing import CONTROL_NAME, STATE_NAME
 from drystone.client.settings import ClientSettings
 from drystone.core.errors import DrystoneError, Refused
 from drystone.core.ids import ROOT_ID, FileId, NamespaceId, Rev, Seq
@@ -28,12 +30,6 @@ class NotARoot(Refused):
     """A folder is not synced."""
 
     code = "not-a-synced-folder"
-
-
-class RootElsewhere(Refused):
-    """A folder is synced already, with another remote folder."""
-
-    code = "root-elsewhere"
 
 
 class NotARemoteFolder(Refused):
@@ -55,7 +51,7 @@ def open_root(
 
     Raises:
         NotLoggedIn: This device is signed in to no such server.
-        RootElsewhere: It is synced already, with another remote folder.
+        RootElsewhere: It is synced already, with another remote folder or account.
         RootTaken: It lies in, or holds, another synced folder.
     """
     directory = directory.expanduser().absolute()
@@ -67,16 +63,16 @@ def open_root(
     credential = find_credential(settings.credentials_path, url)
     remote_path = "/" + (to or "").strip("/")
     folder_id = asyncio.run(_find_or_make_folder(credential, remote_path))
-    root_id = read_root_id(directory) or secrets.token_hex(16)
-    create_root(directory, root_id)
     root = RootLine(
         path=str(directory),
-        root_id=root_id,
+        root_id=read_root_id(directory) or secrets.token_hex(16),
         url=credential.url,
         namespace_id=credential.namespace_id,
         folder_id=folder_id,
         remote_path=remote_path,
     )
+    check_bond(str(directory / CONTROL_NAME / STATE_NAME), root)
+    create_root(directory, root.root_id)
     save_root(settings.roots_path, root)
     return root
 
@@ -105,13 +101,18 @@ def list_roots(settings: ClientSettings) -> list[RootLine]:
 def forget_root(settings: ClientSettings, directory: Path) -> None:
     """Stops syncing a folder. What is in it stays, here and on the server.
 
+    If it is synced again one day, both sides are merged: what was deleted here in between is
+    not deleted there.
+
     Raises:
         NotARoot: It is not synced.
     """
     directory = directory.expanduser().absolute()
-    if find_root(settings.roots_path, directory) is None:
+    root = find_root(settings.roots_path, directory)
+    if root is None:
         raise NotARoot(f"{directory} is not a synced folder of this device")
     drop_root(settings.roots_path, directory)
+    drop_marker(directory, root.root_id)
 
 
 def _check_same(known: RootLine, to: str | None, url: str | None) -> None:

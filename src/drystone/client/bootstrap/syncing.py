@@ -16,8 +16,9 @@ from drystone.client.adapters.disk import open_disk
 from drystone.client.adapters.remote_below import RemoteBelow
 from drystone.client.adapters.remote_http import HttpRemote, HttpSession
 from drystone.client.adapters.roots import RootLine
-from drystone.client.adapters.state_sqlite import open_state
+from drystone.client.adapters.state_sqlite import BOND_KEY, open_state
 from drystone.client.adapters.watch import make_watcher
+from drystone.client.bootstrap.bonds import free_state, make_bond
 from drystone.client.loop.parts import World
 from drystone.client.loop.running import Loop
 from drystone.client.loop.summary import Summary
@@ -43,6 +44,7 @@ def sync_once(
     Raises:
         RootBusy: Another client, perhaps the daemon, syncs this folder.
         RootGone: The folder or its marker is missing.
+        RootElsewhere: Its state is of another remote folder.
         Unavailable: The server is away.
         Halted: A guard asks for permission first.
     """
@@ -101,10 +103,11 @@ async def opened_loop(
         # right one. Then it takes the lock: only whoever has it may clean up in there.
         disk = open_disk(path, root.root_id, clock.now_ns)
         stack.callback(disk.close)
-        state, damaged = open_state(
-            str(path / CONTROL_NAME / STATE_NAME), settings.boot_id, clock.now_ns()
-        )
+        state_path = str(path / CONTROL_NAME / STATE_NAME)
+        free_state(state_path, root)
+        state, damaged = open_state(state_path, settings.boot_id, clock.now_ns())
         stack.callback(state.close)
+        state.put(BOND_KEY, make_bond(root))
         if damaged:
             notices.message(
                 f"The state of {path} was damaged; it is made anew from the folder and the server."

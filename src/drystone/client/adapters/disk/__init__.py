@@ -26,6 +26,7 @@ from drystone.client.adapters.disk.root import (
     RootTooNew,
     RootUnusable,
     create_root,
+    drop_marker,
     read_root_id,
 )
 
@@ -37,6 +38,7 @@ __all__ = [
     "RootTooNew",
     "RootUnusable",
     "create_root",
+    "drop_marker",
     "open_disk",
     "read_root_id",
 ]

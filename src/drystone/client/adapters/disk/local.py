@@ -298,7 +298,8 @@ def open_disk(path: Path, root_id: str, now_ns: Callable[[], int]) -> LocalDisk:
     if not path.is_dir() or root.read_root_id(path) != root_id:
         raise RootGone(
             f"{path} is not the folder that was synced; nothing was taken for deleted",
-            advice="Mount or move it back; or, if it is to be begun anew: drystone sync DIR.",
+            advice="Mount or move it back; or, to begin anew by merging both sides: drystone forget"
+            " DIR, then drystone sync DIR.",
         )
     lock = root.RootLock(path)
     try:

@@ -102,13 +102,31 @@ def read_root_id(path: Path) -> str | None:
         ) from error
 
 
+def drop_marker(path: Path, root_id: str) -> None:
+    """Makes a synced folder an ordinary one, if it still is the one with this id.
+
+    Raises:
+        RootTooNew, RootUnusable: See there.
+    """
+    if read_root_id(path) != root_id:
+        return
+    try:
+        (path / _MARKER).unlink(missing_ok=True)
+    except OSError as error:
+        raise RootUnusable(
+            f"{path / _MARKER} cannot be removed: {error.strerror}",
+            advice="Correct the permissions of the control folder.",
+        ) from error
+
+
 def check_root(path: Path, root_fd: int, root_id: str) -> None:
     """Raises ``RootGone`` unless ``path`` still leads to the open root with its marker."""
     why = _find_why_gone(path, root_fd, root_id)
     if why:
         raise RootGone(
             f"{path} {why}; nothing was taken for deleted",
-            advice="Mount or move it back; or, if it is to be begun anew: drystone sync DIR.",
+            advice="Mount or move it back; or, to begin anew by merging both sides: drystone forget"
+            " DIR, then drystone sync DIR.",
         )
 
 
