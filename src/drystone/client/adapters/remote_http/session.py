@@ -38,6 +38,8 @@ _ATTEMPTS_MAX: Final = 3
 _RETRY_DELAY_S: Final = 0.3
 _RETRY_DELAY_S_MAX: Final = 5.0
 _ERROR_BODY_BYTES_MAX: Final = 1 << 20
+_NOT_IN_URL: Final = frozenset("@?# \\")
+"""A user's name, a query or a fragment would be taken for ours, or left out silently."""
 _GATEWAY_STATUSES: Final = frozenset({502, 503, 504})
 
 
@@ -66,23 +68,30 @@ class BadServerUrl(Refused):
 
 
 def check_url(text: str) -> str:
-    """Returns a server's URL without a slash at its end.
+    """Returns a server's URL in the one way we write it: without a slash at its end.
 
     Raises:
-        BadServerUrl: It is not ``http://HOST[:PORT]`` or ``https://HOST[:PORT]``.
+        BadServerUrl: It is not ``http://HOST[:PORT]`` or ``https://HOST[:PORT]``; a path may
+            follow, if a proxy serves more than one thing.
     """
+    text = text.strip()
     try:
-        parts = urlsplit(text.strip())
-        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        parts = urlsplit(text)
         _ = parts.port
-    except ValueError:
-        is_usable = False
-    if not is_usable:
-        raise BadServerUrl(
-            f"{text[:200]!r} is not the URL of a server",
-            advice="Write it like https://sync.example.org or http://127.0.0.1:8440.",
-        )
-    return text.strip().rstrip("/")
+    except ValueError as error:
+        raise _bad_url(text) from error
+    is_usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    if not is_usable or not text.isprintable() or _NOT_IN_URL.intersection(text):
+        # Without the whole text: a name and a password in it are nobody's business.
+        raise _bad_url(text.rpartition("@")[2])
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+def _bad_url(text: str) -> BadServerUrl:
+    return BadServerUrl(
+        f"{text[:200]!r} is not the URL of a server",
+        advice="Write it like https://sync.example.org or http://127.0.0.1:8440.",
+    )
 
 
 class HttpSession:
