@@ -4,6 +4,12 @@
 from enum import IntEnum
 
 from drystone.core.errors import Corrupt, DrystoneError, Misconfigured, Refused, Unavailable
+from drystone.core.planning.guards import (
+    LOCAL_EMPTIED,
+    LOCAL_MASS_DELETION,
+    REMOTE_EMPTIED,
+    REMOTE_MASS_DELETION,
+)
 
 
 class ExitCode(IntEnum):
@@ -45,10 +51,17 @@ _FAMILIES: tuple[tuple[type[DrystoneError], ExitCode], ...] = (
 )
 
 
+_HALTS = frozenset(
+    {LOCAL_EMPTIED, LOCAL_MASS_DELETION, REMOTE_EMPTIED, REMOTE_MASS_DELETION, "root-gone"}
+)
+
+
 def exit_code_of(error: BaseException) -> ExitCode:
     """Returns the exit code that tells a script which family an error belongs to."""
     if isinstance(error, CommandFailed):
         return error.exit_code
+    if isinstance(error, DrystoneError) and error.code in _HALTS:
+        return ExitCode.HALTED
     for family, code in _FAMILIES:
         if isinstance(error, family):
             return code
@@ -58,11 +71,14 @@ def exit_code_of(error: BaseException) -> ExitCode:
 class CommandFailed(DrystoneError):
     """A command reached its end but not its aim, and says so with a code of its own.
 
-    ``code`` names the outcome; it is not an error of the server or the client.
+    ``code`` is that of the trouble somebody else met (the daemon, say), where there is one.
     """
 
     code = "command-failed"
 
-    def __init__(self, message: str, exit_code: ExitCode, *, advice: str = "") -> None:
+    def __init__(
+        self, message: str, exit_code: ExitCode, *, advice: str = "", code: str = ""
+    ) -> None:
         super().__init__(message, advice=advice)
         self.exit_code = exit_code
+        self.code = code or self.code

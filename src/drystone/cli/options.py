@@ -49,6 +49,14 @@ ServerOption = Annotated[
     ),
 ]
 
+AllowDeletionsFlag = Annotated[
+    bool,
+    typer.Option(
+        "--allow-deletions",
+        help="You mean it: let the deletions happen that a guard has stopped.",
+    ),
+]
+
 YesFlag = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether it is meant.")]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from drystone.cli.exit_codes import ExitCode
-from drystone.cli.options import JsonFlag
+from drystone.cli.options import AllowDeletionsFlag, JsonFlag
 from drystone.cli.output import Output, count_of, format_bytes, format_when, printable
 from drystone.cli.progress import PlainProgress
 from drystone.core.errors import Misconfigured
@@ -108,7 +108,7 @@ def status(*, as_json: JsonFlag = False) -> None:
         _show_away(settings, out)
         raise typer.Exit(ExitCode.NOT_RUNNING) from None
     problems = {
-        root["path"]: ask_daemon(settings.socket_path, "problems", path=root["path"])["lines"]
+        root["path"]: ask_daemon(settings.socket_path, "problems", folder=root["path"])["lines"]
         for root in found["roots"]
         if root.get("summary", {}).get("problems_count")
     }
@@ -148,14 +148,24 @@ def pause(directory: FolderArgument = None, *, as_json: JsonFlag = False) -> Non
     Output(as_json=as_json).answer({"paused": True}, f"{what}: paused. Go on with: drystone resume")
 
 
-def resume(directory: FolderArgument = None, *, as_json: JsonFlag = False) -> None:
+def resume(
+    directory: FolderArgument = None,
+    *,
+    allow_deletions: AllowDeletionsFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
     """Let the daemon go on after `drystone pause`, or look again after a halt.
+
+    A guard halts a folder when most of it is about to be deleted, here or on the server. If it was
+    not meant, bring the files back, and it goes on by itself.
 
     Examples:
       drystone resume
-      drystone resume ~/Documents
+      drystone resume ~/Documents --allow-deletions
     """
-    _ask("resume", directory)
+    if allow_deletions and directory is None:
+        raise typer.BadParameter("say for which folder deletions are allowed")
+    _ask("resume", directory, allow_deletions=allow_deletions)
     what = printable(str(directory)) if directory else "All folders"
     Output(as_json=as_json).answer({"paused": False}, f"{what}: kept in step again.")
 
@@ -232,16 +242,16 @@ def systemd(
     print("To have it run while you are logged out, too: loginctl enable-linger")
 
 
-def _ask(command: str, directory: Path | None) -> None:
+def _ask(command: str, directory: Path | None, **arguments: object) -> None:
     from drystone.client.control.client import ask_daemon
     from drystone.client.settings import load_settings
 
     settings = load_settings()
-    asked = {}
+    asked = dict(arguments)
     if directory is not None:
         from drystone.client import bootstrap
 
-        asked["path"] = bootstrap.get_root(settings, directory).path
+        asked["folder"] = bootstrap.get_root(settings, directory).path
     ask_daemon(settings.socket_path, command, **asked)
 
 

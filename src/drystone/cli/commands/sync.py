@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """``drystone sync``: keep a folder in step, once or for as long as it runs."""
 
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from drystone.cli.exit_codes import ExitCode
-from drystone.cli.options import JsonFlag, ServerOption, parse_remote
+from drystone.cli.exit_codes import CommandFailed, ExitCode
+from drystone.cli.options import AllowDeletionsFlag, JsonFlag, ServerOption, parse_remote
 from drystone.cli.output import Output, count_of, format_bytes, printable
 from drystone.cli.progress import watch_progress
 
 if TYPE_CHECKING:
     from drystone.client.bootstrap import RootLine, Summary
     from drystone.client.settings import ClientSettings
+
+
+_ASK_AGAIN_S: Final = 0.1
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +44,7 @@ def sync(
     once: Annotated[
         bool, typer.Option("--once", help="Bring both sides in step, then end.")
     ] = False,
+    allow_deletions: AllowDeletionsFlag = False,
     server: ServerOption = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -52,20 +58,29 @@ def sync(
       drystone sync ~/Documents
       drystone sync ~/Documents --once
       drystone sync ~/Photos --to /photos
+      drystone sync ~/Documents --once --allow-deletions
     """
     from drystone.client import bootstrap
     from drystone.client.settings import load_settings
 
     settings, out = load_settings(), Output(as_json=as_json)
     root = bootstrap.open_root(settings, directory, parse_remote(to) if to else None, server)
-    if not once:
-        _sync_on(settings, root, out)
+    if _tell_daemon(settings):
+        _sync_by_daemon(settings, root, out, is_waiting=once, allow_deletions=allow_deletions)
         return
-    with watch_progress(out) as notices:
-        summary = bootstrap.sync_once(settings, root, notices)
-    out.answer(summary, describe_summary(root, summary))
-    if summary.problems_count or summary.unsettled_count:
-        raise typer.Exit(ExitCode.PROBLEMS)
+    if once:
+        with watch_progress(out) as notices:
+            summary = bootstrap.sync_once(settings, root, notices, allow_deletions=allow_deletions)
+        out.answer(summary, describe_summary(root, summary))
+        if summary.problems_count or summary.unsettled_count:
+            raise typer.Exit(ExitCode.PROBLEMS)
+        return
+    out.note(f"{_where(root)} are kept in step until Ctrl-C.")
+    with watch_progress(out, is_endless=True) as notices:
+        if allow_deletions:
+            # It holds for what is found now, and not for as long as this runs.
+            bootstrap.sync_once(settings, root, notices, allow_deletions=True)
+        bootstrap.sync_forever(settings, root, notices)
 
 
 def forget(
@@ -88,18 +103,65 @@ def forget(
     Output(as_json=as_json).answer({"path": str(directory.absolute())}, told)
 
 
-def _sync_on(settings: "ClientSettings", root: "RootLine", out: Output) -> None:
-    """Keeps a folder in step until Ctrl-C, or lets the daemon do it if there is one."""
-    from drystone.client import bootstrap
+def _sync_by_daemon(
+    settings: "ClientSettings",
+    root: "RootLine",
+    out: Output,
+    *,
+    is_waiting: bool,
+    allow_deletions: bool,
+) -> None:
+    """Has the daemon look at a folder now, and waits until it is in step if that is wanted."""
+    from drystone.client.control.client import ask_daemon
 
-    where = f"{printable(root.path)} and {printable(root.remote_path)} at {printable(root.url)}"
-    if _tell_daemon(settings):
-        told = f"The daemon keeps {where} in step. See: drystone status"
-        out.answer({"path": root.path, "by_daemon": True}, told)
+    asked = {"folder": root.path}
+    if allow_deletions:
+        ask_daemon(settings.socket_path, "resume", **asked, allow_deletions=True)
+    else:
+        ask_daemon(settings.socket_path, "sync-now", **asked)
+    answer = {"path": root.path, "by_daemon": True}
+    if not is_waiting:
+        told = f"The daemon keeps {_where(root)} in step. See: drystone status"
+        out.answer(answer, told)
         return
-    out.note(f"{where} are kept in step until Ctrl-C.")
-    with watch_progress(out, is_endless=True) as notices:
-        bootstrap.sync_forever(settings, root, notices)
+    while not (standing := _find_standing(settings, root))["is_settled"]:
+        if standing.get("why"):
+            raise _stopped(standing)
+        summary = standing.get("summary", {})
+        if standing["phase"] == "idle" and summary.get("problems_count"):
+            break
+        time.sleep(_ASK_AGAIN_S)
+    problems_count = standing["summary"]["problems_count"]
+    except_some = " except for some paths: drystone status" if problems_count else ""
+    out.answer(
+        {**answer, "problems_count": problems_count},
+        f"{_where(root)} are in step, by the daemon{except_some}.",
+    )
+    if problems_count:
+        raise typer.Exit(ExitCode.PROBLEMS)
+
+
+def _find_standing(settings: "ClientSettings", root: "RootLine") -> dict[str, Any]:
+    from drystone.client.control.client import ask_daemon
+
+    roots = ask_daemon(settings.socket_path, "status")["roots"]
+    found: dict[str, Any] = next(line for line in roots if line["path"] == root.path)
+    return found
+
+
+def _stopped(standing: Mapping[str, Any]) -> CommandFailed:
+    """Returns the error for a folder that the daemon cannot sync now."""
+    is_away = standing["phase"] == "away"
+    return CommandFailed(
+        standing["why"],
+        ExitCode.UNAVAILABLE if is_away else ExitCode.HALTED,
+        advice=standing["why_advice"],
+        code=standing["why_code"],
+    )
+
+
+def _where(root: "RootLine") -> str:
+    return f"{printable(root.path)} and {printable(root.remote_path)} at {printable(root.url)}"
 
 
 def _tell_daemon(settings: "ClientSettings") -> bool:

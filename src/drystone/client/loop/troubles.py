@@ -42,7 +42,8 @@ class Halted(Refused):
 
     def __init__(self, halt: Halt) -> None:
         super().__init__(
-            halt.message, advice="If it was meant: drystone resume DIR --allow-deletions."
+            halt.message,
+            advice="If it was meant, say so: drystone sync DIR --allow-deletions.",
         )
         self.code = halt.code
         self.halt = halt
