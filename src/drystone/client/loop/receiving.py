@@ -14,8 +14,8 @@ from drystone.core.errors import Corrupt, DrystoneError, Refused
 from drystone.core.planning.plan import Place, Replace
 
 _BATCHES_AT_ONCE: Final = 2
-_BATCH_FILES: Final = 2_500
-_BATCH_BYTES: Final = 64 * 1024 * 1024
+_BATCH_FILES: Final = 4_000
+_BATCH_BYTES: Final = 72 * 1024 * 1024
 _WRITTEN_FILES: Final = 1_000
 _WRITTEN_BYTES: Final = 8 * 1024 * 1024
 """Files written in one go: few thread hops, and little in memory."""

@@ -13,8 +13,7 @@ from drystone.client.loop.receiving import Receiving
 from drystone.client.loop.sending import Failed, Sending
 from drystone.client.loop.troubles import Troubles
 from drystone.client.ports import Digested, Hints, Unread
-from drystone.client.steps.digest import DigestOutcome, plan_reading
-from drystone.client.steps.pull import Pulled
+from drystone.client.steps.digest import Digest, DigestOutcome, plan_reading
 from drystone.client.steps.scan import ScanBatch
 from drystone.core.ids import FileId, Seq
 from drystone.core.planning.plan import Place, Plan, Replace, Submit
@@ -24,8 +23,10 @@ from drystone.core.tree.entry import Kind
 _PLANS_MAX: Final = 8
 """Plans in one round: each does what the one before made possible."""
 _SAVE_S: Final = 1.0
-_BATCH_FILES: Final = 2_000
-_BATCH_BYTES: Final = 32 * 1024 * 1024
+_HELD_BYTES: Final = 16 * 1024 * 1024
+"""Of files of one batch, kept in memory until they are sent. A few batches are under way."""
+_BATCH_FILES: Final = 4_000
+_BATCH_BYTES: Final = 72 * 1024 * 1024
 """New files that are read, sent and committed together; their bytes are in memory."""
 
 
@@ -61,6 +62,8 @@ class Rounds:
         self._is_local_complete = False
         self._is_remote_complete = False
         self._in_flight: set[FileId] = set()
+        self._news: list[FileId] = []
+        """What the server told, as long as it may not be planned by itself."""
         self._saved_s = parts.world.clock.monotonic_s()
         self.seen_seq = Seq(0)
         """Up to which seq the server's changes were known at the end of the last round."""
@@ -87,6 +90,7 @@ class Rounds:
             if pull or not self._is_remote_complete:
                 await self._pull_page(receiving)
             await self._look(hints, sending, done)
+            await self._take_new(receiving)
             while not self._is_remote_complete:
                 await self._pull_page(receiving)
             await sending.drain()
@@ -98,6 +102,7 @@ class Rounds:
             await sending.close()
             await receiving.close()
             self._in_flight.clear()
+            self._news = []
             await self._threads.control(self._parts.world.state.save)
         done.steps_count = self._parts.tally.steps_done - steps_before
         done.unsettled_count, self.seen_seq = await self._threads.control(self._look_back)
@@ -164,8 +169,9 @@ class Rounds:
         digest = self._parts.digest
         reading = plan_reading(unread)
         outcomes: list[DigestOutcome] = []
+        room = _Room(_HELD_BYTES)
         for found in await asyncio.gather(
-            *(self._threads.worker(digest.read_group, group) for group in reading.groups)
+            *(self._threads.worker(_read_group, digest, group, room) for group in reading.groups)
         ):
             outcomes += found
         for one in reading.large:
@@ -189,24 +195,27 @@ class Rounds:
         page = await pull.read(cursor)
         self._is_remote_complete = False
         pulled = await self._threads.control(pull.note, page)
-        await self._take_new(pulled, receiving)
+        self._news += pulled.changed
+        await self._take_new(receiving)
         while (folder := await self._threads.control(pull.find_unlisted)) is not None:
             after = ""
             while True:
                 entries, after = await pull.list_below(folder, after)
                 listed = await self._threads.control(pull.note_listed, folder, entries, after)
-                await self._take_new(listed, receiving)
+                self._news += listed.changed
+                await self._take_new(receiving)
                 if not after:
                     break
         self._is_remote_complete = not pulled.has_more
         await self._save_sometimes()
 
-    async def _take_new(self, pulled: Pulled, receiving: Receiving) -> None:
-        """Begins to put on the disk what is new on the server, if that may go."""
-        if not self._is_local_complete or not pulled.changed:
+    async def _take_new(self, receiving: Receiving) -> None:
+        """Begins to put on the disk what is new on the server, as soon as that may go."""
+        if not self._is_local_complete or not self._news:
             return
-        changed = [file_id for file_id in pulled.changed if file_id not in self._in_flight]
-        plan = await self._threads.control(self._plan_new, changed)
+        news = [file_id for file_id in self._news if file_id not in self._in_flight]
+        self._news = []
+        plan = await self._threads.control(self._plan_new, news)
         placed = [step for step in plan.steps if isinstance(step, Place)]
         if not placed:
             return
@@ -312,6 +321,37 @@ class Rounds:
 def _content_bytes(step: Submit | Place | Replace) -> int:
     entry = step.entry
     return 0 if entry is None or entry.content is None else entry.content.size_bytes
+
+
+class _Room:
+    """How many bytes of files may still be kept from their reading to their sending."""
+
+    def __init__(self, length_bytes: int) -> None:
+        self._rest_bytes = length_bytes
+
+    def take(self, length_bytes: int) -> bool:
+        """Tells whether there is room for so much more, and if so takes it.
+
+        Two threads may both find the last of it: then a little more is kept.
+        """
+        if length_bytes > self._rest_bytes:
+            return False
+        self._rest_bytes -= length_bytes
+        return True
+
+
+def _read_group(digest: Digest, group: Sequence[Unread], room: _Room) -> list[DigestOutcome]:
+    """Reads files; keeps the bytes of those for which there is room. The rest is read again
+    when it is sent, if it is: out of the page cache.
+    """
+    return [
+        outcome._replace(data=None)
+        if isinstance(outcome, Digested)
+        and outcome.data is not None
+        and not room.take(len(outcome.data))
+        else outcome
+        for outcome in digest.read_group(group)
+    ]
 
 
 def _take_some(batches: Iterator[ScanBatch]) -> ScanBatch | None:

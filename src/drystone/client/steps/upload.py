@@ -41,7 +41,7 @@ from drystone.core.limits import ASK_BLOCKS_MAX, BLOCK_BYTES_MAX
 from drystone.core.planning.plan import Submit
 from drystone.core.tree.entry import Entry
 
-_BUNDLE_BYTES: Final = 64 * 1024 * 1024
+_BUNDLE_BYTES: Final = 80 * 1024 * 1024
 """Plain bytes of one bundle: what a broken connection can cost at most."""
 _BUNDLE_BLOCKS: Final = 8_192
 _BUNDLES_AT_ONCE: Final = 2
