@@ -4,7 +4,8 @@
 from random import Random
 
 from drystone.core.tree.entry import Kind
-from tests.property.planner_world import Disk, Node, make_content, token_of
+from tests.property.planner_disk import Disk, Node
+from tests.property.planner_server import make_content, token_of
 
 NAMES = ("a", "b", "c", "d", "e.txt", "f.txt")
 

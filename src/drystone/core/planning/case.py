@@ -46,6 +46,7 @@ class Case:
         base: What both sides last agreed on.
         there: On the server, if it lives there.
         take: For ``BOTH``: whose place wins; None until it is chosen.
+        is_given_up: The disk's move would have put it below itself.
         is_clash: For ``BOTH``: both sides changed the content, and it differs.
         is_kept: For ``GONE_HERE`` and ``GONE_THERE``: the side that has it wins.
         has_merit: Kept for its own sake or its folder's, not only for what is below it.
@@ -65,6 +66,7 @@ class Case:
         "has_merit",
         "here",
         "is_clash",
+        "is_given_up",
         "is_kept",
         "is_resolved",
         "is_stuck",
@@ -87,6 +89,7 @@ class Case:
         self.there = there
         self.take: Take | None = None
         self.is_clash = False
+        self.is_given_up = False
         self.is_kept = False
         self.has_merit: bool | None = None
         self.aside_name = ""

@@ -190,7 +190,7 @@ class Draft:
         self.arrive_here[file_id] = node
         self.leave_here[file_id] = node if detour is None else detour
         self.done[file_id] = node
-        if self._is_moved_twice(case, here, base, there):
+        if case.is_given_up or self._is_moved_twice(here, base, there):
             graph.conflicts[node] = Conflict(ConflictKind.MOVE_MOVE, file_id, here.name, "")
         return node
 
@@ -272,7 +272,7 @@ class Draft:
         is_caseless = self._policy.traits.case_insensitive
         return is_caseless and fold_name(name) == fold_name(other)
 
-    def _is_moved_twice(self, case: Case, here: Entry, base: Entry, there: Entry) -> bool:
+    def _is_moved_twice(self, here: Entry, base: Entry, there: Entry) -> bool:
         sight = self._survey.sight
         return sight.has_moved(here, base) and sight.has_moved(there, base)
 

@@ -88,7 +88,7 @@ def unknot(survey: Survey, case: Case) -> None:
     for member in ring:
         is_moved_here = member.fate == Fate.BOTH and member.take == Take.LOCAL
         if is_moved_here and _parent_of(member) != _remote_parent_of(member):
-            member.take = Take.REMOTE
+            member.take, member.is_given_up = Take.REMOTE, True
             survey.pull(member.file_id)
 
 

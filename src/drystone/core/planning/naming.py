@@ -46,8 +46,8 @@ class Naming:
         """Returns the server's id of a folder of the disk; None if the server has none yet."""
         if self._sight.is_remote_folder(folder_id):
             return folder_id
-        folder = self._survey.case(folder_id)
-        if folder.fate == Fate.NEW_HERE:
+        folder = self._survey.work.get(folder_id)
+        if folder is not None and folder.fate == Fate.NEW_HERE:
             self.resolve(folder)
             if folder.adopts is not None:
                 return folder.adopts.file_id
@@ -57,8 +57,8 @@ class Naming:
         """Returns the disk's id of a folder of the server; None if the disk has none yet."""
         if self._sight.is_local_folder(folder_id):
             return folder_id
-        folder = self._survey.case(folder_id)
-        if folder.fate == Fate.NEW_THERE:
+        folder = self._survey.work.get(folder_id)
+        if folder is not None and folder.fate == Fate.NEW_THERE:
             self.resolve(folder)
             if folder.adopted_by is not None:
                 return folder.adopted_by.file_id

@@ -1,21 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small world in which plans are carried out: a server, devices, disks, and users.
+"""A device for planner tests: its disk, its three trees as dicts, and a loop.
 
-Obviously right rather than quick: a disk is inodes and names, a server decides commits with
-the real rules, a device's three trees are dicts. Whatever a plan asks for is checked as a
-real disk would check it, so a step that cannot be carried out is an assertion error.
+Obviously right rather than quick. Whatever a plan asks for is checked as a real disk or
+server would check it: a step that cannot be carried out is an assertion error.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from hashlib import sha256
+from collections.abc import Collection, Mapping
 from random import Random
 
-from drystone.core.content.content import Content
-from drystone.core.ids import ROOT_ID, AccountId, BlockId, DeviceId, FileId, Rev, Seq
-from drystone.core.journal.change import Accepted, Change, Commit
-from drystone.core.journal.decide import decide
-from drystone.core.journal.draft import Author
-from drystone.core.journal.record import Action, Record, StoredEntry
+from drystone.core.ids import ROOT_ID, FileId, Seq
+from drystone.core.journal.change import Accepted
+from drystone.core.journal.record import Action, StoredEntry
 from drystone.core.planning.plan import (
     Discard,
     Place,
@@ -30,176 +25,10 @@ from drystone.core.planning.policy import Policy, Traits
 from drystone.core.planning.progress import Noted, Renewed, Settled, advance
 from drystone.core.planning.reconcile import reconcile
 from drystone.core.tree.entry import Entry, Kind
+from tests.property.planner_disk import Disk, Node, NotThereError, child_of, observed, write
+from tests.property.planner_server import Ids, Server, path_of
 
-
-def make_content(token: int) -> Content:
-    """Returns the content that stands for a number."""
-    digest = sha256(b"%d" % token).digest()
-    return Content(token + 1, BlockId(digest), False, digest)
-
-
-def token_of(content: Content | None) -> int:
-    """Undoes ``make_content``."""
-    assert content is not None
-    return content.size_bytes - 1
-
-
-class Ids:
-    """Hands out file ids, one after the other, as UUIDv7 do."""
-
-    def __init__(self) -> None:
-        self._last = 0
-
-    def __call__(self) -> FileId:
-        self._last += 1
-        return FileId(self._last.to_bytes(16, "big"))
-
-
-# --- the server ------------------------------------------------------------------------------
-
-
-class Server:
-    """One namespace in memory: its entries as their last records left them."""
-
-    def __init__(self) -> None:
-        self.head = Seq(0)
-        self.stored: dict[FileId, StoredEntry] = {}
-        self._author = Author(AccountId(bytes(16)), DeviceId(bytes(16)), "server", 0)
-
-    def commit(self, changes: Sequence[Change], seen_seq: Seq) -> tuple:
-        """Decides a commit with the real rules and applies it."""
-        decision = decide(self, Commit(tuple(changes), seen_seq), self._author)
-        for record in decision.records:
-            self.head = record.seq
-            self.stored[record.entry.file_id] = StoredEntry(record.entry, record.seq, record.action)
-        return decision.outcomes
-
-    def find(self, file_id: FileId) -> StoredEntry | None:
-        return self.stored.get(file_id)
-
-    def find_child(self, parent_id: FileId, name: str) -> FileId | None:
-        for stored in self.stored.values():
-            entry = stored.entry
-            if entry.parent_id == parent_id and entry.name == name and not stored.is_deleted:
-                return entry.file_id
-        return None
-
-    def changed_after(self, seq: Seq, limit: int) -> list[StoredEntry]:
-        changed = [stored for stored in self.stored.values() if stored.seq > seq]
-        return sorted(changed, key=lambda stored: stored.seq)[:limit]
-
-    def folders_in(self, parent_ids: Collection[FileId]) -> list[FileId]:
-        return [
-            stored.entry.file_id
-            for stored in self.stored.values()
-            if stored.entry.kind is Kind.FOLDER
-            and not stored.is_deleted
-            and stored.entry.parent_id in parent_ids
-        ]
-
-    def find_record(self, seq: Seq) -> Record | None:
-        raise AssertionError("nothing here restores")
-
-    def paths(self) -> dict[str, tuple]:
-        """Returns what lives, by path."""
-        living = {i: s.entry for i, s in self.stored.items() if not s.is_deleted}
-        return paths_of(living)
-
-
-def paths_of(entries: Mapping[FileId, Entry]) -> dict[str, tuple]:
-    """Returns the living ones of some entries by path, without ids."""
-    found = {}
-    for entry in entries.values():
-        names, above = [entry.name], entry.parent_id
-        while above in entries:
-            names.append(entries[above].name)
-            above = entries[above].parent_id
-        if above == ROOT_ID:
-            found["/".join(reversed(names))] = state_of(entry)
-    return found
-
-
-def state_of(entry: Entry) -> tuple:
-    token = None if entry.kind != Kind.FILE else token_of(entry.content)
-    return (entry.kind.name, token, entry.mode, entry.mtime_ns, entry.target)
-
-
-# --- the disk --------------------------------------------------------------------------------
-
-
-class Node:
-    """An inode."""
-
-    __slots__ = ("children", "content", "ino", "kind", "mode", "mtime_ns", "target")
-
-    def __init__(self, ino: int, kind: Kind) -> None:
-        self.ino = ino
-        self.kind = kind
-        self.content: Content | None = None
-        self.mode = 0o755 if kind == Kind.FOLDER else 0o644
-        self.mtime_ns = 0
-        self.target = ""
-        self.children: dict[str, Node] = {}
-
-
-class Disk:
-    """A tree of inodes. Raises if asked for what a real disk would refuse."""
-
-    def __init__(self, *, case_insensitive: bool = False) -> None:
-        self._inos = 1
-        self.root = Node(1, Kind.FOLDER)
-        self.trash: list[Node] = []
-        self.case_insensitive = case_insensitive
-
-    def make(self, kind: Kind) -> Node:
-        self._inos += 1
-        return Node(self._inos, kind)
-
-    def put(self, folder: Node, name: str, node: Node) -> None:
-        assert folder.kind == Kind.FOLDER
-        assert self.is_free(folder, name), f"{name} is taken"
-        folder.children[name] = node
-
-    def is_free(self, folder: Node, name: str) -> bool:
-        if self.case_insensitive:
-            return name.lower() not in {other.lower() for other in folder.children}
-        return name not in folder.children
-
-    def walk(self) -> Iterator[tuple[Node, str, Node]]:
-        """Yields folder, name, node: folders before what they hold."""
-        waiting = [self.root]
-        while waiting:
-            folder = waiting.pop()
-            for name, node in sorted(folder.children.items()):
-                yield folder, name, node
-                if node.kind == Kind.FOLDER:
-                    waiting.append(node)
-
-    def is_below(self, node: Node, folder: Node) -> bool:
-        if node is folder:
-            return True
-        return any(self.is_below(node, child) for child in folder.children.values())
-
-    def paths(self) -> dict[str, tuple]:
-        found: dict[str, tuple] = {}
-
-        def visit(folder: Node, above: str) -> None:
-            for name, node in folder.children.items():
-                token = token_of(node.content) if node.kind == Kind.FILE else None
-                found[above + name] = (node.kind.name, token, node.mode, node.mtime_ns, node.target)
-                visit(node, f"{above}{name}/")
-
-        visit(self.root, "")
-        return found
-
-    def tokens(self, node: Node) -> set[int]:
-        """Returns the contents at and below an inode."""
-        if node.kind == Kind.FILE:
-            return {token_of(node.content)}
-        return set().union(*(self.tokens(child) for child in node.children.values()))
-
-
-# --- a device --------------------------------------------------------------------------------
+PLAIN = Traits()
 
 
 class Overlay:
@@ -240,17 +69,18 @@ class Device:
     """
 
     def __init__(
-        self, name: str, server: Server, ids: Ids, chance: Random, traits: Traits = Traits()
+        self, name: str, server: Server, ids: Ids, chance: Random, traits: Traits = PLAIN
     ) -> None:
         self.name = name
         self.server = server
-        self.disk = Disk(case_insensitive=traits.case_insensitive)
+        self.disk = Disk(traits)
         self.synced: dict[FileId, tuple[Entry, int]] = {}
         self.local: dict[FileId, tuple[Entry | None, int | None]] = {}
         self.remote: dict[FileId, StoredEntry] = {}
         self.seen = Seq(0)
         self.conflicts: list = []
-        self.unplaceable: set[FileId] = set()
+        self.unplaceable: tuple = ()
+        self.waiting: tuple[FileId, ...] = ()
         self._traits = traits
         self._ids = ids
         self._chance = chance
@@ -275,9 +105,9 @@ class Device:
     def note_remote(self, stored: StoredEntry) -> None:
         file_id = stored.entry.file_id
         row = self.synced.get(file_id)
-        if stored.is_deleted and row is None:
-            self.remote.pop(file_id, None)
-        elif row is not None and not stored.is_deleted and stored.entry == row[0]:
+        if (stored.is_deleted and row is None) or (
+            row is not None and not stored.is_deleted and stored.entry == row[0]
+        ):
             self.remote.pop(file_id, None)
         else:
             self.remote[file_id] = stored
@@ -305,7 +135,7 @@ class Device:
                 known = None
             file_id = self._ids() if known is None else known.file_id
             ids[node.ino] = file_id
-            entry = observed(node, file_id, parent_id, name)
+            entry = observed(node, file_id, parent_id, name, self._traits)
             if known is not None and file_id in self.synced:
                 entry = entry._replace(rev=known.rev)
             seen[file_id] = (entry, node.ino)
@@ -313,9 +143,8 @@ class Device:
         for file_id, (entry, ino) in seen.items():
             row = self.synced.get(file_id)
             if row is None or not same(row[0], entry):
-                if entry.kind == Kind.FILE and self._chance.random() < unread_chance:
-                    entry = entry._replace(content=None)
-                self.local[file_id] = (entry, ino)
+                is_unread = entry.kind == Kind.FILE and self._chance.random() < unread_chance
+                self.local[file_id] = (entry._replace(content=None) if is_unread else entry, ino)
             else:
                 self.synced[file_id] = (row[0], ino)
         for file_id, (entry, _) in self.synced.items():
@@ -341,6 +170,13 @@ class Device:
         """Only synced and the remote tree are kept."""
         self.local = {}
 
+    def paths_by_id(self, file_ids: Collection[FileId]) -> list[str]:
+        """Returns the paths of some entries on the disk; empty for what is not there."""
+        view = Overlay(self.synced, self.local)
+        known = {**{i: view.find(i) for i in self.synced}, **{i: view.find(i) for i in self.local}}
+        entries = {i: entry for i, entry in known.items() if entry is not None}
+        return [path_of(entries, i) if i in entries else "" for i in file_ids]
+
     def _known_place(self, synced, parent_id, name, node, nodes) -> Entry | None:
         known = synced.children(parent_id).get(name)
         if known is None or known.kind != node.kind:
@@ -354,8 +190,13 @@ class Device:
         return Policy(self.name, "2026-11-21", self._ids, traits=self._traits)._replace(**changes)
 
     def plan(self, **changes) -> Plan:
+        """Plans for all that differs; ``changes`` are those of the policy."""
         candidates = [*self.local, *self.remote]
         self._chance.shuffle(candidates)
+        if changes.get("is_any_part"):
+            # While a side is incomplete any part of what is known may be planned.
+            candidates = candidates[: self._chance.randrange(len(candidates) + 1)]
+        changes.pop("is_any_part", None)
         return self.plan_for(dict.fromkeys(candidates), **changes)
 
     def plan_for(self, candidates, **changes) -> Plan:
@@ -366,7 +207,7 @@ class Device:
         assert len(plan.after) == len(plan.steps)
         for index, after in enumerate(plan.after):
             assert all(earlier < index for earlier in after)
-        self.unplaceable = {found.file_id for found in plan.unplaceable}
+        self.unplaceable, self.waiting = plan.unplaceable, plan.waiting
         return plan
 
     def carry_out(
@@ -376,6 +217,7 @@ class Device:
         skip_chance: float = 0.0,
         stop_chance: float = 0.0,
         crash_chance: float = 0.0,
+        is_half_seen: bool = False,
     ) -> None:
         """Carries out steps in any order that ``after`` allows.
 
@@ -385,6 +227,7 @@ class Device:
             stop_chance: Of each step, to be the one before which the plan is broken off.
             crash_chance: Of each step, to be done and never noted, by the last act of the
                 program.
+            is_half_seen: The plan was made while the disk had not been seen wholly.
         """
         failed: set[int] = set()
         for index in shuffled_order(plan, self._chance):
@@ -394,13 +237,18 @@ class Device:
             if is_held_up or self._chance.random() < skip_chance:
                 failed.add(index)
                 continue
-            if self._chance.random() < crash_chance:
-                seen = self.seen
-                self.act(plan.steps[index])
-                self.seen = seen
-                self.restart()
-                break
-            self.do(plan.steps[index])
+            try:
+                if self._chance.random() < crash_chance:
+                    seen = self.seen
+                    self.act(plan.steps[index])
+                    self.seen = seen
+                    self.restart()
+                    break
+                self.do(plan.steps[index])
+            except NotThereError:
+                # Only a plan made from half a scan may be mistaken about the disk.
+                assert is_half_seen, f"{plan.steps[index]} finds nothing"
+                failed.add(index)
         self.conflicts.extend(plan.conflicts)
 
     # --- acting ------------------------------------------------------------------------------
@@ -468,9 +316,8 @@ class Device:
         local = self.local.pop(file_id, None)
         if settled.local is not None:
             self.local[file_id] = (settled.local, ino)
-        elif local is not None and not settled.is_exact:
-            if local[0] is None or not same(settled.entry, local[0]):
-                self.local[file_id] = local
+        elif local is not None and not settled.is_exact and not same(settled.entry, local[0]):
+            self.local[file_id] = local
         stored = self.remote.get(file_id)
         if stored is not None and (
             stored.seq <= settled.seq or (stored.entry == settled.entry and not stored.is_deleted)
@@ -542,7 +389,7 @@ class Device:
     def _folder(self, file_id: FileId) -> Node:
         node = self.disk.root
         for name in self._path(file_id):
-            node = node.children[name]
+            node = child_of(node, name)
         assert node.kind == Kind.FOLDER
         return node
 
@@ -553,7 +400,7 @@ class Device:
         assert local is not None
         assert name == before.name, f"{before} is called {name}"
         folder = self._folder(local.parent_id)
-        node = folder.children[name]
+        node = child_of(folder, name)
         seen = observed(node, before.file_id, before.parent_id, name)
         assert seen.is_same_content(before), f"{before} expected, {seen} found"
         assert node.ino == self._ino(before.file_id), f"another inode at {before}"
@@ -562,22 +409,8 @@ class Device:
         return node
 
 
-def observed(node: Node, file_id: FileId, parent_id: FileId, name: str) -> Entry:
-    mtime_ns = 0 if node.kind == Kind.FOLDER else node.mtime_ns
-    return Entry(
-        file_id, parent_id, name, node.kind, node.content, node.mode, mtime_ns, node.target, Rev(0)
-    )
-
-
-def same(one: Entry, other: Entry) -> bool:
-    return one.is_at_same_place(other) and one.is_same_state(other)
-
-
-def write(node: Node, entry: Entry) -> None:
-    node.content = entry.content
-    node.target = entry.target
-    node.mode = entry.mode or node.mode
-    node.mtime_ns = entry.mtime_ns
+def same(one: Entry, other: Entry | None) -> bool:
+    return other is not None and one.is_at_same_place(other) and one.is_same_state(other)
 
 
 def shuffled_order(plan: Plan, chance: Random) -> list[int]:
