@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A journal in a list, and the view of it: what decisions are tried on without an engine."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from drystone.core.ids import AccountId, DeviceId, FileId, Seq
 from drystone.core.journal.change import Change, Commit, Outcome
@@ -66,6 +66,15 @@ class ListedJournal:
     def find(self, file_id: FileId) -> StoredEntry | None:
         """Returns the entry that has or had this id."""
         return self._last.get(file_id)
+
+    def find_lineage(self, file_ids: Collection[FileId]) -> Mapping[FileId, StoredEntry]:
+        """Returns those of these entries that there are, and all folders above them."""
+        found: dict[FileId, StoredEntry] = {}
+        for file_id in file_ids:
+            while file_id not in found and (stored := self._last.get(file_id)) is not None:
+                found[file_id] = stored
+                file_id = stored.entry.parent_id  # noqa: PLW2901  upwards from each
+        return found
 
     def find_child(self, parent_id: FileId, name: str) -> FileId | None:
         """Returns who stands at a place."""

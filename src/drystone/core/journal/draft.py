@@ -5,6 +5,7 @@ A view with an overlay. Each change of a commit is decided over the draft, so it
 accepted before it; the records it leads to are collected on the way.
 """
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
@@ -214,10 +215,11 @@ class _ChangedBelow:
         self._is_blind = is_blind
         self._changed_ids: Collection[FileId] = {stored.entry.file_id for stored in changed}
         self._counts: dict[FileId, int] = {}
-        for file_id in self._changed_ids:
-            stored = draft.find(file_id)
-            if stored is not None and not stored.is_deleted:
-                self._add_up(stored.entry.parent_id, 1)
+        now = (draft.find(file_id) for file_id in self._changed_ids)
+        living = (stored for stored in now if stored is not None and not stored.is_deleted)
+        # One walk upwards for each folder, not for each entry in it.
+        for folder_id, count in Counter(stored.entry.parent_id for stored in living).items():
+            self._add_up(folder_id, count)
 
     def has_below(self, folder_id: FileId) -> bool:
         return self._is_blind or self._counts.get(folder_id, 0) > 0

@@ -23,6 +23,10 @@ class JournalView(Protocol):
         """Returns the entry that has or had this id, or None. The root is in no view."""
         ...
 
+    def find_lineage(self, file_ids: Collection[FileId]) -> Mapping[FileId, StoredEntry]:
+        """Returns those of these entries that there are, and all folders above them."""
+        ...
+
     def find_child(self, parent_id: FileId, name: str) -> FileId | None:
         """Returns the id of the undeleted entry with exactly this name in a folder, or None."""
         ...
@@ -76,6 +80,12 @@ class PrefetchedView:
             found = self._entries[file_id] = self._fallback.find(file_id)
             return found
 
+    def find_lineage(self, file_ids: Collection[FileId]) -> Mapping[FileId, StoredEntry]:
+        """Returns these entries and all folders above them, and remembers them by id."""
+        found = self._fallback.find_lineage(file_ids)
+        self._entries.update(found)
+        return found
+
     def find_child(self, parent_id: FileId, name: str) -> FileId | None:
         """Returns who stands at a place; each place is looked up once at most."""
         place = (parent_id, name)
@@ -86,9 +96,10 @@ class PrefetchedView:
             return found
 
     def changed_after(self, seq: Seq, limit: int) -> Sequence[StoredEntry]:
-        """Returns what changed after ``seq``, and remembers it by id."""
+        """Returns what changed after ``seq``, and remembers it and all folders above by id."""
         changed = self._fallback.changed_after(seq, limit)
         self._entries.update((stored.entry.file_id, stored) for stored in changed)
+        self.find_lineage({stored.entry.parent_id for stored in changed} - self._entries.keys())
         return changed
 
     def folders_in(self, parent_ids: Collection[FileId]) -> Collection[FileId]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The view over which a commit is decided, read from metadata in a few queries."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from drystone.core.ids import ID_BYTES, ROOT_ID, FileId, NamespaceId, Seq
 from drystone.core.journal.change import Commit, Create, Move, Restore
@@ -28,6 +28,10 @@ class UnitView:
     def find(self, file_id: FileId) -> StoredEntry | None:
         """Returns the entry that has or had this id, or None."""
         return self._tree.find_entries(self._namespace_id, (file_id,)).get(file_id)
+
+    def find_lineage(self, file_ids: Collection[FileId]) -> Mapping[FileId, StoredEntry]:
+        """Returns those of these entries that there are, and all folders above them."""
+        return self._tree.find_lineage(self._namespace_id, file_ids)
 
     def find_child(self, parent_id: FileId, name: str) -> FileId | None:
         """Returns the id of the undeleted entry at a place, or None."""

@@ -152,9 +152,10 @@ def test_every_question_is_passed_on_and_asked_once(metadata: MemoryMetadata) ->
             assert view.find_record(Seq(1)) == plain.find_record(Seq(1)) is not None
         assert tree.asked["find_entries"] == 2
         assert tree.asked["find_child"] == 2
-        # What was read as changed need not be looked up.
-        changed = view.changed_after(Seq(0), 9)
+        # What was read as changed need not be looked up, nor the folders above it.
+        changed = view.changed_after(Seq(54), 9)
         assert [view.find(stored.file_id) for stored in changed] == changed
+        assert [view.find(f) for f in OLD_FOLDERS] == [plain.find(f) for f in OLD_FOLDERS]
         assert tree.asked["find_entries"] == 2
 
     metadata.read(work)
