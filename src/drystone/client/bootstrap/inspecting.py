@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from drystone.client.adapters.clock import SystemClock
-from drystone.client.adapters.disk import RootLock, open_disk
+from drystone.client.adapters.disk import open_disk
 from drystone.client.adapters.roots import RootLine
 from drystone.client.adapters.state_sqlite import open_state
 from drystone.client.bootstrap.roots import get_root
@@ -153,19 +153,16 @@ def _from_state(
 def _with_opened(settings: ClientSettings, root: RootLine, look: Callable[[Opened], R]) -> R:
     clock = SystemClock()
     path = Path(root.path)
+    # Opening it takes its lock: nobody else changes it meanwhile.
     disk = open_disk(path, root.root_id, clock.now_ns)
     try:
-        lock = RootLock(path)
+        state, _ = open_state(
+            str(path / CONTROL_NAME / STATE_NAME), settings.boot_id, clock.now_ns()
+        )
         try:
-            state, _ = open_state(
-                str(path / CONTROL_NAME / STATE_NAME), settings.boot_id, clock.now_ns()
-            )
-            try:
-                return look(Opened(disk, state))
-            finally:
-                state.close()
+            return look(Opened(disk, state))
         finally:
-            lock.release()
+            state.close()
     finally:
         disk.close()
 
