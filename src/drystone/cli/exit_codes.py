@@ -51,17 +51,20 @@ _FAMILIES: tuple[tuple[type[DrystoneError], ExitCode], ...] = (
 )
 
 
-_HALTS = frozenset(
-    {LOCAL_EMPTIED, LOCAL_MASS_DELETION, REMOTE_EMPTIED, REMOTE_MASS_DELETION, "root-gone"}
-)
+_HALTS = (LOCAL_EMPTIED, LOCAL_MASS_DELETION, REMOTE_EMPTIED, REMOTE_MASS_DELETION, "root-gone")
+_BY_CODE = {
+    **dict.fromkeys(_HALTS, ExitCode.HALTED),
+    "daemon-not-running": ExitCode.NOT_RUNNING,
+}
+"""Errors for which a script wants to know more than their family."""
 
 
 def exit_code_of(error: BaseException) -> ExitCode:
     """Returns the exit code that tells a script which family an error belongs to."""
     if isinstance(error, CommandFailed):
         return error.exit_code
-    if isinstance(error, DrystoneError) and error.code in _HALTS:
-        return ExitCode.HALTED
+    if isinstance(error, DrystoneError) and error.code in _BY_CODE:
+        return _BY_CODE[error.code]
     for family, code in _FAMILIES:
         if isinstance(error, family):
             return code

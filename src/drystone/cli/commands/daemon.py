@@ -167,7 +167,7 @@ def resume(
         raise typer.BadParameter("say for which folder deletions are allowed")
     _ask("resume", directory, allow_deletions=allow_deletions)
     what = printable(str(directory)) if directory else "All folders"
-    Output(as_json=as_json).answer({"paused": False}, f"{what}: kept in step again.")
+    Output(as_json=as_json).answer({"paused": False}, f"{what}: going on. See: drystone status")
 
 
 def daemon() -> None:
@@ -277,7 +277,7 @@ def _describe_status(found: Mapping[str, Any]) -> Iterator[str]:
         summary = root.get("summary")
         if summary:
             yield f"  holds     {count_of(root['synced_count'], 'entry', 'entries')} in step"
-            yield f"  since     {format_when(root['settled_ns'])}"
+            yield f"  agreed    {format_when(root['settled_ns'])}"
             yield f"  sent      {_describe_work(summary, 'uploaded')}"
             yield f"  brought   {_describe_work(summary, 'downloaded')}"
         if root.get("why"):
@@ -291,5 +291,5 @@ def _describe_status(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _describe_work(summary: Mapping[str, Any], way: str) -> str:
-    files = count_of(summary[f"{way}_count"], "entry", "entries")
-    return f"{files}, {format_bytes(summary[f'{way}_bytes'])}"
+    changes = count_of(summary[f"{way}_count"], "change")
+    return f"{changes}, {format_bytes(summary[f'{way}_bytes'])}"

@@ -195,5 +195,5 @@ def describe_summary(root: "RootLine", summary: "Summary") -> list[str]:
     if summary.problems_count or summary.unsettled_count:
         lines[0] = lines[0].replace("are in step", "are in step except for some paths")
         problems = count_of(summary.problems_count, "path")
-        lines.append(f"{problems} in trouble. See: drystone status")
+        lines.append(f"{problems} in trouble. See: drystone problems")
     return lines

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What happens in the demo, step by step, and what each step cost."""
 
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -167,15 +166,20 @@ class Story:
 
     def _delete_and_restore(self) -> None:
         folder = self._find_big_folder(share_max=_DELETED_SHARE_MAX)
-        files = count_of(trees.measure_tree(folder).files, "file")
+        size = trees.measure_tree(folder)
         path = "/" + folder.relative_to(self._a.folder).as_posix()
-        self._step(f"the folder {folder.name} deleted: {files}", lambda: shutil.rmtree(folder))
+        # As a file manager deletes: into a waste basket, which lies outside of what is synced.
+        basket = self._a.folder.parent / "basket"
+        self._step(
+            f"the folder {folder.name} deleted: {count_of(size.files, 'file')}",
+            lambda: folder.rename(basket),
+        )
         self._step(
             f"{folder.name} restored from the server, on both",
             lambda: self._b.ask("restore", path),
         )
-        if trees.measure_tree(folder).files == 0:
-            raise WorldBroken(f"{folder} was not restored")
+        if not folder.exists() or trees.measure_tree(folder) != size:
+            raise WorldBroken(f"{folder} was not restored as it was")
 
     def _find_big_folder(self, share_max: float) -> Path:
         """Returns the folder of the tree with most entries that is no more than a share of it."""
