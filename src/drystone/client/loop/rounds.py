@@ -22,7 +22,8 @@ from drystone.core.tree.entry import Kind
 
 _PLANS_MAX: Final = 8
 """Plans in one round: each does what the one before made possible."""
-_SAVE_S: Final = 1.0
+_SAVE_S: Final = 3.0
+"""What a kill costs is observed again; saving more often writes twice what is under way."""
 _HELD_BYTES: Final = 16 * 1024 * 1024
 """Of files of one batch, kept in memory until they are sent. A few batches are under way."""
 _BATCH_FILES: Final = 4_000
