@@ -2,29 +2,19 @@
 """SqliteState: the ``State`` port over the synced table, two overlays and the ledger."""
 
 from collections.abc import Collection, Mapping
-from typing import Final
 
+from drystone.client.adapters.state_sqlite.batches import BATCH_KEY, Batches
 from drystone.client.adapters.state_sqlite.database import Database
 from drystone.client.adapters.state_sqlite.ledger import Ledger
 from drystone.client.adapters.state_sqlite.overlay import OverlayTree
-from drystone.client.adapters.state_sqlite.rows import (
-    REMOTE_COLUMNS,
-    make_stored,
-    remote_columns,
-)
+from drystone.client.adapters.state_sqlite.paths import find_path
+from drystone.client.adapters.state_sqlite.remote import RemoteTable
 from drystone.client.adapters.state_sqlite.synced import SyncedTable
 from drystone.client.ports import LocalChange, Stat, SyncedRow
-from drystone.core import limits
-from drystone.core.ids import ROOT_ID, BlockId, FileId, Seq
+from drystone.core.ids import BlockId, FileId, Seq
 from drystone.core.journal.record import Action, StoredEntry
 from drystone.core.tree.entry import Entry, Kind
 from drystone.core.tree.view import TreeView
-
-_BOOT_ID: Final = "boot_id"
-_BATCH: Final = "batch"
-_FLUSHED: Final = "flushed_batch"
-_DOUBTFUL_FROM: Final = "doubtful_from"
-_DOUBTFUL_TO: Final = "doubtful_to"
 
 
 class SqliteState(Ledger):
@@ -36,15 +26,16 @@ class SqliteState(Ledger):
 
     def __init__(self, db: Database, boot_id: str) -> None:
         super().__init__(db)
-        self._synced = SyncedTable(db, batch=int(self.get(_BATCH) or 1))
+        self._synced = SyncedTable(db, batch=int(self.get(BATCH_KEY) or 1))
         self._local = OverlayTree(self._synced)
         self._remote = OverlayTree(self._synced)
+        self._remote_rows = RemoteTable(db)
+        self._batches = Batches(self, self._synced)
         self.local_changes: dict[FileId, LocalChange] = {}
-        self.remote_changes: dict[FileId, StoredEntry] = {}
-        self._remote_touched: set[FileId] = set()
-        self._remote_saved: set[FileId] = set()
-        self._load_remote()
-        self._note_boot(boot_id)
+        self.remote_changes = self._remote_rows.changes
+        for file_id, stored in self.remote_changes.items():
+            self._remote.put(file_id, None if stored.is_deleted else stored.entry)
+        self._batches.note_boot(boot_id)
         self.collect_manifests()
 
     # --- the trees ---------------------------------------------------------------------------
@@ -62,29 +53,7 @@ class SqliteState(Ledger):
         return self._remote
 
     def path_of(self, view: TreeView, file_id: FileId) -> str | None:
-        if file_id == ROOT_ID:
-            return ""
-        known: dict[FileId, str] = getattr(view, "paths", {})
-        names: list[str] = []
-        folders: list[FileId] = []
-        above = ""
-        while file_id != ROOT_ID:
-            if file_id in known:
-                above = known[file_id]
-                break
-            entry = view.find(file_id)
-            # Deeper than any tree may be: the folders of a half-known tree form a ring.
-            if entry is None or len(names) > limits.DEPTH_MAX:
-                return None
-            names.append(entry.name)
-            folders.append(file_id if entry.kind == Kind.FOLDER else ROOT_ID)
-            file_id = entry.parent_id
-        path = above
-        for name, folder_id in zip(reversed(names), reversed(folders), strict=True):
-            path = f"{path}/{name}" if path else name
-            if folder_id != ROOT_ID:
-                known[folder_id] = path
-        return path
+        return find_path(view, file_id)
 
     # --- observations ------------------------------------------------------------------------
 
@@ -120,7 +89,7 @@ class SqliteState(Ledger):
         else:
             self.remote_changes[file_id] = stored
             self._remote.put(file_id, None if stored.is_deleted else stored.entry)
-            self._remote_touched.add(file_id)
+            self._remote_rows.touch(file_id)
 
     def forget_remote(self) -> None:
         for file_id in list(self.remote_changes):
@@ -169,7 +138,7 @@ class SqliteState(Ledger):
         if row is not None and file_id not in self.remote_changes:
             self.remote_changes[file_id] = StoredEntry(row.entry, row.seq, Action.EDIT)
             self._remote.put(file_id, row.entry)
-            self._remote_touched.add(file_id)
+            self._remote_rows.touch(file_id)
         self._drop_row(file_id)
         change = self.local_changes.get(file_id)
         if change is not None and change.entry is None:
@@ -208,27 +177,17 @@ class SqliteState(Ledger):
 
     def save(self) -> None:
         self._synced.write_pending()
-        self._save_remote()
+        self._remote_rows.save()
         self._db.commit()
 
     def begin_flush(self) -> int:
-        self._synced.write_pending()
-        batch = self._synced.batch
-        self._synced.batch = batch + 1
-        self.put(_BATCH, str(batch + 1))
-        return batch
+        return self._batches.begin_flush()
 
     def note_flushed(self, batch: int) -> None:
-        self.put(_FLUSHED, str(batch))
+        self._batches.note_flushed(batch)
 
     def list_doubtful(self, limit: int) -> list[SyncedRow]:
-        before = int(self.get(_DOUBTFUL_TO) or 0)
-        if not before:
-            return []
-        rows = self._synced.list_after_batch(int(self.get(_DOUBTFUL_FROM) or 0), before, limit)
-        if not rows:
-            self.put(_DOUBTFUL_TO, "")
-        return rows
+        return self._batches.list_doubtful(limit)
 
     def shrink(self) -> None:
         self._synced.forget_cached()
@@ -301,7 +260,7 @@ class SqliteState(Ledger):
         else:
             stored = self.remote_changes[file_id]
             self.remote_changes[file_id] = stored._replace(action=Action.DELETE)
-            self._remote_touched.add(file_id)
+            self._remote_rows.touch(file_id)
         overlay.put(file_id, None)
 
     def _forget(self, overlay: OverlayTree, file_id: FileId) -> None:
@@ -314,53 +273,13 @@ class SqliteState(Ledger):
     def _forget_remote(self, file_id: FileId) -> None:
         if self.remote_changes.pop(file_id, None) is not None:
             self._remote.drop(file_id)
-            self._remote_touched.add(file_id)
+            self._remote_rows.touch(file_id)
 
     def _note_synced_changed(
         self, file_id: FileId, before: Entry | None, after: Entry | None
     ) -> None:
         self._local.note_synced_changed(file_id, before, after)
         self._remote.note_synced_changed(file_id, before, after)
-
-    def _load_remote(self) -> None:
-        for columns in self._db.select(f"SELECT {REMOTE_COLUMNS} FROM remote"):
-            stored = make_stored(columns)
-            file_id = stored.entry.file_id
-            self.remote_changes[file_id] = stored
-            self._remote.put(file_id, None if stored.is_deleted else stored.entry)
-            self._remote_saved.add(file_id)
-
-    def _save_remote(self) -> None:
-        if not self._remote_touched:
-            return
-        touched, saved = self._remote_touched, self._remote_saved
-        kept = [self.remote_changes[i] for i in touched if i in self.remote_changes]
-        gone = [i for i in touched if i in saved and i not in self.remote_changes]
-        if gone:
-            self._db.write_many("DELETE FROM remote WHERE file_id = ?", [(i,) for i in gone])
-        if kept:
-            self._db.write_many(
-                f"INSERT OR REPLACE INTO remote ({REMOTE_COLUMNS}) VALUES ({'?, ' * 13}?)",
-                [remote_columns(stored) for stored in kept],
-            )
-        saved.difference_update(gone)
-        saved.update(stored.entry.file_id for stored in kept)
-        touched.clear()
-
-    def _note_boot(self, boot_id: str) -> None:
-        """Finds which rows a power loss may have made untrue."""
-        last = self.get(_BOOT_ID)
-        if last == boot_id:
-            return
-        self.put(_BOOT_ID, boot_id)
-        flushed = int(self.get(_FLUSHED) or 0)
-        # The rows of the current batch are doubtful; those settled from now on are not.
-        if last and self._synced.batch > flushed:
-            if not self.get(_DOUBTFUL_TO):
-                self.put(_DOUBTFUL_FROM, str(flushed))
-            self._synced.batch += 1
-            self.put(_BATCH, str(self._synced.batch))
-            self.put(_DOUBTFUL_TO, str(self._synced.batch))
 
 
 def _is_settled(local: Entry | None, agreed: Entry) -> bool:
