@@ -1,16 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Refusals: the outcomes of changes that did nothing, each with its text."""
 
-from typing import Final
-
 from drystone.core import limits
 from drystone.core.ids import BlockId, FileId, Rev
 from drystone.core.journal.change import Refusal, RefusalCode
 from drystone.core.names.path import show_name
 from drystone.core.tree.entry import Entry
-
-MISSING_BLOCKS_SHOWN_MAX: Final = 1_000
-"""Block ids that one refusal names; the rest is asked for in the usual way."""
 
 
 def invalid_change(name: str, fault: str) -> Refusal:
@@ -110,7 +105,7 @@ def moves_too_much(name: str) -> Refusal:
 def blocks_missing(name: str, missing: tuple[BlockId, ...]) -> Refusal:
     """The namespace does not hold the blocks of the content."""
     message = f"the server lacks {len(missing)} blocks of {show_name(name)}: send them"
-    shown = missing[:MISSING_BLOCKS_SHOWN_MAX]
+    shown = missing[: limits.MISSING_BLOCKS_MAX]
     return Refusal(RefusalCode.BLOCKS_MISSING, message, missing=shown)
 
 

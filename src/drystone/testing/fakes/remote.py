@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
+from drystone.client.adapters.remote_http.session import ServerAway
 from drystone.client.ports import CommitResult, FetchedBlock, RemotePage, Traffic
 from drystone.core.content.coding import decode_frame
 from drystone.core.content.frame import Frame
 from drystone.core.content.hashing import Buffer
-from drystone.core.errors import Corrupt, Unavailable
+from drystone.core.errors import Corrupt
 from drystone.core.ids import BlockId, FileId, Seq
 from drystone.core.journal.change import Change, Commit
 from drystone.core.journal.record import StoredEntry
@@ -21,12 +22,6 @@ from drystone.server.ports.blocks import Run
 from drystone.server.service.actor import Actor
 from drystone.server.service.service import Service
 from drystone.wire.bundle import BundleReader, BundleWriter
-
-
-class FakeServerAway(Unavailable):
-    """The network of a test is down."""
-
-    code = "server-away"
 
 
 @dataclass
@@ -110,7 +105,7 @@ class FakeRemote:
         done = await self.service.commits.commit(self.actor, self.namespace_id, commit, key)
         if self.faults.lost_answers:
             self.faults.lost_answers -= 1
-            raise FakeServerAway("the answer was lost")
+            raise ServerAway("the answer was lost")
         return CommitResult(done.head_before, done.head, done.cursor, done.outcomes)
 
     async def read_changes(self, cursor: str, under: FileId | None) -> RemotePage:
@@ -147,13 +142,13 @@ class FakeRemote:
 
     def _meet(self, what: str) -> None:
         if self.faults.is_away:
-            raise FakeServerAway("the network is down")
+            raise ServerAway("the network is down")
         self.asked[what] += 1
 
     def _break_fetch(self) -> None:
         if self.faults.broken_fetches:
             self.faults.broken_fetches -= 1
-            raise FakeServerAway("the connection broke while blocks came")
+            raise ServerAway("the connection broke while blocks came")
 
     async def _carry(
         self, batches: AsyncIterator[Sequence[Frame]]
@@ -164,7 +159,7 @@ class FakeRemote:
             yield frames
             if self.faults.broken_puts:
                 self.faults.broken_puts -= 1
-                raise FakeServerAway("the connection broke while blocks went")
+                raise ServerAway("the connection broke while blocks went")
 
 
 async def _iter_frames(
