@@ -43,10 +43,8 @@ class Hand(Protocol):
     def list_trash(self) -> list[tuple[str, bytes]]: ...
 
 
-class DiskSuite:
-    """The suite; each test gets a fresh, empty folder."""
-
-    # --- looking -----------------------------------------------------------------------------
+class LookingAtDisk:
+    """What is on the disk is shown as it is."""
 
     def test_listing_shows_what_is_there_and_not_the_control_folder(
         self, disk: Disk, hand: Hand
@@ -146,7 +144,9 @@ class DiskSuite:
             hand.write("file", b"9876543210!")
             assert not file.is_unchanged()
 
-    # --- making ------------------------------------------------------------------------------
+
+class MakingOnDisk:
+    """What is made is whole, or not there."""
 
     def test_written_file_has_content_mode_and_time(self, disk: Disk, hand: Hand) -> None:
         stat = disk.write_small("file", b"hello", 0o640, AT, None)
@@ -286,7 +286,9 @@ class DiskSuite:
 
         assert not hand.list_tree()
 
-    # --- changing ----------------------------------------------------------------------------
+
+class ChangingDisk:
+    """What is moved, removed or touched is what was meant."""
 
     def test_move_keeps_the_inode_and_what_is_below(self, disk: Disk, hand: Hand) -> None:
         stat = disk.make_folder("a", 0o755)
@@ -371,7 +373,9 @@ class DiskSuite:
         with pytest.raises(ChangedMeanwhile):
             disk.set_attributes("none", 0o644, AT, before)
 
-    # --- what leads elsewhere ----------------------------------------------------------------
+
+class LeadingElsewhere:
+    """No name and no link leads out of the folder."""
 
     @pytest.mark.parametrize("path", [*HOSTILE_PATHS, *CONTROL_PATHS], ids=repr)
     def test_no_path_leads_out_or_into_our_own_folder(
@@ -446,3 +450,7 @@ class DiskSuite:
         assert hand.list_trash() == [("file", b"1")]
         assert disk.purge_trash(1 << 62) == 1
         assert not hand.list_trash()
+
+
+class DiskSuite(LookingAtDisk, MakingOnDisk, ChangingDisk, LeadingElsewhere):
+    """The suite; each test gets a fresh, empty folder."""

@@ -57,15 +57,8 @@ def add(state: State, *entries: Entry) -> None:
         state.settle(entry.file_id, make_row(entry))
 
 
-class StateSuite:
-    """Subclass it and give a fixture ``state``: a fresh engine; and ``reopen``."""
-
-    @pytest.fixture
-    def reopen(self) -> Callable[[State], State]:
-        """Saves and opens anew; engines that keep nothing give the same one back."""
-        return lambda state: state
-
-    # --- synced ------------------------------------------------------------------------------
+class SyncedRows:
+    """What both sides agreed on."""
 
     def test_settled_entries_are_in_all_three_trees(self, state: State) -> None:
         folder = make_entry(1, "folder", kind=Kind.FOLDER)
@@ -171,7 +164,9 @@ class StateSuite:
 
         assert not state.find_by_roots([one.content.root])
 
-    # --- the local overlay -------------------------------------------------------------------
+
+class LocalOverlay:
+    """What the disk was seen to hold otherwise."""
 
     def test_local_change_shows_in_the_local_tree_only(self, state: State) -> None:
         agreed = make_entry(1, "file")
@@ -266,7 +261,9 @@ class StateSuite:
 
         assert not state.local_changes
 
-    # --- the remote overlay ------------------------------------------------------------------
+
+class RemoteOverlay:
+    """What the server was heard to hold otherwise."""
 
     def test_remote_change_shows_in_the_remote_tree_only(self, state: State) -> None:
         agreed = make_entry(1, "file")
@@ -350,7 +347,9 @@ class StateSuite:
 
         assert list(state.remote_changes) == [agreed.file_id]
 
-    # --- lives on ----------------------------------------------------------------------------
+
+class LivingOn:
+    """What is gone on one side and changed on the other gets a new life."""
 
     def test_folder_renewed_locally_takes_its_content_along(self, state: State) -> None:
         folder = make_entry(1, "f", kind=Kind.FOLDER)
@@ -384,7 +383,9 @@ class StateSuite:
         assert state.synced.find(inside.file_id) == inside
         assert not state.local_changes
 
-    # --- the ledger --------------------------------------------------------------------------
+
+class KeptLedger:
+    """What else is remembered."""
 
     def test_ledger_keeps_what_it_is_told(
         self, state: State, reopen: Callable[[State], State]
@@ -428,3 +429,12 @@ class StateSuite:
         assert state.remote.find(file.file_id) == news.entry
         assert state.remote.find(link.file_id) is None
         assert state.remote_changes[file.file_id] == news
+
+
+class StateSuite(SyncedRows, LocalOverlay, RemoteOverlay, LivingOn, KeptLedger):
+    """Subclass it and give a fixture ``state``: a fresh engine; and ``reopen``."""
+
+    @pytest.fixture
+    def reopen(self) -> Callable[[State], State]:
+        """Saves and opens anew; engines that keep nothing give the same one back."""
+        return lambda state: state
