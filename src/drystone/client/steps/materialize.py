@@ -230,6 +230,8 @@ class Materialize:
         state, stat = self._state, outcome.stat
         match advance(outcome.step):
             case Settled(file_id, None):
+                # Also what was changed on the disk in ways that do not count is gone now.
+                state.note_local(file_id, LocalChange(None, None))
                 state.settle(file_id, None)
             case Settled() as settled:
                 assert stat is not None, "only what was discarded leaves nothing on the disk"
@@ -248,6 +250,8 @@ class Materialize:
             state.rename_id(settled.local_id, file_id)
         if settled.local is None:
             state.settle(file_id, SyncedRow(entry, stat))
+            if settled.is_exact and file_id in state.local_changes:
+                state.note_local(file_id, None)
             return
         row = state.find_synced_row(file_id)
         state.settle(file_id, SyncedRow(entry, stat if row is None else row.stat))

@@ -95,7 +95,8 @@ class Submission:
 
     def _find_stat(self, file_id: FileId) -> Stat | None:
         change = self._state.local_changes.get(file_id)
-        if change is not None:
+        # What is gone from the disk may still take a detour before the server deletes it.
+        if change is not None and change.stat is not None:
             return change.stat
         row = self._state.find_synced_row(file_id)
         return None if row is None else row.stat
