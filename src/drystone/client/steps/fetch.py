@@ -124,14 +124,14 @@ class Fetch:
 
     def prepare(self, steps: Iterable[Place | Replace]) -> list[Wanted]:
         """Returns the files among ``steps`` that need bytes from somewhere."""
-        wanted = [self._prepare(step) for step in steps if needs_bytes(step)]
+        wanted = [_prepare(self._state, step) for step in steps if needs_bytes(step)]
         total_bytes = sum(one.content.size_bytes for one in wanted)
         if len(wanted) < _SEEDED_FILES_MIN and total_bytes < _SEEDED_BYTES_MIN:
             return wanted
         rows = self._state.find_by_roots({one.content.root for one in wanted})
         if not rows:
             return wanted
-        return [self._with_seed(one, rows[one.content.root].entry)
+        return [_with_seed(self._state, one, rows[one.content.root].entry)
                 if one.content.root in rows else one for one in wanted]  # fmt: skip
 
     # --- disk and server ---------------------------------------------------------------------
@@ -154,7 +154,7 @@ class Fetch:
             found = await loop.run_in_executor(self._executor, self._read_seeds, part)
             for root in found:
                 del by_root[root]
-            yield self._deal(part, list(found.items()))
+            yield _deal(part, list(found.items()))
         async for group in self._fetch_small(by_root):
             yield group
 
@@ -185,33 +185,6 @@ class Fetch:
             await self._fetch_part(part, bases, build)
         return encoded
 
-    # --- inside: State -----------------------------------------------------------------------
-
-    def _prepare(self, step: Place | Replace) -> Wanted:
-        content = step.entry.content
-        assert content is not None
-        base: Content | None = None
-        base_path = ""
-        if isinstance(step, Replace) and step.before.content is not None:
-            found = self._state.path_of(self._state.local, step.before.file_id)
-            if found is not None and step.before.content.size_bytes >= _BASED_BYTES_MIN:
-                base, base_path = step.before.content, found
-        return Wanted(
-            step, content, self._find_manifest(content),
-            base, base_path, self._find_manifest(base), "",
-        )  # fmt: skip
-
-    def _find_manifest(self, content: Content | None) -> bytes:
-        if content is None or not content.chunked:
-            return b""
-        return self._state.find_manifest(content.root) or b""
-
-    def _with_seed(self, wanted: Wanted, seed: Entry) -> Wanted:
-        if seed.file_id in self._state.local_changes or seed.file_id == wanted.file_id:
-            return wanted
-        path = self._state.path_of(self._state.local, seed.file_id)
-        return wanted if path is None else wanted._replace(seed_path=path)
-
     # --- inside: small files -----------------------------------------------------------------
 
     async def _fetch_small(self, by_root: dict[BlockId, list[Wanted]]) -> AsyncIterator[list[Got]]:
@@ -233,10 +206,10 @@ class Fetch:
                     again.append((root, None))
                 else:
                     kept.append((root, found))
-            yield self._deal_blocks(by_root, kept)
+            yield _deal_blocks(by_root, kept)
         if again:
             async for blocks in self._fetch(again, {}):
-                yield self._deal_blocks(by_root, blocks)
+                yield _deal_blocks(by_root, blocks)
 
     async def _fetch(
         self,
@@ -253,17 +226,6 @@ class Fetch:
         async for blocks in self._remote.fetch_blocks(ask, find_base):
             self._progress(sum(len(found) for _, found in blocks if isinstance(found, bytes)))
             yield blocks
-
-    def _deal_blocks(
-        self, by_root: dict[BlockId, list[Wanted]], blocks: Sequence[FetchedBlock]
-    ) -> list[Got]:
-        return [(one, found) for root, found in blocks for one in by_root[root]]
-
-    def _deal(
-        self, part: Sequence[list[Wanted]], found: Sequence[tuple[BlockId, bytes]]
-    ) -> list[Got]:
-        files = {one[0].content.root: one for one in part}
-        return [(one, data) for root, data in found for one in files[root]]
 
     def _read_seeds(self, part: Sequence[list[Wanted]]) -> dict[BlockId, bytes]:
         """Returns the contents that could be read from this disk, verified."""
@@ -384,6 +346,43 @@ def needs_bytes(step: Place | Replace) -> bool:
     if content is None or not content.size_bytes:
         return False
     return isinstance(step, Place) or not content.is_same(step.before.content)
+
+
+def _prepare(state: State, step: Place | Replace) -> Wanted:
+    content = step.entry.content
+    assert content is not None
+    base: Content | None = None
+    base_path = ""
+    if isinstance(step, Replace) and step.before.content is not None:
+        found = state.path_of(state.local, step.before.file_id)
+        if found is not None and step.before.content.size_bytes >= _BASED_BYTES_MIN:
+            base, base_path = step.before.content, found
+    return Wanted(
+        step, content, _find_manifest(state, content),
+        base, base_path, _find_manifest(state, base), "",
+    )  # fmt: skip
+
+
+def _find_manifest(state: State, content: Content | None) -> bytes:
+    if content is None or not content.chunked:
+        return b""
+    return state.find_manifest(content.root) or b""
+
+
+def _with_seed(state: State, wanted: Wanted, seed: Entry) -> Wanted:
+    if seed.file_id in state.local_changes or seed.file_id == wanted.file_id:
+        return wanted
+    path = state.path_of(state.local, seed.file_id)
+    return wanted if path is None else wanted._replace(seed_path=path)
+
+
+def _deal_blocks(by_root: dict[BlockId, list[Wanted]], blocks: Sequence[FetchedBlock]) -> list[Got]:
+    return [(one, found) for root, found in blocks for one in by_root[root]]
+
+
+def _deal(part: Sequence[list[Wanted]], found: Sequence[tuple[BlockId, bytes]]) -> list[Got]:
+    files = {one[0].content.root: one for one in part}
+    return [(one, data) for root, data in found for one in files[root]]
 
 
 def _checked_manifest(wanted: Wanted, encoded: bytes) -> Manifest:

@@ -60,6 +60,13 @@ class Findings:
         self._claimed: set[FileId] = set()
         self._in_place: set[FileId] = set()
 
+    def take(self) -> tuple[tuple[FileId, ...], tuple[Unread, ...]]:
+        """Returns ``created`` and ``unread``, and empties them."""
+        taken = tuple(self.created), tuple(self.unread)
+        self.created.clear()
+        self.unread.clear()
+        return taken
+
     # --- what a listing shows ----------------------------------------------------------------
 
     def find_known(self, file_id: FileId) -> tuple[Stat | None, SyncedRow | None]:

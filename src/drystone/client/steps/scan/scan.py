@@ -108,5 +108,5 @@ class Scan:
             known.pop()
         reached, folder_id = known[-1]
         # The folder's own rules are read when it is listed.
-        rules = walk.find_rules(reached.rpartition("/")[0]) if reached else NO_RULES
+        rules = walk.rules.find(reached.rpartition("/")[0]) if reached else NO_RULES
         walk.push(reached, folder_id, rules)

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from drystone.client.ports import (
-    ChangedMeanwhile,
     Disk,
     DiskProblem,
     FolderListing,
@@ -13,14 +12,13 @@ from drystone.client.ports import (
     Observed,
     Stat,
     State,
-    SyncedRow,
 )
 from drystone.client.steps.scan.findings import Candidate, Findings, is_same_inode
+from drystone.client.steps.scan.rules import RulesOnDisk, join_names
 from drystone.client.steps.scan.troubles import Troubles
 from drystone.client.steps.scan.values import CONTROL_NAME, ScanBatch, Visit
-from drystone.core import limits
 from drystone.core.ids import ROOT_ID, FileId
-from drystone.core.names.ignore import IGNORE_FILE_NAME, NO_RULES, IgnoreRules
+from drystone.core.names.ignore import IGNORE_FILE_NAME, IgnoreRules
 from drystone.core.tree.entry import Entry, Kind
 
 _BATCH_ENTRIES: Final = 2_000
@@ -58,6 +56,7 @@ class Walk:
         is_full: bool,
     ) -> None:
         self.later: list[Visit] = []
+        self.rules = RulesOnDisk(disk, troubles)
         self._disk = disk
         self._state = state
         self._findings = findings
@@ -69,7 +68,6 @@ class Walk:
         self._pushed: set[FileId] = set()
         self._folders_count = 0
         self._files_count = 0
-        self._rules: dict[str, IgnoreRules] = {}
 
     def push(self, path: str, file_id: FileId, rules: IgnoreRules) -> None:
         """Puts a known folder on the way, once."""
@@ -98,26 +96,6 @@ class Walk:
         self._findings.note_absence()
         return self._take(is_complete=True)
 
-    def extend_rules(self, path: str, rules: IgnoreRules) -> IgnoreRules:
-        """Returns ``rules`` with those of a folder's ignore file on top, if there is one."""
-        ignore_path = _join(path, IGNORE_FILE_NAME)
-        try:
-            _, data = self._disk.read_small(ignore_path, limits.SMALL_FILE_BYTES_MAX)
-        except (DiskProblem, ChangedMeanwhile):
-            return rules
-        extended = rules.extend(path, data.decode(errors="replace"))
-        self._troubles.note_ignore_faults(ignore_path, extended.faults)
-        return extended
-
-    def find_rules(self, path: str) -> IgnoreRules:
-        """Returns the rules in force for what stands in a folder, read from the root down."""
-        found = self._rules.get(path)
-        if found is None:
-            above = self.find_rules(path.rpartition("/")[0]) if path else NO_RULES
-            found = self.extend_rules(path, above)
-            self._rules[path] = found
-        return found
-
     # --- a folder ----------------------------------------------------------------------------
 
     def _visit(self, visit: Visit) -> None:
@@ -131,11 +109,8 @@ class Walk:
             return
         names = {observed.name for observed in listing.observed}
         if visit.path and CONTROL_NAME in names:
-            self._troubles.note(
-                visit.path,
-                "nested-root",
-                f"{visit.path!r} is a synced folder of its own and is left out",
-            )
+            what = f"{visit.path!r} is a synced folder of its own and is left out"
+            self._troubles.note(visit.path, "nested-root", what)
             self._keep_unlisted(visit)
             return
         self._folders_count += 1
@@ -144,7 +119,7 @@ class Walk:
         self._troubles.see_listing(visit.path, listing, names)
         rules = visit.rules
         if IGNORE_FILE_NAME in names:
-            rules = self.extend_rules(visit.path, rules)
+            rules = self.rules.extend(visit.path, rules)
         if visit.file_id is not None:
             self._compare(visit, listing, names, rules)
         else:
@@ -171,7 +146,11 @@ class Walk:
         path, observed, source, occupant = visit.path, visit.observed, visit.source, visit.occupant
         assert observed is not None
         findings = self._findings
-        if source is not None and self._is_moved(source, path, listing):
+        if (
+            source is not None
+            and findings.is_vacated(source, path)
+            and _holds_inodes_of(self._state.synced_stats(source.entry.file_id), listing)
+        ):
             file_id = findings.claim(source, observed, visit.parent_id, path)
             if occupant is not None:
                 findings.note_missing([occupant.file_id])
@@ -213,18 +192,6 @@ class Walk:
         self._findings.see_folder_in_place(occupant, visit.observed, visit.path)
         self._compare(same, listing, names, rules)
 
-    def _is_moved(self, source: SyncedRow, path: str, listing: FolderListing) -> bool:
-        """Tells whether a folder with the inode of a synced one is that one.
-
-        The inode may have been used again: something that was in it must still be.
-        """
-        if not self._findings.is_vacated(source, path):
-            return False
-        inodes = {stat.ino for _, stat in self._state.synced_stats(source.entry.file_id).values()}
-        if not inodes:
-            return not listing.observed
-        return any(observed.stat.ino in inodes for observed in listing.observed)
-
     # --- what is in it -----------------------------------------------------------------------
 
     def _compare(
@@ -256,7 +223,7 @@ class Walk:
                         continue
                 elif _is_same_folder(stat, known):
                     if self._is_full:
-                        self._push_below(name, file_id, visit, rules)
+                        self.push(join_names(visit.path, name), file_id, rules)
                     continue
                 entry = self._state.synced.find(file_id)
             else:
@@ -286,7 +253,7 @@ class Walk:
             self._findings.note_missing([entry.file_id])
             self._meet_stranger(observed, visit.file_id, visit.path, rules)
             return
-        path = _join(visit.path, observed.name)
+        path = join_names(visit.path, observed.name)
         if stat.kind != Kind.FOLDER:
             self._findings.see_in_place(entry, observed, path, rules)
             return
@@ -295,7 +262,7 @@ class Walk:
             if known is not None and stat.mode != known.mode:
                 self._findings.see_folder_in_place(entry, observed, path)
             if self._is_full:
-                self._push_below(observed.name, entry.file_id, visit, rules)
+                self.push(join_names(visit.path, observed.name), entry.file_id, rules)
         else:
             source = self._findings.find_source(stat, entry.file_id)
             met = Visit(path, None, rules, visit.file_id, observed, source, occupant=entry)
@@ -305,7 +272,7 @@ class Walk:
         self, observed: Observed, parent_id: FileId, folder: str, rules: IgnoreRules
     ) -> None:
         """Something stands where nothing is known to be."""
-        path = _join(folder, observed.name)
+        path = join_names(folder, observed.name)
         source = self._findings.find_source(observed.stat)
         if observed.stat.kind == Kind.FOLDER:
             # Whether it was moved or is ignored is told once it has been listed.
@@ -322,23 +289,9 @@ class Walk:
         if not (rules and rules.is_ignored(path, is_folder=False)):
             self._findings.create(observed, parent_id, path)
 
-    def _push_below(self, name: str, file_id: FileId, visit: Visit, rules: IgnoreRules) -> None:
-        if file_id not in self._pushed:
-            self._pushed.add(file_id)
-            self._visits.append(Visit(_join(visit.path, name), file_id, rules, ROOT_ID))
-
     def _take(self, *, is_complete: bool) -> ScanBatch:
-        findings = self._findings
-        batch = ScanBatch(
-            tuple(findings.created),
-            tuple(findings.unread),
-            is_complete,
-            self._folders_count,
-            self._files_count,
-        )
-        findings.created.clear()
-        findings.unread.clear()
-        return batch
+        created, unread = self._findings.take()
+        return ScanBatch(created, unread, is_complete, self._folders_count, self._files_count)
 
 
 _NOBODY: Final[tuple[FileId, Stat | None]] = (ROOT_ID, None)
@@ -347,6 +300,17 @@ _NOBODY: Final[tuple[FileId, Stat | None]] = (ROOT_ID, None)
 def _is_same_folder(stat: Stat, known: Stat) -> bool:
     """Tells whether both are the same folder with the same mode, whatever is in it now."""
     return stat.kind is _FOLDER and stat[4:] == known[4:] and known.kind is _FOLDER
+
+
+def _holds_inodes_of(synced: Mapping[str, tuple[FileId, Stat]], listing: FolderListing) -> bool:
+    """Tells whether a folder with the inode of a synced one is that one.
+
+    The inode may have been used again: something that was in it must still be.
+    """
+    inodes = {stat.ino for _, stat in synced.values()}
+    if not inodes:
+        return not listing.observed
+    return any(observed.stat.ino in inodes for observed in listing.observed)
 
 
 def _is_ignore_file_other(
@@ -358,7 +322,3 @@ def _is_ignore_file_other(
         return known is not None
     seen = next(one for one in listing.observed if one.name == IGNORE_FILE_NAME)
     return seen.stat != known
-
-
-def _join(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name
