@@ -2,6 +2,7 @@
 """What is kept of the remote overlay: observations that are not settled yet."""
 
 from drystone.client.adapters.state_sqlite.database import Database
+from drystone.client.adapters.state_sqlite.overlay import OverlayTree
 from drystone.client.adapters.state_sqlite.rows import (
     REMOTE_COLUMNS,
     make_stored,
@@ -15,10 +16,12 @@ class RemoteTable:
     """The rows of ``remote``, all of them in memory. Writes join the open transaction.
 
     Attributes:
-        changes: By file id. Who changes it tells ``touch``.
+        overlay: The remote tree, which is told all of them.
+        changes: They, by file id; changed by ``note`` and ``forget`` only.
     """
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, overlay: OverlayTree) -> None:
+        self.overlay = overlay
         self._db = db
         rows = [
             make_stored(columns) for columns in db.select(f"SELECT {REMOTE_COLUMNS} FROM remote")
@@ -26,13 +29,24 @@ class RemoteTable:
         self.changes: dict[FileId, StoredEntry] = {row.entry.file_id: row for row in rows}
         self._saved = set(self.changes)
         self._touched: set[FileId] = set()
+        for file_id, row in self.changes.items():
+            overlay.put(file_id, None if row.is_deleted else row.entry)
 
-    def touch(self, file_id: FileId) -> None:
-        """Has what ``changes`` says of an entry, or no longer says, written by ``save``."""
+    def note(self, stored: StoredEntry) -> None:
+        """Adds or replaces what is known of an entry."""
+        file_id = stored.entry.file_id
+        self.changes[file_id] = stored
+        self.overlay.put(file_id, None if stored.is_deleted else stored.entry)
         self._touched.add(file_id)
 
+    def forget(self, file_id: FileId) -> None:
+        """Nothing is known of an entry but what synced says."""
+        if self.changes.pop(file_id, None) is not None:
+            self.overlay.drop(file_id)
+            self._touched.add(file_id)
+
     def save(self) -> None:
-        """Writes what was touched. Cost: nothing if nothing was."""
+        """Writes what was noted or forgotten. Cost: nothing if nothing was."""
         if not self._touched:
             return
         touched, saved = self._touched, self._saved

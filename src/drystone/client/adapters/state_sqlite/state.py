@@ -29,12 +29,10 @@ class SqliteState(Ledger):
         self._synced = SyncedTable(db, batch=int(self.get(BATCH_KEY) or 1))
         self._local = OverlayTree(self._synced)
         self._remote = OverlayTree(self._synced)
-        self._remote_rows = RemoteTable(db)
+        self._remote_rows = RemoteTable(db, self._remote)
         self._batches = Batches(self, self._synced)
         self.local_changes: dict[FileId, LocalChange] = {}
         self.remote_changes = self._remote_rows.changes
-        for file_id, stored in self.remote_changes.items():
-            self._remote.put(file_id, None if stored.is_deleted else stored.entry)
         self._batches.note_boot(boot_id)
         self.collect_manifests()
 
@@ -81,19 +79,17 @@ class SqliteState(Ledger):
         if (known is not None and stored.seq < known.seq) or (row and stored.seq < row.seq):
             return
         if stored.is_deleted and row is None:
-            self._forget_remote(file_id)
+            self._remote_rows.forget(file_id)
             if stored.entry.kind == Kind.FOLDER:
                 self._forget_placed_below(self._remote, file_id)
         elif row is not None and not stored.is_deleted and stored.entry == row.entry:
-            self._forget_remote(file_id)
+            self._remote_rows.forget(file_id)
         else:
-            self.remote_changes[file_id] = stored
-            self._remote.put(file_id, None if stored.is_deleted else stored.entry)
-            self._remote_rows.touch(file_id)
+            self._remote_rows.note(stored)
 
     def forget_remote(self) -> None:
         for file_id in list(self.remote_changes):
-            self._forget_remote(file_id)
+            self._remote_rows.forget(file_id)
         self._synced.forget_seqs()
 
     def settle(self, file_id: FileId, row: SyncedRow | None, seq: Seq = Seq(0)) -> None:  # noqa: B008
@@ -111,7 +107,7 @@ class SqliteState(Ledger):
             self._local.drop(file_id)
         stored = self.remote_changes.get(file_id)
         if stored is not None and _is_told(stored, row, seq):
-            self._forget_remote(file_id)
+            self._remote_rows.forget(file_id)
 
     def rename_id(self, file_id: FileId, new_id: FileId) -> None:
         change = self.local_changes[file_id]
@@ -128,17 +124,16 @@ class SqliteState(Ledger):
         self._forget(self._local, file_id)
         self._hand_over(below, new_id)
         self._hand_over([i for i in agreed if i not in self.local_changes], new_id)
+        # What the server changed in it before it was deleted there, or a folder above it was.
+        is_gone = self.path_of(self._remote, file_id) is None
         self._drop_row(file_id)
-        stored = self.remote_changes.get(file_id)
-        if stored is not None and stored.is_deleted:
-            self._forget_remote(file_id)
+        if is_gone and file_id in self.remote_changes:
+            self._remote_rows.forget(file_id)
 
     def renew_remote(self, file_id: FileId) -> None:
         row = self._synced.find_row(file_id)
         if row is not None and file_id not in self.remote_changes:
-            self.remote_changes[file_id] = StoredEntry(row.entry, row.seq, Action.EDIT)
-            self._remote.put(file_id, row.entry)
-            self._remote_rows.touch(file_id)
+            self._remote_rows.note(StoredEntry(row.entry, row.seq, Action.EDIT))
         self._drop_row(file_id)
         change = self.local_changes.get(file_id)
         if change is not None and change.entry is None:
@@ -227,7 +222,7 @@ class SqliteState(Ledger):
         self._forget(self._local, file_id)
         stored = self.remote_changes.get(file_id)
         if stored is not None and (stored.is_deleted or stored.seq <= seq):
-            self._forget_remote(file_id)
+            self._remote_rows.forget(file_id)
         for overlay in (self._local, self._remote):
             if overlay.find(file_id) is None:
                 self._forget_below(overlay, file_id, below)
@@ -257,23 +252,17 @@ class SqliteState(Ledger):
         """An entry that had moved below a folder went with it."""
         if overlay is self._local:
             self.local_changes[file_id] = LocalChange(None, None)
+            overlay.put(file_id, None)
         else:
             stored = self.remote_changes[file_id]
-            self.remote_changes[file_id] = stored._replace(action=Action.DELETE)
-            self._remote_rows.touch(file_id)
-        overlay.put(file_id, None)
+            self._remote_rows.note(stored._replace(action=Action.DELETE))
 
     def _forget(self, overlay: OverlayTree, file_id: FileId) -> None:
         if overlay is self._remote:
-            self._forget_remote(file_id)
+            self._remote_rows.forget(file_id)
         else:
             self.local_changes.pop(file_id, None)
             self._local.drop(file_id)
-
-    def _forget_remote(self, file_id: FileId) -> None:
-        if self.remote_changes.pop(file_id, None) is not None:
-            self._remote.drop(file_id)
-            self._remote_rows.touch(file_id)
 
     def _note_synced_changed(
         self, file_id: FileId, before: Entry | None, after: Entry | None
