@@ -3,8 +3,8 @@
 
 import asyncio
 import itertools
-from hashlib import blake2b
 from pathlib import Path
+from random import Random
 
 from drystone.client.adapters.clock import make_file_ids
 from drystone.client.adapters.notices import SilentNotices
@@ -69,10 +69,7 @@ class MemoryDevice:
         self.allows_deletions = False
         self._state_path = ":memory:" if state_path is None else str(state_path)
         # Alike in every run, so that a failing course of events can be told.
-        tails = (
-            blake2b(f"{name}-{number}".encode(), digest_size=8) for number in itertools.count()
-        )
-        self._new_file_id = make_file_ids(self.clock.now_ns, lambda _: next(tails).digest())
+        self._new_file_id = make_file_ids(self.clock.now_ns, Random(name))
         self._keys = itertools.count()
         self.state: SqliteState = self._open_state()
 

@@ -76,6 +76,8 @@ class SyncedTable:
         self._found: dict[FileId, SyncedRow | None] = {}
         self._folders: OrderedDict[FileId, dict[str, SyncedRow]] = OrderedDict()
         self._cached_rows_count = 0
+        self._absent: set[FileId] = set()
+        """Ids that were asked for and never had a row: nor has anything below them."""
         self._ids_by_root: dict[BlockId, FileId] | None = None
         self._count: int = db.select("SELECT count(*) FROM synced")[0][0]
         self._id_max: bytes = db.select("SELECT max(file_id) FROM synced")[0][0] or b""
@@ -102,6 +104,9 @@ class SyncedTable:
         Cost: nothing for an id greater than all in the table, which is what new ids are.
         """
         if file_id > self._id_max:
+            self._absent.add(file_id)
+            return None
+        if file_id in self._absent:
             return None
         if file_id in self._pending:
             return self._pending[file_id]
@@ -122,17 +127,13 @@ class SyncedTable:
         if folder is not None:
             self._folders.move_to_end(parent_id)
             return folder
+        if parent_id > self._id_max or parent_id in self._absent:
+            return {}
         self.write_pending()
         found = self._db.select(
             f"SELECT {SYNCED_COLUMNS} FROM synced WHERE parent_id = ?", (parent_id,)
         )
-        folder = {columns[2]: make_synced(columns) for columns in found}
-        self._folders[parent_id] = folder
-        self._cached_rows_count += len(folder) + 1
-        while self._cached_rows_count > _CACHED_ROWS_MAX and len(self._folders) > 1:
-            _, dropped = self._folders.popitem(last=False)
-            self._cached_rows_count -= len(dropped) + 1
-        return folder
+        return self._cache(parent_id, {columns[2]: make_synced(columns) for columns in found})
 
     def stats(self, parent_id: FileId) -> Mapping[str, tuple[FileId, Stat]]:
         """Returns ids and fingerprints of a folder's rows by name. One query; not cached."""
@@ -201,6 +202,10 @@ class SyncedTable:
         before = self.find_row(file_id)
         if before is None:
             self._count += 1
+            if file_id in self._absent:
+                self._absent.remove(file_id)
+                if row.entry.kind == Kind.FOLDER:
+                    self._cache(file_id, {})
             self._id_max = max(self._id_max, file_id)
         else:
             self._uncache(before)
@@ -264,6 +269,7 @@ class SyncedTable:
         self._found.clear()
         self._folders.clear()
         self._cached_rows_count = 0
+        self._absent.clear()
         self._ids_by_root = None
         self.paths.clear()
 
@@ -274,6 +280,14 @@ class SyncedTable:
         self._pending[file_id] = row
         if len(self._pending) >= _PENDING_ROWS_MAX:
             self.write_pending()
+
+    def _cache(self, folder_id: FileId, rows: dict[str, SyncedRow]) -> dict[str, SyncedRow]:
+        self._folders[folder_id] = rows
+        self._cached_rows_count += len(rows) + 1
+        while self._cached_rows_count > _CACHED_ROWS_MAX and len(self._folders) > 1:
+            _, dropped = self._folders.popitem(last=False)
+            self._cached_rows_count -= len(dropped) + 1
+        return rows
 
     def _uncache(self, row: SyncedRow) -> None:
         folder = self._folders.get(row.entry.parent_id)
