@@ -127,16 +127,20 @@ class Receiving:
 
     async def _write_got(self, got: Sequence[Got]) -> None:
         whole = [(one, found) for one, found in got if isinstance(found, bytes)]
-        failed = [
-            Problem(one.step, one.base_path or one.step.entry.name, found)
-            for one, found in got
-            if not isinstance(found, bytes)
-        ]
+        failed = [(one, found) for one, found in got if not isinstance(found, bytes)]
         if failed:
-            self.failed += failed
-            await self._threads.control(self._materialize.note, failed)
+            self.failed += await self._threads.control(self._note_unfetched, failed)
         if whole:
             await self._write([one.step for one, _ in whole], whole)
+
+    def _note_unfetched(self, failed: Sequence[tuple[Wanted, DrystoneError]]) -> list[Problem]:
+        jobs = self._materialize.resolve([one.step for one, _ in failed])
+        problems = [
+            Problem(one.step, job.path, error)
+            for job, (one, error) in zip(jobs, failed, strict=True)
+        ]
+        self._materialize.note(problems)
+        return problems
 
     async def _write(
         self, steps: Sequence[DiskStep], whole: Sequence[tuple[Wanted, bytes]]

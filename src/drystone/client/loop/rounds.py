@@ -10,7 +10,7 @@ from typing import Final
 from drystone.client.loop.carrying import Carrying
 from drystone.client.loop.parts import Parts
 from drystone.client.loop.receiving import Receiving
-from drystone.client.loop.sending import Failed, Sending
+from drystone.client.loop.sending import Sending
 from drystone.client.loop.troubles import Troubles
 from drystone.client.ports import Digested, Hints, Unread
 from drystone.client.steps.digest import Digest, DigestOutcome, plan_reading
@@ -97,13 +97,15 @@ class Rounds:
             await sending.drain()
             await receiving.drain()
             done.is_overtaken = sending.is_overtaken
-            await self._note_failed(sending.failed, done)
+            await self._note_failed(sending, receiving, done)
             await self._plan_rest(done)
+            await self._threads.control(self._troubles.end_settled)
         finally:
             await sending.close()
             await receiving.close()
             self._in_flight.clear()
             self._news = []
+            await self._threads.control(self._troubles.tell_new)
             await self._threads.control(self._parts.world.state.save)
         done.steps_count = self._parts.tally.steps_done - steps_before
         done.unsettled_count, self.seen_seq = await self._threads.control(self._look_back)
@@ -244,7 +246,7 @@ class Rounds:
                 await sending.close()
                 await receiving.close()
             await self._save_sometimes()
-            await self._note_failed(sending.failed, done)
+            await self._note_failed(sending, receiving, done)
             if sending.is_overtaken or done.is_overtaken:
                 # What others did meanwhile is to be known before anything else is planned.
                 done.is_overtaken = True
@@ -287,11 +289,15 @@ class Rounds:
             tally.conflict(conflict, path)
         self._troubles.note_unplaceable(plan.unplaceable)
 
-    async def _note_failed(self, failed: Sequence[Failed], done: Round) -> None:
-        if failed:
-            noted = await self._threads.control(self._troubles.note_failed, failed)
+    async def _note_failed(self, sending: Sending, receiving: Receiving, done: Round) -> None:
+        troubles = self._troubles
+        if sending.failed:
+            noted = await self._threads.control(troubles.note_failed, sending.failed)
             done.again |= noted.again
             done.is_overtaken |= noted.is_overtaken
+        if receiving.failed:
+            noted = await self._threads.control(troubles.note_unplaced, receiving.failed)
+            done.again |= noted.again
 
     # --- small things ------------------------------------------------------------------------
 

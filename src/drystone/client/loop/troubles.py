@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Troubles: what cannot be done now is told, and rests until its time comes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from drystone.client.loop.sending import Failed, Unsent
 from drystone.client.loop.tally import Tally
 from drystone.client.ports import ChangedMeanwhile, NotThere, ProblemRow, State
-from drystone.core.errors import DrystoneError, Refused
-from drystone.core.ids import FileId
+from drystone.client.steps.materialize import Problem
+from drystone.client.steps.scan import FOUND_BY_SCAN
+from drystone.core.errors import DrystoneError, Refused, Unavailable
+from drystone.core.ids import ROOT_ID, FileId
 from drystone.core.journal.change import RefusalCode
 from drystone.core.planning.guards import Halt, find_halt
-from drystone.core.planning.plan import Plan, Submit, Unplaceable
+from drystone.core.planning.plan import Place, Plan, Submit, Unplaceable
 from drystone.core.planning.policy import Permission
+from drystone.core.tree.entry import Entry
+from drystone.core.tree.view import TreeView
 
 _STALE: Final = frozenset(
     {
@@ -30,8 +34,13 @@ _STALE: Final = frozenset(
 """Refusals that only say that we did not know enough: read on and plan again."""
 
 _STALE_TIMES_MAX: Final = 4
+_STANDS_THERE: Final = "Move away what stands there, or rename it on another device."
 _REST_S: Final = 60
 _REST_S_MAX: Final = 3600
+_REST_S_MAX_OF_PASSING: Final = 120
+"""Of trouble that passes by itself, such as a full disk."""
+_TOLD_MAX: Final = 20
+"""Problems told one by one after a round; of more only the number is told."""
 _NS_PER_S: Final = 1_000_000_000
 
 
@@ -77,6 +86,8 @@ class Troubles:
         self._resting: dict[FileId, tuple[int, str]] = {}
         """Until when, and the path under which the problem is noted."""
         self._stale_counts: dict[FileId, int] = {}
+        self._told: dict[str, str] = {}
+        """Codes of the problems that were told since the start, by path."""
 
     def check_halt(self, plan: Plan, permissions: tuple[Permission, ...]) -> None:
         """Lets a plan pass, or raises ``Halted``. Uses State."""
@@ -126,6 +137,56 @@ class Troubles:
                 self._rest(file_id, path, refusal.code, refusal.message, "")
         return Noted(frozenset(again), is_overtaken)
 
+    def note_unplaced(self, problems: Sequence[Problem]) -> Noted:
+        """Notes what could not be put on the disk. Uses State."""
+        again: set[str] = set()
+        rows = {row.path: row for row in self._state.problems()} if problems else {}
+        for step, path, error in problems:
+            file_id = step.entry.file_id if isinstance(step, Place) else step.before.file_id
+            row = rows.get(path)
+            if isinstance(error, ChangedMeanwhile | NotThere):
+                count = self._stale_counts[file_id] = self._stale_counts.get(file_id, 0) + 1
+                if count < _STALE_TIMES_MAX:
+                    again.add(path.rpartition("/")[0])
+                else:
+                    # Not somebody at work, but something that stands there and is not synced.
+                    self._rest(file_id, path, error.code, error.message, _STANDS_THERE)
+            elif row is not None and row.tries > 1:
+                # Once it is tried again at once; the step has noted what the trouble is.
+                rest_s = _find_rest_s(row.tries - 1, is_passing=isinstance(error, Unavailable))
+                until_ns = self._now_ns() + rest_s * _NS_PER_S
+                self._resting[file_id] = (until_ns, path)
+                self._state.note_problem(row._replace(next_try_ns=until_ns))
+        return Noted(frozenset(again), is_overtaken=False)
+
+    def end_settled(self) -> None:
+        """Forgets trouble that is over because what it was about is gone or settled by now.
+
+        Uses State, both sides of which are known whole. Cost: a look-up or two per problem, and
+        one per folder that has some.
+        """
+        rows = self._state.problems()
+        if not rows:
+            return
+        local, remote = _Finder(self._state.local), _Finder(self._state.remote)
+        for row in rows:
+            if not self._is_open(row, local, remote):
+                self._state.clear_problem(row.path)
+
+    def tell_new(self) -> None:
+        """Tells the problems that were not told since the start, whoever found them. Uses
+        State.
+        """
+        rows = self._state.problems()
+        new = [row for row in rows if self._told.get(row.path) != row.code]
+        for row in new[:_TOLD_MAX]:
+            self._tally.problem(row)
+        if len(new) > _TOLD_MAX:
+            self._tally.notices.message(
+                f"{len(new) - _TOLD_MAX} more paths are in trouble: drystone status"
+            )
+        self._told = {row.path: row.code for row in rows}
+
     def note_unplaceable(self, unplaceable: Sequence[Unplaceable]) -> None:
         """Notes what this disk cannot hold. Uses State."""
         for one in unplaceable:
@@ -142,14 +203,21 @@ class Troubles:
         known = next((row for row in self._state.problems() if row.path == path), None)
         now_ns = self._now_ns()
         tries = 1 if known is None else known.tries + 1
-        rest_s = min(_REST_S * 2 ** (tries - 1), _REST_S_MAX)
+        rest_s = _find_rest_s(tries, is_passing=False)
         until_ns = now_ns + rest_s * _NS_PER_S
         since_ns = now_ns if known is None else known.since_ns
         row = ProblemRow(path, code, message, advice, since_ns, tries, until_ns)
         self._state.note_problem(row)
         self._resting[file_id] = (until_ns, path)
-        if known is None or known.code != code:
-            self._tally.problem(row)
+
+    def _is_open(self, row: ProblemRow, local: "_Finder", remote: "_Finder") -> bool:
+        if row.code in FOUND_BY_SCAN:
+            # A scan ends it when it lists the folder, unless that is there no longer.
+            above = row.path.rpartition("/")[0]
+            return not above or local.find(above) is not None
+        changed = self._state.local_changes, self._state.remote_changes
+        entries = local.find(row.path), remote.find(row.path)
+        return any(e is not None and e.file_id in side for e in entries for side in changed)
 
     def _path_of(self, step: Submit) -> str:
         file_id = _file_id_of(step)
@@ -165,6 +233,38 @@ def _file_id_of(step: Submit) -> FileId:
     file_id = getattr(change, "file_id", None)
     assert file_id is not None, "only a deletion has no entry, and it names its file"
     return FileId(file_id)
+
+
+def _find_rest_s(tries: int, *, is_passing: bool) -> int:
+    """Returns how long to leave alone what failed so many times."""
+    rest_s_max = _REST_S_MAX_OF_PASSING if is_passing else _REST_S_MAX
+    return min(_REST_S << min(tries - 1, 10), rest_s_max)
+
+
+class _Finder:
+    """Finds entries by their paths, quickly if those come sorted."""
+
+    def __init__(self, view: TreeView) -> None:
+        self._view = view
+        self._folder_ids: dict[str, FileId | None] = {"": ROOT_ID}
+        self._listed: tuple[str, Mapping[str, Entry]] = ("", view.children(ROOT_ID))
+
+    def find(self, path: str) -> Entry | None:
+        """Returns the entry at a path, or None."""
+        above, _, name = path.rpartition("/")
+        if self._listed[0] != above:
+            folder_id = self._find_folder(above)
+            children = {} if folder_id is None else self._view.children(folder_id)
+            self._listed = above, children
+        return self._listed[1].get(name)
+
+    def _find_folder(self, path: str) -> FileId | None:
+        if path not in self._folder_ids:
+            above, _, name = path.rpartition("/")
+            parent_id = self._find_folder(above)
+            entry = None if parent_id is None else self._view.children(parent_id).get(name)
+            self._folder_ids[path] = None if entry is None else entry.file_id
+        return self._folder_ids[path]
 
 
 def describe(error: DrystoneError) -> str:

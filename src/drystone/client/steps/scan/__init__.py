@@ -20,6 +20,7 @@ was below stays as it is.
 """
 
 from drystone.client.steps.scan.scan import Scan
+from drystone.client.steps.scan.troubles import FOUND_BY_SCAN
 from drystone.client.steps.scan.values import ScanBatch
 
-__all__ = ["Scan", "ScanBatch"]
+__all__ = ["FOUND_BY_SCAN", "Scan", "ScanBatch"]

@@ -23,6 +23,11 @@ _ADVICE: Final = {
     "bad-ignore-rule": "write the line in the syntax of gitignore",
 }
 
+FOUND_BY_SCAN: Final = frozenset({*_ADVICE, "disk-problem"})
+"""Codes of problems that scans find, and end where they look."""
+
+_SHOWN_CHARS_MAX: Final = 100
+
 
 class Troubles:
     """The problems a scan finds and ends. Notes only what differs from what State has."""
@@ -109,7 +114,8 @@ class Troubles:
 
 
 def _describe(path: str, one: Skipped) -> str:
-    place = f"in {path!r}" if path else "in the synced folder"
+    shown = path if len(path) <= _SHOWN_CHARS_MAX else f"…{path[-_SHOWN_CHARS_MAX:]}"
+    place = f"in {shown!r}" if path else "in the synced folder"
     return f"{one.name!r} {place} is left out: {one.detail}"
 
 
