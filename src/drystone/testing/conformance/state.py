@@ -369,6 +369,26 @@ class LivingOn:
         assert state.synced.find(inside.file_id) == inside
         assert not state.remote_changes
 
+    def test_entry_renewed_locally_keeps_of_the_server_only_what_lives_there(
+        self, state: State
+    ) -> None:
+        folder = make_entry(1, "f", kind=Kind.FOLDER)
+        inside, outside = make_entry(2, "x", folder.file_id), make_entry(3, "z")
+        add(state, folder, inside, outside)
+        state.note_remote(told(inside._replace(name="renamed"), 5, Action.MOVE))
+        state.note_remote(told(folder, 6, Action.DELETE))
+        edited = told(outside._replace(mode=0o600), 7, Action.EDIT)
+        state.note_remote(edited)
+
+        for before, new_id in ((inside, file_id(40)), (outside, file_id(41))):
+            state.renew_local(before.file_id, new_id)
+            state.note_local(
+                new_id, LocalChange(before._replace(file_id=new_id, name="n"), make_stat(1))
+            )
+
+        assert set(state.remote_changes) == {folder.file_id, outside.file_id}
+        assert state.remote.find(outside.file_id) == edited.entry
+
     def test_entry_renewed_remotely_is_as_if_new_there(self, state: State) -> None:
         folder = make_entry(1, "f", kind=Kind.FOLDER)
         inside = make_entry(2, "x", folder.file_id)

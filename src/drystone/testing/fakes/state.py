@@ -149,10 +149,10 @@ class MemoryState:
         self.local_changes.pop(file_id, None)
         below = [e.file_id for e in self.local.children(file_id).values()]
         self._hand_over(below, new_id)
+        is_gone = self.path_of(self.remote, file_id) is None
         self.rows.pop(file_id, None)
-        stored = self.remote_changes.get(file_id)
-        if stored is not None and stored.is_deleted:
-            del self.remote_changes[file_id]
+        if is_gone:
+            self.remote_changes.pop(file_id, None)
 
     def renew_remote(self, file_id: FileId) -> None:
         row = self.rows.pop(file_id, None)
