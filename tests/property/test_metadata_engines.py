@@ -127,5 +127,7 @@ def list_all_below(engine: Metadata, folder_id: FileId, limit: int) -> list:
 
 
 class TestEngines(Engines.TestCase):
-    # Each example is a database on a disk: a fifth of what others look at.
-    settings = settings(max_examples=max(5, settings().max_examples // 5), stateful_step_count=15)
+    # Each example is a database on a disk: a fifth of what others look at, and not for ever.
+    settings = settings(
+        max_examples=min(100, max(5, settings().max_examples // 5)), stateful_step_count=15
+    )
