@@ -114,6 +114,10 @@ WriteOutcome = Stat | DiskProblem | Unavailable
 """What became of one of many files: its new fingerprint, or what kept it from being there."""
 
 
+ReadOutcome = tuple[Stat, bytes] | DiskProblem | Unavailable
+"""What became of reading one of many files."""
+
+
 class ReadFile(Protocol):
     """An open regular file, read in pieces. Not for several threads at once."""
 
@@ -194,6 +198,15 @@ class Disk(Protocol):
         """Reads a whole file of at most ``bytes_max`` bytes with few system calls.
 
         Raises ``NotThere``, or ``ChangedMeanwhile`` if it is larger or changed while read.
+        """
+        ...
+
+    def read_many(
+        self, folder_path: str, names: Sequence[str], bytes_max: int
+    ) -> list[ReadOutcome]:
+        """Does ``read_small`` for many files of one folder: one outcome each, in order.
+
+        Raises only if the folder itself cannot be opened.
         """
         ...
 

@@ -18,6 +18,7 @@ which nobody plans with.
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import groupby
 from typing import Final, NamedTuple
 
 from drystone.client.ports import (
@@ -34,8 +35,10 @@ from drystone.client.ports import (
 )
 from drystone.core import limits
 from drystone.core.content.chunk import Chunker
+from drystone.core.content.content import Content
 from drystone.core.content.digest import Digest as ContentDigest
 from drystone.core.content.digest import Digester, digest_whole, new_chunker
+from drystone.core.content.hashing import block_id, content_hash_of_block_id
 from drystone.core.errors import DrystoneError, Refused, Unavailable
 from drystone.core.ids import BlockId, FileId
 
@@ -132,8 +135,14 @@ class Digest:
     # --- disk only ---------------------------------------------------------------------------
 
     def read_group(self, group: Sequence[Unread]) -> list[DigestOutcome]:
-        """Reads files of up to a few MiB; one outcome each, in order."""
-        return [self._read_whole(unread) for unread in group]
+        """Reads files of up to a few MiB; one outcome each, in order.
+
+        Cost: about 20 microseconds per file, and hashing it once (twice above 256 KiB).
+        """
+        outcomes: list[DigestOutcome] = []
+        for folder, files in groupby(group, key=_folder_of):
+            outcomes += self._read_folder(folder, list(files))
+        return outcomes
 
     def read_large(self, unread: Unread, take_block: TakeBlock | None = None) -> DigestOutcome:
         """Reads a large file in bounded memory (two buffers and what the chunker carries).
@@ -145,6 +154,7 @@ class Digest:
 
         Cost: two threads, each hashing every stored byte once; nearly nothing for holes.
         """
+        now_ns = self._now_ns()
         try:
             with self._disk.open_file(unread.path) as file:
                 found = _LargeReading(file, self._make_chunker(), take_block).run()
@@ -156,7 +166,8 @@ class Digest:
                 stat = file.stat
         except (Refused, Unavailable) as error:
             return Undigested(unread, error)
-        return self._make_digested(unread, stat, found, None)
+        is_racy = is_racy_at(stat, now_ns)
+        return Digested(unread, stat, found.content, None, found.manifest or b"", is_racy)
 
     # --- State -------------------------------------------------------------------------------
 
@@ -200,21 +211,32 @@ class Digest:
 
     # --- inside ------------------------------------------------------------------------------
 
-    def _read_whole(self, unread: Unread) -> DigestOutcome:
+    def _read_folder(self, folder: str, files: Sequence[Unread]) -> list[DigestOutcome]:
+        names = [unread.path.rpartition("/")[2] for unread in files]
+        # Before any of them is read: a write just after that must not look like an old one.
+        now_ns = self._now_ns()
         try:
-            stat, data = self._disk.read_small(unread.path, _WHOLE_BYTES_MAX)
-            if len(data) <= limits.SMALL_FILE_BYTES_MAX:
-                found = digest_whole(data)
-            else:
-                found = digest_whole(data, self._make_chunker())
+            found = self._disk.read_many(folder, names, _WHOLE_BYTES_MAX)
         except (Refused, Unavailable) as error:
-            return Undigested(unread, error)
-        return self._make_digested(unread, stat, found, data)
+            return [Undigested(unread, error) for unread in files]
+        outcomes: list[DigestOutcome] = []
+        for unread, outcome in zip(files, found, strict=True):
+            if isinstance(outcome, DrystoneError):
+                outcomes.append(Undigested(unread, outcome))
+            else:
+                outcomes.append(self._digest_whole(unread, outcome[0], outcome[1], now_ns))
+        return outcomes
 
-    def _make_digested(
-        self, unread: Unread, stat: Stat, found: ContentDigest, data: bytes | None
-    ) -> Digested:
-        is_racy = is_racy_at(stat, self._now_ns())
+    def _digest_whole(self, unread: Unread, stat: Stat, data: bytes, now_ns: int) -> DigestOutcome:
+        is_racy = is_racy_at(stat, now_ns)
+        if 0 < len(data) <= limits.SMALL_FILE_BYTES_MAX:
+            root = block_id(data)
+            content = Content(len(data), root, False, content_hash_of_block_id(root))  # noqa: FBT003
+            return Digested(unread, stat, content, data, b"", is_racy)
+        try:
+            found = digest_whole(data, self._make_chunker())
+        except Refused as error:
+            return Undigested(unread, error)
         return Digested(unread, stat, found.content, data, found.manifest or b"", is_racy)
 
     def _note_digested(self, digested: Digested) -> None:
@@ -322,3 +344,7 @@ class _LargeReading:
         if self._take_block is not None:
             for chunk, piece in zip(chunks, pieces, strict=True):
                 self._take_block(chunk.block_id, piece)
+
+
+def _folder_of(unread: Unread) -> str:
+    return unread.path.rpartition("/")[0]

@@ -114,6 +114,22 @@ class LookingAtDisk:
         with pytest.raises(NotThere):
             disk.read_small("none", 4)
 
+    def test_many_files_are_read_with_an_outcome_each(self, disk: Disk, hand: Hand) -> None:
+        hand.make_folder("a")
+        for name, content in (("one", b"1"), ("two", b"22"), ("long", b"12345")):
+            hand.write(f"a/{name}", content)
+        hand.make_symlink("link", "a")
+
+        outcomes = disk.read_many("a", ["one", "none", "../a/one", "long", "two"], 4)
+
+        assert outcomes[0] == (disk.find_stat("a/one"), b"1")
+        assert outcomes[4] == (disk.find_stat("a/two"), b"22")
+        failed = [type(one) for one in outcomes[1:4]]
+        assert failed == [NotThere, UnsafeName, ChangedMeanwhile]
+        for path in ("none", "link"):
+            with pytest.raises(NotThere):
+                disk.read_many(path, ["one"], 4)
+
     def test_only_files_are_read(self, disk: Disk, hand: Hand) -> None:
         hand.write("file", b"1")
         hand.make_folder("folder")

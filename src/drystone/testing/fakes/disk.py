@@ -19,6 +19,7 @@ from drystone.client.ports import (
     NotThere,
     Observed,
     ReadFile,
+    ReadOutcome,
     RootGone,
     Skipped,
     StagedFile,
@@ -121,6 +122,22 @@ class FakeDisk:
         if len(inode.content) > bytes_max:
             raise ChangedMeanwhile(f"{path!r} is larger than it was")
         return inode.stat(), inode.content
+
+    def read_many(
+        self, folder_path: str, names: Sequence[str], bytes_max: int
+    ) -> list[ReadOutcome]:
+        if self.require(folder_path).kind != Kind.FOLDER:
+            raise NotThere(f"{folder_path!r} is no folder")
+        outcomes: list[ReadOutcome] = []
+        for name in names:
+            try:
+                if "/" in name:
+                    raise UnsafeName(f"{name!r} is no name")
+                path = f"{folder_path}/{name}" if folder_path else name
+                outcomes.append(self.read_small(path, bytes_max))
+            except (DiskProblem, Unavailable) as error:
+                outcomes.append(error)
+        return outcomes
 
     # --- making ------------------------------------------------------------------------------
 

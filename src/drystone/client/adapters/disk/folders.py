@@ -23,6 +23,9 @@ _TRUSTED_S: Final = 2.0
 rename folders at any time; whatever is written meanwhile is found by the next scan."""
 
 
+_RESERVED: Final = frozenset({"", ".", ".."})
+
+
 class Folder:
     """An open folder. Use it as a context; it may be closed once nobody does."""
 
@@ -154,9 +157,13 @@ def check_safe(name: str, path: str) -> None:
         UnsafeName: It would lead elsewhere, into a control folder, or is no text.
         PathTooLong: The path it ends is too deep.
     """
-    is_control = len(name) == len(CONTROL_NAME) and name.casefold() == CONTROL_NAME
-    is_unsafe = name in ("", ".", "..") or "/" in name or "\0" in name or path[0] == "/"
-    if is_unsafe or is_control:
+    if (
+        name in _RESERVED
+        or "/" in name
+        or "\0" in name
+        or path[0] == "/"
+        or (len(name) == len(CONTROL_NAME) and name.casefold() == CONTROL_NAME)
+    ):
         raise UnsafeName(
             f"{path!r} cannot be a path here: {name!r} has a meaning of its own",
             advice="Rename it where it was made.",
@@ -170,7 +177,7 @@ def check_safe(name: str, path: str) -> None:
                 advice="Rename it where it was made.",
             ) from error
     # One more, because the trash puts the day above.
-    if path.count("/") > limits.DEPTH_MAX + 1:
+    if len(path) > limits.DEPTH_MAX and path.count("/") > limits.DEPTH_MAX + 1:
         raise PathTooLong(
             f"{path[:80]!r}… is too deep: at most {limits.DEPTH_MAX} folders",
             advice="Move it up.",

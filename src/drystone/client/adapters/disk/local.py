@@ -32,6 +32,7 @@ from drystone.client.ports import (
     NewFile,
     NotThere,
     ReadFile,
+    ReadOutcome,
     RootGone,
     StagedFile,
     Stat,
@@ -112,10 +113,26 @@ class LocalDisk:
             file.close()
 
     def read_small(self, path: str, bytes_max: int) -> tuple[Stat, bytes]:
-        above, _, name = path.rpartition("/")
-        check_safe(name, path)
-        with translated(path), self._folders.open(above) as fd:
+        with self._open_above(path) as (fd, name):
             return read_whole(fd, name, path, bytes_max, self._root_dev)
+
+    def read_many(
+        self, folder_path: str, names: Sequence[str], bytes_max: int
+    ) -> list[ReadOutcome]:
+        outcomes: list[ReadOutcome] = []
+        root_dev = self._root_dev
+        prefix = f"{folder_path}/" if folder_path else ""
+        with translated(folder_path), self._folders.open(folder_path) as fd:
+            for name in names:
+                path = prefix + name
+                try:
+                    check_safe(name, path)
+                    outcomes.append(read_whole(fd, name, path, bytes_max, root_dev))
+                except OSError as error:
+                    outcomes.append(_as_outcome(translate(error, path)))
+                except (DiskProblem, Unavailable) as error:
+                    outcomes.append(error)
+        return outcomes
 
     # --- making ------------------------------------------------------------------------------
 
@@ -323,6 +340,6 @@ def check_target(target: str, path: str) -> None:
         )
 
 
-def _as_outcome(error: DrystoneError) -> WriteOutcome:
+def _as_outcome(error: DrystoneError) -> DiskProblem | Unavailable:
     assert isinstance(error, DiskProblem | Unavailable)
     return error

@@ -124,26 +124,25 @@ def find_open_stat(fd: int, name: str, root_dev: int) -> Stat | None:
 
 
 def read_whole(fd: int, name: str, path: str, bytes_max: int, root_dev: int) -> tuple[Stat, bytes]:
-    """Reads a small file of an open folder: see ``Disk.read_small``."""
-    with translated(path):
-        file_fd = os.open(name, OPEN_READ, dir_fd=fd)
-        try:
-            found = os.fstat(file_fd)
-            size_bytes = found.st_size
-            if not modes.S_ISREG(found.st_mode):
-                raise not_a_file(path)
-            if size_bytes > bytes_max:
-                raise changed(path)
-            # One byte more than there should be tells whether it grew.
-            data = os.read(file_fd, size_bytes + 1)
-            while 0 < len(data) < size_bytes:
-                more = os.read(file_fd, size_bytes + 1 - len(data))
-                if not more:
-                    break
-                data += more
-            after = os.fstat(file_fd)
-        finally:
-            os.close(file_fd)
+    """Reads a small file of an open folder: see ``Disk.read_small``. Raises ``OSError``, too."""
+    file_fd = os.open(name, OPEN_READ, dir_fd=fd)
+    try:
+        found = os.fstat(file_fd)
+        size_bytes = found.st_size
+        if not modes.S_ISREG(found.st_mode):
+            raise not_a_file(path)
+        if size_bytes > bytes_max:
+            raise changed(path)
+        # One byte more than there should be tells whether it grew.
+        data = os.read(file_fd, size_bytes + 1)
+        while 0 < len(data) < size_bytes:
+            more = os.read(file_fd, size_bytes + 1 - len(data))
+            if not more:
+                break
+            data += more
+        after = os.fstat(file_fd)
+    finally:
+        os.close(file_fd)
     if len(data) != size_bytes or not _is_same(found, after):
         raise changed(path)
     stat = make_stat(after, root_dev)
