@@ -67,6 +67,7 @@ class MemoryDevice:
         self.clock.advance(_FAR_S)
         self.notices = KeptNotices()
         self.allows_deletions = False
+        self._boots_count = 1
         self._state_path = ":memory:" if state_path is None else str(state_path)
         # Alike in every run, so that a failing course of events can be told.
         self._new_file_id = make_file_ids(self.clock.now_ns, Random(name))
@@ -101,11 +102,21 @@ class MemoryDevice:
         self.crash()
         return False
 
-    def crash(self) -> None:
-        """Loses what was not saved, and begins anew with what was."""
+    def crash(self, *, with_machine: bool = False) -> None:
+        """Loses what was not saved, and begins anew with what was.
+
+        With its machine, the disk may have lost what was not flushed: a test's hand does that.
+        """
         assert self._state_path != ":memory:", "give it a state file"
+        self._boots_count += with_machine
         self.state.close()
         self.state = self._open_state()
+
+    async def flush(self) -> None:
+        """Makes durable what was written so far."""
+        loop = Loop(self.make_world())
+        await loop.flush()
+        await loop.close()
 
     def make_world(self) -> World:
         """Returns what a loop of this device works on."""
@@ -125,7 +136,8 @@ class MemoryDevice:
         self.state.close()
 
     def _open_state(self) -> SqliteState:
-        state, _ = open_state(self._state_path, "one boot", self.clock.now_ns())
+        boot_id = f"boot {self._boots_count}"
+        state, _ = open_state(self._state_path, boot_id, self.clock.now_ns())
         return state
 
 

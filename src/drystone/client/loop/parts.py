@@ -15,6 +15,7 @@ from drystone.client.steps.pull import Pull
 from drystone.client.steps.scan import Scan
 from drystone.client.steps.submit import Submission
 from drystone.client.steps.upload import Upload
+from drystone.client.steps.verify import Verify
 from drystone.core.ids import FileId
 from drystone.core.planning.policy import Permission, Policy, Traits
 
@@ -65,6 +66,7 @@ class Parts:
     fetch: Fetch
     materialize: Materialize
     advance: Advance
+    verify: Verify
     doubtful: set[FileId] = field(default_factory=set)
     permissions: tuple[Permission, ...] = ()
 
@@ -105,5 +107,6 @@ def assemble(world: World) -> Parts:
         ),
         materialize=Materialize(disk, state, now_ns),
         advance=Advance(state),
+        verify=Verify(disk, state),
         doubtful=doubtful,
     )

@@ -120,6 +120,8 @@ class Rounds:
         if not hints.all and not hints.folders:
             return
         self._parts.tally.phase("scan")
+        if hints.all:
+            await self._verify()
         scan = self._parts.scan
         batches = scan.full() if hints.all else scan.hinted(hints.folders)
         if hints.all:
@@ -135,6 +137,13 @@ class Rounds:
         finally:
             await self._threads.control(_close, batches)
         self._is_local_complete = True
+
+    async def _verify(self) -> None:
+        """After a power loss: forgets what did not survive it, before it is missed."""
+        verify = self._parts.verify
+        while doubts := await self._threads.control(verify.find):
+            verdicts = await self._threads.worker(verify.look, doubts)
+            await self._threads.control(verify.note, verdicts)
 
     async def _take_batch(self, batch: ScanBatch, sending: Sending, done: Round) -> None:
         """Reads what a scan found and, if that may go, sends what is new."""

@@ -10,8 +10,9 @@ from typing import Final, TypeVar
 
 from drystone.client.loop.parts import World, assemble
 from drystone.client.loop.rounds import Round, Rounds
-from drystone.client.loop.summary import Standing, Summary
+from drystone.client.loop.summary import Standing, Summary, summarize
 from drystone.client.loop.troubles import Halted, Troubles
+from drystone.client.loop.waking import Deadlines, Looks
 from drystone.client.ports import Hints, Watcher
 from drystone.core.errors import Corrupt, DrystoneError, Misconfigured, Refused, Unavailable
 from drystone.core.planning.guards import (
@@ -57,21 +58,16 @@ class Loop:
         self._troubles = Troubles(world.state, self._tally, world.clock.now_ns)
         self._rounds = Rounds(self._parts, self._troubles)
         self._wake = asyncio.Event()
-        self._hinted: set[str] = set()
-        self._hinted_all = True
-        self._head_told = -1
-        """Newest head the bell told; -1: something may have been missed."""
+        self._looks = Looks()
+        self._deadlines = Deadlines(world.clock.monotonic_s)
         self._is_paused = False
         self._trouble: DrystoneError | None = None
         self._round: asyncio.Task[Round] | None = None
         self._settled_ns = 0
         self._is_settled = False
         self._unsettled_count = 0
-        self._deadlines: dict[str, float] = {}
-        """Moments of the monotonic clock at which there is something to do."""
         self._again: set[str] = set()
-        self._again_s = _AGAIN_S
-        self._away_s = _AWAY_S
+        self._again_s, self._away_s = _AGAIN_S, _AWAY_S
 
     # --- once --------------------------------------------------------------------------------
 
@@ -82,20 +78,10 @@ class Loop:
             Unavailable: The server is away.
             DrystoneError: Whatever stops the folder as a whole.
         """
-        hints, pull = _ALL, True
-        done = Round()
-        for _ in range(_ROUNDS_MAX):
-            done = await self._rounds.run(hints, pull=pull)
-            if not (done.again or done.is_overtaken or done.steps_count):
-                break
-            hints, pull = Hints(frozenset(done.again)), done.is_overtaken
-            if done.again:
-                await asyncio.sleep(_AGAIN_S)
-            elif not pull and not done.unsettled_count:
-                break
+        done = await _run_until_settled(self._rounds)
         self._unsettled_count = done.unsettled_count
         self._tally.phase("idle")
-        return self._summarize(await self._count_problems())
+        return await self._summarize()
 
     async def flush(self) -> None:
         """Makes what was written durable; after a power loss it need not be read again."""
@@ -124,8 +110,8 @@ class Loop:
 
     def hint_all(self) -> None:
         """Asks for a full scan and a look at the server, now."""
-        self._hinted_all = True
-        self._head_told = -1
+        self._looks.hint_all()
+        self._looks.doubt_head()
         self._troubles.wake_all()
         self._trouble = None
         self._wake.set()
@@ -147,11 +133,7 @@ class Loop:
 
         Where nothing was stopped yet, it allows whatever is found until all is settled.
         """
-        if isinstance(self._trouble, Halted):
-            halt = self._trouble.halt
-            self._parts.permissions = (Permission(halt.code, halt.entries_count),)
-        else:
-            self._parts.permissions = tuple(Permission(code, sys.maxsize) for code in HALT_CODES)
+        self._parts.permissions = _permissions_for(self._trouble)
 
     async def describe(self) -> Standing:
         """Returns how it stands now."""
@@ -161,17 +143,16 @@ class Loop:
             phase = "paused"
         elif trouble is not None:
             phase = "away" if isinstance(trouble, Unavailable) else "halted"
-        problems_count = await self._count_problems()
         synced_count = await self._parts.threads.control(self._world.state.count_synced)
         return Standing(
             phase,
-            self._is_settled and not self._hinted and not self._hinted_all,
+            self._is_settled and not self._looks.has_hints,
             "" if trouble is None else trouble.message,
             "" if trouble is None else trouble.code,
             "" if trouble is None else trouble.advice,
             self._settled_ns,
             synced_count,
-            self._summarize(problems_count),
+            await self._summarize(),
             self._rounds.seen_seq,
         )
 
@@ -183,8 +164,7 @@ class Loop:
 
     async def _watch(self, watcher: Watcher) -> None:
         async for hints in watcher.hints():
-            self._hinted |= hints.folders
-            self._hinted_all |= hints.all
+            self._looks.hint(hints)
             if hints.folders or hints.all:
                 self._wake.set()
 
@@ -192,7 +172,7 @@ class Loop:
         while True:
             try:
                 async for head in self._world.remote.listen():
-                    self._head_told = -1 if head == 0 else max(head, self._head_told)
+                    self._looks.tell_head(head)
                     self._wake.set()
             except (Refused, Misconfigured) as error:
                 # No bell for us (revoked, say): the next round meets the same trouble itself.
@@ -206,7 +186,7 @@ class Loop:
             if self._has_work():
                 self._wake.clear()
                 await self._do_round()
-            elif self._is_due("flush"):
+            elif self._deadlines.is_due("flush"):
                 await self._flush_quietly()
             else:
                 await self._sleep()
@@ -216,43 +196,37 @@ class Loop:
             return False
         if self._trouble is not None:
             # What was wrong may be right when the bell or the disk says something.
-            return self._wake.is_set() or self._is_due("retry")
-        if self._is_due("rescan"):
+            return self._wake.is_set() or self._deadlines.is_due("retry")
+        if self._deadlines.is_due("rescan"):
             self._plan_rescan()
-            self._hinted_all = True
-        if self._is_due("again"):
-            del self._deadlines["again"]
-            self._hinted |= self._again
+            self._looks.hint_all()
+        if self._deadlines.is_due("again"):
+            self._deadlines.drop("again")
+            self._looks.hint_folders(self._again)
             self._again = set()
-        return bool(self._hinted or self._hinted_all or self._needs_pull() or self._is_due("retry"))
-
-    def _needs_pull(self) -> bool:
-        return self._head_told < 0 or self._head_told > self._rounds.seen_seq
+        may_differ = self._looks.has_hints or self._looks.needs_pull(self._rounds.seen_seq)
+        return may_differ or self._deadlines.is_due("retry")
 
     async def _sleep(self) -> None:
         names = {"flush"}
         if not self._is_paused:
             names |= {"retry"} if self._trouble is not None else {"retry", "rescan", "again"}
-        now_s = self._world.clock.monotonic_s()
-        deadlines = [at_s for name, at_s in self._deadlines.items() if name in names]
-        wait_s = min(deadlines, default=now_s + _RESCAN_S) - now_s
+        wait_s = self._deadlines.find_wait_s(names, _RESCAN_S)
         self._wake.clear()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), max(wait_s, 0.0))
+            await asyncio.wait_for(self._wake.wait(), wait_s)
 
     # --- one round ---------------------------------------------------------------------------
 
     async def _do_round(self) -> None:
-        hints, pull = Hints(frozenset(self._hinted), self._hinted_all), self._needs_pull()
-        self._hinted, self._hinted_all = set(), False
-        told, self._head_told = self._head_told, 0
-        self._deadlines.pop("retry", None)
+        look = self._looks.take(self._rounds.seen_seq)
+        self._deadlines.drop("retry")
         self._is_settled = False
-        self._round = asyncio.create_task(self._rounds.run(hints, pull=pull))
+        self._round = asyncio.create_task(self._rounds.run(look.hints, pull=look.pull))
         try:
             done = await asyncio.shield(self._round)
         except asyncio.CancelledError:
-            self._put_back(hints, told)
+            self._looks.put_back(look)
             if not self._round.done():
                 # We are being ended, not paused: let the round clean up first.
                 self._round.cancel()
@@ -261,17 +235,12 @@ class Loop:
             if not self._is_paused:
                 raise
         except DrystoneError as error:
-            self._put_back(hints, told)
+            self._looks.put_back(look)
             self._note_trouble(error)
         else:
             self._note_done(done)
         finally:
             self._round = None
-
-    def _put_back(self, hints: Hints, told: int) -> None:
-        self._hinted |= hints.folders
-        self._hinted_all |= hints.all
-        self._head_told = -1 if min(told, self._head_told) < 0 else max(told, self._head_told)
 
     def _note_trouble(self, error: DrystoneError) -> None:
         if isinstance(error, Corrupt) and error.code == "state-corrupt":
@@ -283,7 +252,7 @@ class Loop:
         if isinstance(error, Unavailable):
             wait_s = max(error.retry_after_s, self._away_s * (0.5 + self._chance()))
             self._away_s = min(self._away_s * 2, _AWAY_S_MAX)
-        self._set_deadline("retry", wait_s)
+        self._deadlines.set("retry", wait_s)
         self._wake.clear()
 
     def _note_done(self, done: Round) -> None:
@@ -291,59 +260,63 @@ class Loop:
         self._away_s = _AWAY_S
         self._unsettled_count = done.unsettled_count
         if done.steps_count:
-            self._set_deadline("flush", _FLUSH_S)
+            self._deadlines.set("flush", _FLUSH_S)
             self._again_s = _AGAIN_S
         if done.again:
             self._again |= done.again
-            self._set_deadline("again", self._again_s)
+            self._deadlines.set("again", self._again_s)
             self._again_s = min(self._again_s * 2, _AGAIN_S_MAX)
         if done.is_overtaken:
-            self._head_told = -1
+            self._looks.doubt_head()
         next_try_s = self._troubles.find_next_try_s()
         if done.steps_count and done.unsettled_count:
-            self._set_deadline("retry", 0.0)
+            self._deadlines.set("retry", 0.0)
         elif next_try_s is not None:
-            self._set_deadline("retry", next_try_s)
+            self._deadlines.set("retry", next_try_s)
         if not done.unsettled_count and not done.again:
             self._parts.permissions = ()
             self._settled_ns = self._world.clock.now_ns()
         self._is_settled = not done.unsettled_count and not done.again and not done.is_overtaken
-        if not self._hinted and not self._hinted_all:
+        if not self._looks.has_hints:
             self._tally.phase("idle")
 
     async def _flush_quietly(self) -> None:
-        self._deadlines.pop("flush", None)
+        self._deadlines.drop("flush")
         try:
             await self.flush()
             await self._parts.threads.control(self._world.state.shrink)
         except Unavailable as error:
             self._world.notices.message(error.message)
-            self._set_deadline("flush", _HALTED_S)
+            self._deadlines.set("flush", _HALTED_S)
 
     # --- small things ------------------------------------------------------------------------
 
     def _plan_rescan(self) -> None:
-        self._set_deadline("rescan", _RESCAN_S * (1.0 + self._chance()))
+        self._deadlines.set("rescan", _RESCAN_S * (1.0 + self._chance()))
 
-    def _set_deadline(self, name: str, wait_s: float) -> None:
-        self._deadlines[name] = self._world.clock.monotonic_s() + wait_s
+    async def _summarize(self) -> Summary:
+        problems = await self._parts.threads.control(self._world.state.problems)
+        traffic = self._world.remote.traffic()
+        return summarize(self._tally, len(problems), self._unsettled_count, traffic)
 
-    def _is_due(self, name: str) -> bool:
-        at_s = self._deadlines.get(name)
-        return at_s is not None and at_s <= self._world.clock.monotonic_s()
 
-    async def _count_problems(self) -> int:
-        return len(await self._parts.threads.control(self._world.state.problems))
+async def _run_until_settled(rounds: Rounds) -> Round:
+    """Does rounds until one has nothing left to do; returns the last."""
+    hints, pull = _ALL, True
+    done = Round()
+    for _ in range(_ROUNDS_MAX):
+        done = await rounds.run(hints, pull=pull)
+        if not (done.again or done.is_overtaken or done.steps_count):
+            break
+        hints, pull = Hints(frozenset(done.again)), done.is_overtaken
+        if done.again:
+            await asyncio.sleep(_AGAIN_S)
+        elif not pull and not done.unsettled_count:
+            break
+    return done
 
-    def _summarize(self, problems_count: int) -> Summary:
-        tally = self._tally
-        return Summary(
-            tally.upload.files_done,
-            tally.upload.bytes_done,
-            tally.download.files_done,
-            tally.download.bytes_done,
-            tally.conflicts_count,
-            problems_count,
-            self._unsettled_count,
-            self._world.remote.traffic(),
-        )
+
+def _permissions_for(trouble: DrystoneError | None) -> tuple[Permission, ...]:
+    if isinstance(trouble, Halted):
+        return (Permission(trouble.halt.code, trouble.halt.entries_count),)
+    return tuple(Permission(code, sys.maxsize) for code in HALT_CODES)

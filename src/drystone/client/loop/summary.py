@@ -3,6 +3,7 @@
 
 from typing import NamedTuple
 
+from drystone.client.loop.tally import Tally
 from drystone.client.ports import Traffic
 
 
@@ -55,3 +56,17 @@ class Standing(NamedTuple):
     synced_count: int
     summary: Summary
     seen_seq: int = 0
+
+
+def summarize(tally: Tally, problems_count: int, unsettled_count: int, traffic: Traffic) -> Summary:
+    """Returns the sums of what a tally counted, and of what is left."""
+    return Summary(
+        tally.upload.files_done,
+        tally.upload.bytes_done,
+        tally.download.files_done,
+        tally.download.bytes_done,
+        tally.conflicts_count,
+        problems_count,
+        unsettled_count,
+        traffic,
+    )
