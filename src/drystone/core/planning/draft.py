@@ -9,10 +9,11 @@ broken off anywhere leaves three trees from which the rest is planned again.
 from drystone.core.ids import FileId, Rev
 from drystone.core.journal.change import Create, Delete, Edit, Move
 from drystone.core.names.folding import fold_name
-from drystone.core.planning.case import Case, Fate, Survey, Take
 from drystone.core.planning.graph import Graph
-from drystone.core.planning.merge import Merged, is_alike, merge_state
-from drystone.core.planning.naming import Naming
+from drystone.core.planning.merging.case import Case, Fate, Survey, Take
+from drystone.core.planning.merging.merge import Merged, is_alike, merge_state
+from drystone.core.planning.merging.naming import Naming
+from drystone.core.planning.merging.survival import find_top_deleted
 from drystone.core.planning.plan import (
     Conflict,
     ConflictKind,
@@ -28,21 +29,20 @@ from drystone.core.planning.plan import (
     Step,
     Submit,
 )
-from drystone.core.planning.survival import find_top_deleted
 from drystone.core.planning.temporary import split_at_detour
 from drystone.core.tree.entry import Entry
 
 
 class Draft:
-    """Steps of all cases as nodes of a graph.
+    """Steps of all cases as vertices of a graph.
 
     Attributes:
-        graph: The nodes.
-        arrive_here: By file id: the node that puts it at its place on the disk.
-        arrive_there: The node that puts it at its place on the server.
-        leave_here: The node by which it leaves the place it has on the disk.
-        leave_there: The node by which it leaves the place it has on the server.
-        done: The node after which it is no longer in the way of a deletion above it.
+        graph: The vertices.
+        arrive_here: By file id: the vertex that puts it at its place on the disk.
+        arrive_there: The vertex that puts it at its place on the server.
+        leave_here: The vertex by which it leaves the place it has on the disk.
+        leave_there: The vertex by which it leaves the place it has on the server.
+        done: The vertex after which it is no longer in the way of a deletion above it.
     """
 
     def __init__(self, survey: Survey, naming: Naming) -> None:
@@ -97,19 +97,19 @@ class Draft:
         step: Step = MarkSynced(there, case.file_id)
         if not is_alike(here, there):
             step = Replace(case.here._replace(parent_id=there.parent_id), there)
-        node = self.graph.add(there.file_id, step)
-        self.arrive_here[there.file_id] = self.arrive_there[there.file_id] = node
+        vertex = self.graph.add(there.file_id, step)
+        self.arrive_here[there.file_id] = self.arrive_there[there.file_id] = vertex
         # What is in a folder of the disk finds the folder under both ids.
-        self.arrive_here[case.file_id] = self.arrive_there[case.file_id] = node
+        self.arrive_here[case.file_id] = self.arrive_there[case.file_id] = vertex
 
     def _add_new_there(self, case: Case) -> None:
         if case.adopted_by is not None:
             return
         assert case.there is not None
-        node = self.graph.add(
+        vertex = self.graph.add(
             case.file_id, Place(case.there) if self._policy.local_complete else None
         )
-        self.arrive_here[case.file_id] = node
+        self.arrive_here[case.file_id] = vertex
 
     # --- entries that both sides have --------------------------------------------------------
 
@@ -121,8 +121,8 @@ class Draft:
         merged = merge_state(here, case.base or there, there)
         if merged is None:
             aside = self._add_aside(case, self._policy.new_id(), ConflictKind.EDIT_EDIT)
-            node = self.graph.add_after(aside, file_id, Place(there))
-            self.arrive_here[file_id] = self.done[file_id] = node
+            vertex = self.graph.add_after(aside, file_id, Place(there))
+            self.arrive_here[file_id] = self.done[file_id] = vertex
         elif case.aside_name:
             self._add_aside(case, file_id, ConflictKind.NAME)
             # Under its new name it is a local move like any other, next time.
@@ -144,29 +144,29 @@ class Draft:
         self, case: Case, here: Entry, base: Entry, there: Entry, merged: Merged
     ) -> None:
         needs_state = merged.is_for_disk or merged.is_for_server
-        node = None
+        vertex = None
         if case.take == Take.REMOTE:
-            node = self._add_shift(case, here, base if needs_state else merged.entry)
+            vertex = self._add_shift(case, here, base if needs_state else merged.entry)
         stands = self._translated(here) if case.take == Take.LOCAL else _at(here, there)
         if merged.is_for_disk:
             entry = _at(merged.entry, stands)
             agreed = there if merged.is_for_server else merged.entry
             step = Replace(stands, entry, None if agreed == entry else agreed)
-            node = self.graph.add_after(node, case.file_id, step)
+            vertex = self.graph.add_after(vertex, case.file_id, step)
         elif merged.is_for_server:
-            node = self.graph.add_after(
-                node, case.file_id, Submit(_edit(merged, there), merged.entry)
+            vertex = self.graph.add_after(
+                vertex, case.file_id, Submit(_edit(merged, there), merged.entry)
             )
         if case.take == Take.LOCAL:
             if merged.is_for_disk and merged.is_for_server:
                 # What both changed meets on the disk first; the server's part comes next time.
                 self.done[case.file_id] = self.graph.add(case.file_id, None)
             else:
-                node = self._add_move(case, node, _at(merged.entry, stands))
-        if node is None and there != base:
-            node = self.graph.add(case.file_id, MarkSynced(there))
-        if node is not None:
-            self.done.setdefault(case.file_id, node)
+                vertex = self._add_move(case, vertex, _at(merged.entry, stands))
+        if vertex is None and there != base:
+            vertex = self.graph.add(case.file_id, MarkSynced(there))
+        if vertex is not None:
+            self.done.setdefault(case.file_id, vertex)
 
     def _add_shift(self, case: Case, here: Entry, agreed: Entry) -> int:
         """The disk follows the server's move. ``agreed`` is the state synced has meanwhile."""
@@ -184,25 +184,25 @@ class Draft:
             detour = graph.add(file_id, first)
             assert isinstance(rest, Shift)
             step = rest
-        node = graph.add_after(detour, file_id, step)
+        vertex = graph.add_after(detour, file_id, step)
         if detour is None:
-            graph.standing[node] = here
-        self.arrive_here[file_id] = node
-        self.leave_here[file_id] = node if detour is None else detour
-        self.done[file_id] = node
+            graph.standing[vertex] = here
+        self.arrive_here[file_id] = vertex
+        self.leave_here[file_id] = vertex if detour is None else detour
+        self.done[file_id] = vertex
         if case.is_given_up or self._is_moved_twice(here, base, there):
-            graph.conflicts[node] = Conflict(ConflictKind.MOVE_MOVE, file_id, here.name, "")
-        return node
+            graph.conflicts[vertex] = Conflict(ConflictKind.MOVE_MOVE, file_id, here.name, "")
+        return vertex
 
     def _add_move(self, case: Case, before: int | None, entry: Entry) -> int:
         """The server follows the disk's move."""
         file_id, there = case.file_id, case.there
         assert there is not None
         move = Move(file_id, entry.parent_id, entry.name, there.parent_id, there.name)
-        node = self.graph.add_after(before, file_id, Submit(move, entry))
-        self.graph.standing[node] = _at(entry, there)
-        self.arrive_there[file_id] = self.leave_there[file_id] = self.done[file_id] = node
-        return node
+        vertex = self.graph.add_after(before, file_id, Submit(move, entry))
+        self.graph.standing[vertex] = _at(entry, there)
+        self.arrive_there[file_id] = self.leave_there[file_id] = self.done[file_id] = vertex
+        return vertex
 
     def _add_aside(self, case: Case, new_id: FileId, kind: ConflictKind) -> int:
         """The disk's entry gets out of the way of the server's."""
@@ -210,10 +210,10 @@ class Draft:
         here = self._translated(case.here)
         rev = here.rev if new_id == case.file_id else Rev(0)
         entry = here._replace(file_id=new_id, name=case.aside_name, rev=rev)
-        node = self.graph.add(case.file_id, SetAside(here, entry))
-        self.graph.conflicts[node] = Conflict(kind, case.file_id, here.name, case.aside_name)
-        self.leave_here[case.file_id] = self.done[case.file_id] = node
-        return node
+        vertex = self.graph.add(case.file_id, SetAside(here, entry))
+        self.graph.conflicts[vertex] = Conflict(kind, case.file_id, here.name, case.aside_name)
+        self.leave_here[case.file_id] = self.done[case.file_id] = vertex
+        return vertex
 
     # --- entries that one side deleted -------------------------------------------------------
 
@@ -221,43 +221,43 @@ class Draft:
         there = case.there
         assert there is not None
         if case.is_kept:
-            node = self.graph.add(case.file_id, RenewRemote(there))
-            self._note_kept(case, node, there)
+            vertex = self.graph.add(case.file_id, RenewRemote(there))
+            self._note_kept(case, vertex, there)
         elif self._is_top(case):
-            node = self._add_last(case, Submit(Delete(case.file_id, there.rev), None))
-            self.leave_there[case.file_id] = node
-            self.graph.standing[node] = there
+            vertex = self._add_last(case, Submit(Delete(case.file_id, there.rev), None))
+            self.leave_there[case.file_id] = vertex
+            self.graph.standing[vertex] = there
 
     def _add_gone_there(self, case: Case) -> None:
         here = case.here
         assert here is not None
         if case.is_kept:
             entry = here._replace(file_id=self._policy.new_id(), rev=Rev(0))
-            node = self.graph.add(case.file_id, RenewLocal(here, entry))
-            self._note_kept(case, node, here)
+            vertex = self.graph.add(case.file_id, RenewLocal(here, entry))
+            self._note_kept(case, vertex, here)
         elif self._is_top(case):
-            node = self._add_last(case, Discard(here))
-            self.leave_here[case.file_id] = node
-            self.graph.standing[node] = here
+            vertex = self._add_last(case, Discard(here))
+            self.leave_here[case.file_id] = vertex
+            self.graph.standing[vertex] = here
 
     def _is_top(self, case: Case) -> bool:
         return find_top_deleted(self._survey, case) == case.file_id
 
-    def _note_kept(self, case: Case, node: int, entry: Entry) -> None:
-        self.done[case.file_id] = node
+    def _note_kept(self, case: Case, vertex: int, entry: Entry) -> None:
+        self.done[case.file_id] = vertex
         if not case.is_folder:
             kind = ConflictKind.EDIT_DELETE
         elif not self._survey.case(entry.parent_id).is_kept:
             kind = ConflictKind.FOLDER_DELETED
         else:
             return
-        self.graph.conflicts[node] = Conflict(kind, case.file_id, entry.name, "")
+        self.graph.conflicts[vertex] = Conflict(kind, case.file_id, entry.name, "")
 
     def _add_last(self, case: Case, step: Step) -> int:
-        node = self.graph.add(case.file_id, step)
-        self.graph.is_last.add(node)
-        self.done[case.file_id] = node
-        return node
+        vertex = self.graph.add(case.file_id, step)
+        self.graph.is_last.add(vertex)
+        self.done[case.file_id] = vertex
+        return vertex
 
     # --- small questions ---------------------------------------------------------------------
 

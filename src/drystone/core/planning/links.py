@@ -10,10 +10,10 @@
 """
 
 from drystone.core.ids import FileId
-from drystone.core.planning.case import Case, Fate, Survey
 from drystone.core.planning.draft import Draft
-from drystone.core.planning.merge import target_parent
-from drystone.core.planning.naming import Naming
+from drystone.core.planning.merging.case import Case, Fate, Survey
+from drystone.core.planning.merging.merge import target_parent
+from drystone.core.planning.merging.naming import Naming
 from drystone.core.planning.plan import Unplaceable
 from drystone.core.tree.entry import Entry
 from drystone.core.tree.view import TreeView
@@ -22,7 +22,7 @@ _CASE_TWIN = "case-twin"
 
 
 class Links:
-    """Links the nodes of one draft.
+    """Links the vertices of one draft.
 
     Attributes:
         unplaceable: What was found that this disk cannot hold.
@@ -47,17 +47,17 @@ class Links:
         """Links the steps by which a case comes to its place."""
         draft, file_id, fate = self._draft, case.file_id, case.fate
         if fate == Fate.NEW_HERE:
-            node = draft.arrive_there.get(file_id)
+            vertex = draft.arrive_there.get(file_id)
             if case.adopts is not None:
                 self._need_folder_here(draft.arrive_there[file_id], case.adopts)
-            elif node is not None:
-                self._link_there(node, case)
+            elif vertex is not None:
+                self._link_there(vertex, case)
             else:
                 self._need_adopted_folder(case)
         elif fate == Fate.NEW_THERE:
-            node = draft.arrive_here.get(file_id)
-            if node is not None and case.adopted_by is None:
-                self._link_here(node, case)
+            vertex = draft.arrive_here.get(file_id)
+            if vertex is not None and case.adopted_by is None:
+                self._link_here(vertex, case)
         elif fate == Fate.BOTH:
             self._link_both(case)
 
@@ -77,15 +77,15 @@ class Links:
         here = _Above(self._sight.local, doomed)
         there = _Above(self._sight.remote, doomed)
         for case in self._survey.work.values():
-            node = draft.done.get(case.file_id)
-            if node is None:
+            vertex = draft.done.get(case.file_id)
+            if vertex is None:
                 continue
             if case.base is not None:
-                self._let_pass(case, node, agreed.find(case.base.parent_id), None)
+                self._let_pass(case, vertex, agreed.find(case.base.parent_id), None)
             if case.here is not None:
-                self._let_pass(case, node, here.find(case.here.parent_id), Fate.GONE_THERE)
+                self._let_pass(case, vertex, here.find(case.here.parent_id), Fate.GONE_THERE)
             if case.there is not None:
-                self._let_pass(case, node, there.find(case.there.parent_id), Fate.GONE_HERE)
+                self._let_pass(case, vertex, there.find(case.there.parent_id), Fate.GONE_HERE)
 
     # --- places ------------------------------------------------------------------------------
 
@@ -103,17 +103,17 @@ class Links:
                 self._need_above(arrive_there, case, draft.arrive_there)
         self._need_adopted_folder(case)
 
-    def _link_here(self, node: int, case: Case) -> None:
+    def _link_here(self, vertex: int, case: Case) -> None:
         """The entry takes a place on the disk."""
         assert case.there is not None
-        self._need_folder_here(node, case)
+        self._need_folder_here(vertex, case)
         folder_id = self._naming.local_folder(case.there.parent_id)
         key = self._sight.key(case.there.name)
         if self._may_be_claimed_twice:
             place = (case.there.parent_id, key)
             first = self._claims_here.setdefault(place, case.there)
             if first.file_id != case.file_id:
-                self._refuse(node, case, first)
+                self._refuse(vertex, case, first)
                 return
         if folder_id is None:
             return
@@ -122,20 +122,20 @@ class Links:
             return
         leaver = self._draft.leave_here.get(occupant.file_id)
         if leaver is not None:
-            self._graph.yields[node] = leaver
+            self._graph.yields[vertex] = leaver
         else:
-            self._refuse(node, case, occupant)
+            self._refuse(vertex, case, occupant)
 
-    def _link_there(self, node: int, case: Case) -> None:
+    def _link_there(self, vertex: int, case: Case) -> None:
         """The entry takes a place on the server."""
         assert case.here is not None
         above = case.here.parent_id
         if not self._sight.is_remote_folder(above):
-            self._need_or_wait(node, self._draft.arrive_there.get(above))
+            self._need_or_wait(vertex, self._draft.arrive_there.get(above))
         if not self._is_whole:
             place = (above, case.here.name)
             if self._claims_there.setdefault(place, case.file_id) != case.file_id:
-                self._graph.steps[node] = None
+                self._graph.steps[vertex] = None
         folder_id = self._naming.remote_folder(above)
         if folder_id is None:
             return
@@ -144,15 +144,15 @@ class Links:
             return
         leaver = self._draft.leave_there.get(occupant.file_id)
         if leaver is not None:
-            self._graph.yields[node] = leaver
+            self._graph.yields[vertex] = leaver
         else:
-            self._graph.steps[node] = None
+            self._graph.steps[vertex] = None
 
-    def _need_folder_here(self, node: int, case: Case) -> None:
+    def _need_folder_here(self, vertex: int, case: Case) -> None:
         assert case.there is not None
         above = case.there.parent_id
         if not self._sight.is_local_folder(above):
-            self._need_or_wait(node, self._draft.arrive_here.get(above))
+            self._need_or_wait(vertex, self._draft.arrive_here.get(above))
 
     def _need_adopted_folder(self, case: Case) -> None:
         """Steps that speak of a folder of the disk by its new id come after its adoption."""
@@ -161,7 +161,7 @@ class Links:
         if above.adopts is None:
             return
         adoption = self._draft.arrive_there[above.file_id]
-        nodes = {
+        vertices = {
             arrivals.get(case.file_id)
             for arrivals in (
                 self._draft.arrive_here,
@@ -170,39 +170,39 @@ class Links:
                 self._draft.done,
             )
         }
-        for node in nodes:
-            first = node
+        for vertex in vertices:
+            first = vertex
             while first is not None:
                 self._graph.adopted[first] = adoption
                 if first not in self._graph.chain:
                     self._graph.need(first, adoption)
                 first = self._graph.chain.get(first)
 
-    def _need_or_wait(self, node: int, other: int | None) -> None:
+    def _need_or_wait(self, vertex: int, other: int | None) -> None:
         if other is None:
-            self._graph.steps[node] = None
-        elif self._graph.firm[node]:
-            self._graph.need(node, other)
+            self._graph.steps[vertex] = None
+        elif self._graph.firm[vertex]:
+            self._graph.need(vertex, other)
         else:
             single = self._single.get(other)
             if single is None:
                 single = self._single[other] = (other,)
-            self._graph.firm[node] = single
+            self._graph.firm[vertex] = single
 
-    def _need_above(self, node: int, case: Case, arrivals: dict[FileId, int]) -> None:
+    def _need_above(self, vertex: int, case: Case, arrivals: dict[FileId, int]) -> None:
         """Lets a folder wait for the nearest folder above its target that moves too."""
         folder_id = target_parent(self._survey, case.file_id)
         while folder_id is not None and folder_id != self._sight.policy.root_id:
             # A new folder does not wait for those above it to move, so it does not count.
             if folder_id in arrivals and self._survey.case(folder_id).fate == Fate.BOTH:
-                self._graph.need(node, arrivals[folder_id])
+                self._graph.need(vertex, arrivals[folder_id])
                 return
             folder_id = target_parent(self._survey, folder_id)
 
-    def _refuse(self, node: int, case: Case, occupant: Entry) -> None:
+    def _refuse(self, vertex: int, case: Case, occupant: Entry) -> None:
         """The place is another one's: for ever if only this disk cannot tell the names apart."""
         assert case.there is not None
-        self._graph.steps[node] = None
+        self._graph.steps[vertex] = None
         if occupant.name != case.there.name:
             self.unplaceable.append(
                 Unplaceable(case.file_id, case.there.name, _CASE_TWIN, occupant.file_id)
@@ -211,13 +211,13 @@ class Links:
     # --- deletions ---------------------------------------------------------------------------
 
     def _let_pass(
-        self, case: Case, node: int, above_id: FileId | None, deleted: Fate | None
+        self, case: Case, vertex: int, above_id: FileId | None, deleted: Fate | None
     ) -> None:
         """Lets the end of a folder wait for a case that is below it in one of the trees.
 
         Args:
             case: What is below.
-            node: The node after which it is no longer in the way.
+            vertex: The vertex after which it is no longer in the way.
             above_id: The folder that ends, if there is one.
             deleted: Which fate the folder must have for this tree to matter; None: any.
         """
@@ -228,12 +228,12 @@ class Links:
         if above.is_kept:
             # It ends under this id only, and so after what speaks of it by this id. Nothing
             # below it is lost if it goes first, so it does not wait for what waits itself.
-            before: int | None = node
+            before: int | None = vertex
             while before is not None:
                 self._graph.prefer(end, before)
                 before = self._graph.chain.get(before)
         elif deleted is None or above.fate == deleted:
-            self._graph.need(end, node)
+            self._graph.need(end, vertex)
 
 
 class _Above:

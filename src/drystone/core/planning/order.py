@@ -6,7 +6,7 @@ kept where nothing speaks against it. Deletions go last, except those that somet
 waits for. Entries that only wait for each other to leave their places (``a`` and ``b``
 swapped) form a ring; one of them then takes a detour over a temporary name.
 
-Cost: linear in nodes and dependencies, and for each ring in its length.
+Cost: linear in vertices and dependencies, and for each ring in its length.
 """
 
 from collections import deque
@@ -31,23 +31,23 @@ def arrange(
     order = _Sorting(graph, new_id).run()
     steps = graph.steps
     position: dict[int, int] = {}
-    for node in order:
-        if steps[node] is not None:
-            position[node] = len(position)
+    for vertex in order:
+        if steps[vertex] is not None:
+            position[vertex] = len(position)
     # Whole folders share what they wait for; so do they in the plan.
     shared: dict[tuple[int, ...], tuple[int, ...]] = {(): ()}
     after: list[tuple[int, ...]] = []
     planned = []
-    for node in position:
-        needs = tuple(graph.needs_of(node))
+    for vertex in position:
+        needs = tuple(graph.needs_of(vertex))
         found = shared.get(needs)
         if found is None:
             found = tuple(sorted({position[need] for need in needs if need in position}))
             shared[needs] = found
         after.append(found)
-        planned.append(steps[node])
-    conflicts = tuple(graph.conflicts[node] for node in position if node in graph.conflicts)
-    waiting = dict.fromkeys(graph.owners[node] for node in order if steps[node] is None)
+        planned.append(steps[vertex])
+    conflicts = tuple(graph.conflicts[vertex] for vertex in position if vertex in graph.conflicts)
+    waiting = dict.fromkeys(graph.owners[vertex] for vertex in order if steps[vertex] is None)
     return Plan(
         tuple(step for step in planned if step is not None),
         conflicts,
@@ -72,14 +72,14 @@ class _Sorting:
         self._late: deque[int] = deque()
 
     def run(self) -> list[int]:
-        """Returns all nodes in order; waiting nodes have lost their step."""
-        for node in range(len(self._graph.steps)):
-            needs = self._graph.needs_of(node)
+        """Returns all vertices in order; waiting vertices have lost their step."""
+        for vertex in range(len(self._graph.steps)):
+            needs = self._graph.needs_of(vertex)
             if needs:
                 for need in needs:
-                    self._wait(node, need)
+                    self._wait(vertex, need)
             else:
-                self._make_ready(node)
+                self._make_ready(vertex)
         self._drain()
         start = 0
         while len(self._order) < len(self._is_done):
@@ -89,73 +89,73 @@ class _Sorting:
             self._drain()
         return self._order
 
-    def _wait(self, node: int, need: int) -> None:
+    def _wait(self, vertex: int, need: int) -> None:
         waiters = self._waiters[need]
         if waiters is None:
-            self._waiters[need] = [node]
+            self._waiters[need] = [vertex]
         else:
-            waiters.append(node)
-        self._open[node] += 1
+            waiters.append(vertex)
+        self._open[vertex] += 1
 
-    def _make_ready(self, node: int) -> None:
-        (self._late if node in self._graph.is_last else self._soon).append(node)
+    def _make_ready(self, vertex: int) -> None:
+        (self._late if vertex in self._graph.is_last else self._soon).append(vertex)
 
     def _drain(self) -> None:
         soon, late = self._soon, self._late
         while soon or late:
-            node = soon.popleft() if soon else late.popleft()
-            self._is_done[node] = True
-            self._order.append(node)
-            waiters = self._waiters[node]
+            vertex = soon.popleft() if soon else late.popleft()
+            self._is_done[vertex] = True
+            self._order.append(vertex)
+            waiters = self._waiters[vertex]
             if waiters is None:
                 continue
-            is_blocked = self._graph.steps[node] is None
+            is_blocked = self._graph.steps[vertex] is None
             for waiter in waiters:
-                if is_blocked and not self._is_loose(waiter, node):
+                if is_blocked and not self._is_loose(waiter, vertex):
                     self._graph.steps[waiter] = None
                 self._open[waiter] -= 1
                 if self._open[waiter] == 0:
                     self._make_ready(waiter)
 
-    def _is_loose(self, node: int, need: int) -> bool:
-        return need in self._graph.loose.get(node, ())
+    def _is_loose(self, vertex: int, need: int) -> bool:
+        return need in self._graph.loose.get(vertex, ())
 
     def _cut_ring(self, start: int) -> None:
         graph, ring = self._graph, self._find_ring(start)
-        for node in ring:
-            leaver = graph.yields.get(node)
+        for vertex in ring:
+            leaver = graph.yields.get(vertex)
             if leaver in ring and leaver in graph.standing:
-                self._detour(node, leaver)
+                self._detour(vertex, leaver)
                 return
         # Only a wish binds this ring, or nothing that could be cut: what stands in it waits.
-        for node in ring:
+        for vertex in ring:
             for need in ring:
-                if self._is_loose(node, need):
-                    graph.loose[node].remove(need)
-                    self._let_go(node, need)
+                if self._is_loose(vertex, need):
+                    graph.loose[vertex].remove(need)
+                    self._let_go(vertex, need)
                     return
-        node, need = ring[0], ring[1 % len(ring)]
-        graph.steps[node] = None
-        self._let_go(node, need)
+        vertex, need = ring[0], ring[1 % len(ring)]
+        graph.steps[vertex] = None
+        self._let_go(vertex, need)
 
     def _find_ring(self, start: int) -> list[int]:
-        """Returns nodes of which each waits for the next, and the last for the first."""
+        """Returns vertices of which each waits for the next, and the last for the first."""
         trail: dict[int, None] = {}
-        node = start
-        while node not in trail:
-            trail[node] = None
-            node = next(n for n in self._graph.needs_of(node) if not self._is_done[n])
+        vertex = start
+        while vertex not in trail:
+            trail[vertex] = None
+            vertex = next(n for n in self._graph.needs_of(vertex) if not self._is_done[n])
         ring = list(trail)
-        return ring[ring.index(node) :]
+        return ring[ring.index(vertex) :]
 
-    def _detour(self, node: int, leaver: int) -> None:
-        """Lets ``leaver`` free its place at once, under a temporary name, for ``node``."""
+    def _detour(self, vertex: int, leaver: int) -> None:
+        """Lets ``leaver`` free its place at once, under a temporary name, for ``vertex``."""
         graph = self._graph
         step = graph.steps[leaver]
         if step is None:
             # It waits for something else, so the place does not become free now.
-            graph.steps[node] = None
-            self._let_go(node, leaver)
+            graph.steps[vertex] = None
+            self._let_go(vertex, leaver)
             return
         first, rest = split_at_detour(step, graph.standing.pop(leaver), self._new_id())
         detour = graph.add(graph.owners[leaver], first)
@@ -172,15 +172,15 @@ class _Sorting:
             self._make_ready(detour)
         graph.need(leaver, detour)
         self._wait(leaver, detour)
-        self._wait(node, detour)
-        graph.yields[node] = detour
-        self._let_go(node, leaver)
+        self._wait(vertex, detour)
+        graph.yields[vertex] = detour
+        self._let_go(vertex, leaver)
 
-    def _let_go(self, node: int, need: int) -> None:
+    def _let_go(self, vertex: int, need: int) -> None:
         """Ends a wait."""
         waiters = self._waiters[need]
         assert waiters is not None
-        waiters.remove(node)
-        self._open[node] -= 1
-        if self._open[node] == 0:
-            self._make_ready(node)
+        waiters.remove(vertex)
+        self._open[vertex] -= 1
+        if self._open[vertex] == 0:
+            self._make_ready(vertex)

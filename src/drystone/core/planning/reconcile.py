@@ -19,16 +19,16 @@ off anywhere.
 from collections.abc import Iterable
 
 from drystone.core.ids import FileId
-from drystone.core.planning.case import Fate, Survey, Take
 from drystone.core.planning.draft import Draft
 from drystone.core.planning.links import Links
-from drystone.core.planning.merge import choose, unknot
-from drystone.core.planning.naming import Naming
+from drystone.core.planning.merging.case import Fate, Survey, Take
+from drystone.core.planning.merging.merge import choose, unknot
+from drystone.core.planning.merging.naming import Naming
+from drystone.core.planning.merging.sight import Sight
+from drystone.core.planning.merging.survival import find_top_deleted, keep_survivors
 from drystone.core.planning.order import arrange
 from drystone.core.planning.plan import Plan
 from drystone.core.planning.policy import Policy
-from drystone.core.planning.sight import Sight
-from drystone.core.planning.survival import find_top_deleted, keep_survivors
 from drystone.core.tree.view import TreeView
 
 

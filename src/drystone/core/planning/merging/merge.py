@@ -4,8 +4,8 @@
 from typing import NamedTuple
 
 from drystone.core.ids import FileId
-from drystone.core.planning.case import Case, Fate, Survey, Take
-from drystone.core.planning.survival import has_merit
+from drystone.core.planning.merging.case import Case, Fate, Survey, Take
+from drystone.core.planning.merging.survival import has_merit
 from drystone.core.planning.temporary import is_temporary
 from drystone.core.tree.entry import Entry, Kind
 
@@ -54,13 +54,13 @@ def is_alike(one: Entry, other: Entry) -> bool:
 
 
 def choose(survey: Survey, case: Case) -> None:
-    """Sets ``take`` and ``is_clash`` of a case that both sides have, once."""
+    """Sets ``take`` and ``is_conflict`` of a case that both sides have, once."""
     if case.take is not None:
         return
     here, there = case.here, case.there
     assert here is not None
     assert there is not None
-    case.is_clash = merge_state(here, case.base or there, there) is None
+    case.is_conflict = merge_state(here, case.base or there, there) is None
     if here.is_at_same_place(there):
         case.take = Take.SAME
         return

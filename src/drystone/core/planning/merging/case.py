@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 
 from drystone.core.ids import FileId
-from drystone.core.planning.sight import Sight, as_held
+from drystone.core.planning.merging.sight import Sight, as_held
 from drystone.core.tree.entry import Entry, Kind
 
 
@@ -47,7 +47,7 @@ class Case:
         there: On the server, if it lives there.
         take: For ``BOTH``: whose place wins; None until it is chosen.
         is_given_up: The disk's move would have put it below itself.
-        is_clash: For ``BOTH``: both sides changed the content, and it differs.
+        is_conflict: For ``BOTH``: both sides changed the content, and it differs.
         is_kept: For ``GONE_HERE`` and ``GONE_THERE``: the side that has it wins.
         has_merit: Kept for its own sake or its folder's, not only for what is below it.
         aside_name: The conflicted-copy name it gets on the disk because its name is taken.
@@ -65,7 +65,7 @@ class Case:
         "file_id",
         "has_merit",
         "here",
-        "is_clash",
+        "is_conflict",
         "is_given_up",
         "is_kept",
         "is_resolved",
@@ -88,7 +88,7 @@ class Case:
         self.base = base
         self.there = there
         self.take: Take | None = None
-        self.is_clash = False
+        self.is_conflict = False
         self.is_given_up = False
         self.is_kept = False
         self.has_merit: bool | None = None

@@ -8,7 +8,7 @@ in them stays deleted.
 """
 
 from drystone.core.ids import FileId
-from drystone.core.planning.case import Case, Fate, Survey, Take
+from drystone.core.planning.merging.case import Case, Fate, Survey, Take
 
 
 def has_merit(survey: Survey, case: Case) -> bool:
@@ -25,9 +25,9 @@ def keep_survivors(survey: Survey) -> None:
         fate = case.fate
         if fate == Fate.BOTH:
             # Where both sides agree on the folder, both have it.
-            if case.take == Take.REMOTE or case.is_clash:
+            if case.take == Take.REMOTE or case.is_conflict:
                 _need_here(survey, case, kept)
-            if case.take == Take.LOCAL or case.is_clash:
+            if case.take == Take.LOCAL or case.is_conflict:
                 _need_there(survey, case, kept)
         elif fate == Fate.NEW_HERE:
             _need_there(survey, case, kept)

@@ -9,8 +9,8 @@ is adopted, or is set aside under a conflicted-copy name.
 
 from drystone.core.ids import FileId
 from drystone.core.names.conflicted import conflicted_name
-from drystone.core.planning.case import Case, Fate, Survey, Take
-from drystone.core.planning.merge import choose
+from drystone.core.planning.merging.case import Case, Fate, Survey, Take
+from drystone.core.planning.merging.merge import choose
 from drystone.core.tree.entry import Kind
 
 
@@ -34,7 +34,7 @@ class Naming:
             self._resolve_remote(case)
         elif case.fate == Fate.BOTH:
             choose(self._survey, case)
-            if case.is_clash:
+            if case.is_conflict:
                 case.aside_name = self.find_aside_name(case)
                 self._resolve_remote(case)
             elif case.take == Take.LOCAL:
@@ -96,7 +96,7 @@ class Naming:
         other = self._survey.pull(occupant.file_id)
         if other.fate == Fate.BOTH:
             choose(self._survey, other)
-            if other.take == Take.LOCAL and not other.is_clash:
+            if other.take == Take.LOCAL and not other.is_conflict:
                 return
         elif other.fate == Fate.GONE_HERE and not other.is_kept:
             return
