@@ -15,7 +15,7 @@ own, which survives too.
 from typing import Final, NamedTuple
 
 from drystone.client.ports import Remote, RemotePage, State
-from drystone.core.errors import Refused
+from drystone.core.errors import Refused, Unavailable
 from drystone.core.ids import ROOT_ID, FileId, Seq
 from drystone.core.journal.cursor import ForgedCursor
 from drystone.core.journal.record import Action, StoredEntry
@@ -25,6 +25,12 @@ CURSOR_KEY: Final = "cursor"
 SEEN_SEQ_KEY: Final = "seen_seq"
 _UNLISTED_KEY: Final = "unlisted"
 _RESET_KEY: Final = "reset"
+
+
+class LeadsNowhere(Unavailable):
+    """The server sends its reader in a circle."""
+
+    code = "leads-nowhere"
 
 
 class Pulled(NamedTuple):
@@ -68,13 +74,23 @@ class Pull:
     async def read(self, cursor: str) -> RemotePage:
         """Returns the next page of changes; says ``reset`` if the server cannot go on from the
         cursor, for whatever reason: a server with another key takes ours for forged.
+
+        Raises:
+            LeadsNowhere: The answer would be asked for again and again.
         """
         try:
-            return await self._remote.read_changes(cursor, None)
+            page = await self._remote.read_changes(cursor, None)
         except Refused as error:
             if not cursor or error.code != ForgedCursor.code:
                 raise
             return RemotePage([], [], "", Seq(0), has_more=False, reset=True)
+        if (page.reset and not cursor) or (page.has_more and page.cursor == cursor):
+            raise LeadsNowhere(
+                "the server's answers do not lead to the end of its changes; nothing was changed"
+                " here",
+                advice="Tell its operator, or check whether the URL is right.",
+            )
+        return page
 
     def note(self, page: RemotePage) -> Pulled:
         """Tells State what a page says. Uses State."""

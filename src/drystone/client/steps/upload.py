@@ -221,13 +221,11 @@ class Upload:
     ) -> None:
         async with self._turns:
             patching = await self._find_outlines(bundle, bases)
-            has_deltas = any(s.offset_bytes < 0 and s.file.base_manifest for s in bundle)
             try:
                 await self._put(bundle, patching, failures, with_deltas=True)
             except (Corrupt, Refused):
-                if not patching and not has_deltas:
-                    raise
-                # A short hash may agree by chance, or the server lost a base: send it whole.
+                # A short hash may agree by chance, the server may have lost a base, or something
+                # on the way damaged a frame: once more, and whole.
                 missing = set(await self._ask([source.block_id for source in bundle]))
                 rest = [source for source in bundle if source.block_id in missing]
                 await self._put(rest, {}, failures, with_deltas=False)

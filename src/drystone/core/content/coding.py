@@ -8,6 +8,7 @@ from drystone.core.content import zstd
 from drystone.core.content.frame import Codec, Frame, read_absent
 from drystone.core.content.hashing import Buffer, block_id
 from drystone.core.content.patch import apply_patch
+from drystone.core.content.zstd import DAMAGED_ADVICE
 from drystone.core.errors import Corrupt
 from drystone.core.ids import BlockId, format_id
 from drystone.core.limits import SMALL_FILE_BYTES_MAX
@@ -122,7 +123,10 @@ def decode_frame(frame: Frame, find_base: Callable[[BlockId], Buffer | None]) ->
     """
     plain = decode_payload(frame, find_base)
     if block_id(plain) != frame.block_id:
-        raise CorruptBlock(f"block {format_id(frame.block_id)} arrived with other bytes")
+        raise CorruptBlock(
+            f"block {format_id(frame.block_id)} arrived with other bytes",
+            advice=DAMAGED_ADVICE,
+        )
     return plain
 
 
@@ -139,7 +143,11 @@ def decode_payload(frame: Frame, find_base: Callable[[BlockId], Buffer | None]) 
         case Codec.PATCH:
             return apply_patch(frame.payload, _require_base(frame, find_base), frame.plain_bytes)
         case Codec.ABSENT:
-            raise CorruptBlock(read_absent(frame)[1])
+            raise CorruptBlock(
+                read_absent(frame)[1],
+                advice="The server's operator should bring its storage back from a backup; it is"
+                " asked for again.",
+            )
         case _:
             raise CorruptBlock(f"block {format_id(frame.block_id)} has no known codec")
 

@@ -31,6 +31,12 @@ _DECODE_OPTIONS: Final[Mapping[int, int]] = {
 }
 
 
+DAMAGED_ADVICE: Final = (
+    "It is asked for again. If this stays, check the network and the disk it comes from."
+)
+"""What to do about a block that arrives damaged, whatever the damage."""
+
+
 class BadCompression(Corrupt):
     """Bytes that should be a zstd frame of a known length are not that."""
 
@@ -89,7 +95,7 @@ def content_size(data: Buffer) -> int | None:
     try:
         return zstd.get_frame_info(data).decompressed_size
     except zstd.ZstdError as error:
-        raise BadCompression("these bytes are not a zstd frame") from error
+        raise BadCompression("these bytes are not a zstd frame", advice=DAMAGED_ADVICE) from error
 
 
 def _as_prefix(base: Buffer) -> _Prefix:
@@ -102,12 +108,16 @@ def _as_prefix(base: Buffer) -> _Prefix:
 def _decompress(data: Buffer, plain_bytes: int, prefix: _Prefix | None) -> bytes:
     told = content_size(data)
     if told != plain_bytes:
-        raise DecompressionBomb(f"a zstd frame tells {told} bytes, {plain_bytes} are allowed")
+        raise DecompressionBomb(
+            f"a zstd frame tells {told} bytes, {plain_bytes} are allowed", advice=DAMAGED_ADVICE
+        )
     decompressor = zstd.ZstdDecompressor(prefix, _DECODE_OPTIONS)
     try:
         plain = decompressor.decompress(data, plain_bytes)
     except (zstd.ZstdError, EOFError) as error:
-        raise BadCompression("a zstd frame is damaged") from error
+        raise BadCompression("a zstd frame is damaged", advice=DAMAGED_ADVICE) from error
     if len(plain) != plain_bytes or not decompressor.eof or decompressor.unused_data:
-        raise BadCompression("a zstd frame is cut off or followed by something else")
+        raise BadCompression(
+            "a zstd frame is cut off or followed by something else", advice=DAMAGED_ADVICE
+        )
     return plain

@@ -18,7 +18,6 @@ from drystone.core.limits import REQUEST_JSON_BYTES_MAX
 from drystone.wire.codec import (
     JSON_MEDIA_TYPE,
     ZSTD_ENCODING,
-    MalformedMessage,
     decode_body,
     encode_body,
 )
@@ -265,7 +264,7 @@ class HttpSession:
         content = await self._read_bounded(response, REQUEST_JSON_BYTES_MAX)
         try:
             return decode_body(answer, content, response.headers.get("Content-Encoding"))
-        except MalformedMessage as error:
+        except Refused as error:
             raise not_drystone(self.url) from error
 
     async def _read_bounded(self, response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
