@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from drystone.client.adapters.watch import inotify, make_watcher, native
+from drystone.client.adapters.watch.elsewhere import ElsewhereWatcher
 from drystone.client.adapters.watch.inotify import NoMoreWatches
 from drystone.client.ports import Hints
 
@@ -229,3 +230,27 @@ def test_where_watching_is_impossible_scans_stand_in(
     asyncio.run(run())
 
     assert "fs.inotify.max_user_instances" in told[0]
+
+
+def test_library_for_other_systems_hints_at_changes_too(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    told: list[str] = []
+
+    async def run() -> None:
+        hints = ElsewhereWatcher(tmp_path, told.append).hints()
+        listener = Listener(hints)
+        await listener.begin()
+
+        async def keep_writing() -> None:
+            for number in range(200):
+                (tmp_path / "a/file").write_text(str(number))
+                await asyncio.sleep(0.05)
+
+        writing = asyncio.create_task(keep_writing())
+        await listener.until("a")
+        writing.cancel()
+        await hints.aclose()
+
+    asyncio.run(run())
+
+    assert not told

@@ -66,7 +66,7 @@ class LocalDisk:
         self._stage = Stage(self._control_fd)
         self._trash = Trash(self._control_fd, now_ns)
         self._placing = Placing(self._stage, self._trash, self._root_dev)
-        self._placing.clean_up()
+        self._placing.clean_up(now_ns())
 
     def __repr__(self) -> str:
         return f"LocalDisk({str(self._path)!r})"
@@ -191,9 +191,9 @@ class LocalDisk:
                     break
         return outcomes
 
-    def stage(self, size_bytes: int) -> StagedFile:
+    def stage(self, size_bytes: int, key: str = "") -> StagedFile:
         with translated("a large file", is_writing=True):
-            return Staged(self._stage, size_bytes)
+            return Staged(self._stage, size_bytes, key)
 
     def swap_in(
         self, staged: StagedFile, path: str, mode: int, mtime_ns: int, expected: Stat | None
@@ -238,6 +238,8 @@ class LocalDisk:
     # --- the whole ---------------------------------------------------------------------------
 
     def flush(self) -> None:
+        # Now it is quiet: let go of folders, so that what is mounted in one can be unmounted.
+        self._folders.forget("")
         try:
             sync_filesystem(self._root_fd)
         except OSError as error:

@@ -105,9 +105,11 @@ class Placing:
             raise changed(name)
         return stat
 
-    def clean_up(self) -> None:
-        """Removes what an earlier client left unfinished; old content goes to the trash."""
-        unfinished, old = self._stage.list_left_over()
+    def clean_up(self, now_ns: int) -> None:
+        """Removes what an earlier client left unfinished and nobody goes on with; old content
+        goes to the trash.
+        """
+        unfinished, old = self._stage.list_left_over(now_ns)
         for name in unfinished:
             self._stage.remove(name)
         for name in old:

@@ -11,6 +11,10 @@ from drystone.client.adapters.disk.system import OPEN_FOLDER, OPEN_NEW, copy_ran
 from drystone.client.adapters.disk.trouble import changed, disk_full, translated
 from drystone.client.ports import DiskProblem, ReadFile
 from drystone.core import limits
+from drystone.core.instant import NS_PER_S
+
+_KEPT: Final = "k-"
+"""Begins the names of what may be gone on with."""
 
 _ROOM_CHECKED_EVERY_BYTES: Final = 16 * limits.MIB
 _ROOM_CHECKED_EVERY_FILES: Final = 256
@@ -43,17 +47,41 @@ class Stage:
             os.mkdir("stage", 0o700, dir_fd=control_fd)
         self.fd = os.open("stage", OPEN_FOLDER, dir_fd=control_fd)
         self._numbers = count(1)
+        self._keys: set[str] = set()
         self._bytes_since_check = 0
         self._files_since_check = 0
 
-    def list_left_over(self) -> tuple[list[str], list[str]]:
-        """Returns names of unfinished content, and of old content that was being replaced."""
+    def list_left_over(self, now_ns: int) -> tuple[list[str], list[str]]:
+        """Returns names of unfinished content that nobody goes on with, and of old content that
+        was being replaced.
+        """
         names = sorted(os.listdir(self.fd))
-        return [n for n in names if not n.startswith("x-")], [n for n in names if n[:2] == "x-"]
+        oldest_ns = now_ns - limits.STAGED_KEEP_S * NS_PER_S
+        unfinished = [
+            name
+            for name in names
+            if not name.startswith("x-")
+            and (
+                not name.startswith(_KEPT)
+                or os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_mtime_ns < oldest_ns
+            )
+        ]
+        return unfinished, [name for name in names if name.startswith("x-")]
 
     def new_name(self) -> str:
         """Returns a name that is not in use."""
         return f"w-{next(self._numbers)}"
+
+    def take_key(self, key: str) -> bool:
+        """Takes a key for one staged file; False if another one has it now."""
+        if not key or key in self._keys:
+            return False
+        self._keys.add(key)
+        return True
+
+    def give_key(self, key: str) -> None:
+        """Gives a key back."""
+        self._keys.discard(key)
 
     def write(self, data: bytes, mode: int, mtime_ns: int) -> tuple[int, str]:
         """Stages a whole small file.
@@ -128,14 +156,39 @@ class Staged:
     Args:
         stage: Where it is.
         size_bytes: What it will have.
+        key: Under which it may be left and gone on with; empty: none.
     """
 
-    def __init__(self, stage: Stage, size_bytes: int) -> None:
-        stage.check_room(size_bytes, is_sure=True)
-        self.name = stage.new_name()
-        self.size_bytes = size_bytes
-        self.fd = os.open(self.name, OPEN_NEW, 0o600, dir_fd=stage.fd)
+    def __init__(self, stage: Stage, size_bytes: int, key: str = "") -> None:
+        assert not set(key) - set("0123456789abcdef"), "a key is hexadecimal"
         self._stage = stage
+        # Two files with one content may be built at once: one of them then begins anew.
+        self._key = key if stage.take_key(key) else ""
+        self.size_bytes = size_bytes
+        self.name = f"{_KEPT}{key}" if self._key else stage.new_name()
+        self.is_continued = False
+        self.fd = -1
+        try:
+            self.fd = self._open()
+            held_bytes = os.fstat(self.fd).st_blocks * 512
+            self.is_continued = held_bytes > 0
+            stage.check_room(max(size_bytes - held_bytes, 0), is_sure=True)
+            if os.fstat(self.fd).st_size > size_bytes:
+                os.ftruncate(self.fd, size_bytes)
+        except BaseException:
+            self.keep()
+            raise
+
+    def _open(self) -> int:
+        if not self._key:
+            return os.open(self.name, OPEN_NEW, 0o600, dir_fd=self._stage.fd)
+        flags = OPEN_NEW & ~os.O_EXCL
+        try:
+            return os.open(self.name, flags, 0o600, dir_fd=self._stage.fd)
+        except PermissionError:
+            # Its client was killed between giving it its last mode and its place.
+            self._stage.remove(self.name)
+            return os.open(self.name, flags, 0o600, dir_fd=self._stage.fd)
 
     def write_at(self, offset_bytes: int, data: bytes | memoryview) -> None:
         with translated(self.name, is_writing=True):
@@ -170,9 +223,16 @@ class Staged:
 
     def close(self) -> None:
         """Lets go of a file that has its place now. Idempotent."""
+        self._stage.give_key(self._key)
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+    def keep(self) -> None:
+        if self._key:
+            self.close()
+        else:
+            self.drop()
 
     def drop(self) -> None:
         if self.fd >= 0:
