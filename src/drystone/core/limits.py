@@ -140,6 +140,9 @@ TRASH_KEEP_S: Final = 30 * 24 * 3600
 DISK_RESERVE_BYTES: Final = 64 * MIB
 """Room a device leaves free on its disk. A file that would eat it up waits for more room."""
 
+STAGED_KEEP_S: Final = 7 * 24 * 3600
+"""Seconds for which a device keeps a half-fetched large file, to go on with it."""
+
 # --- sign-in ---------------------------------------------------------------------------------
 
 PASSWORD_CHARS_MIN: Final = 8

@@ -7,7 +7,7 @@ from typing import Final
 
 from drystone.client.loop.tally import Tally
 from drystone.client.loop.threads import Threads
-from drystone.client.ports import State
+from drystone.client.ports import ChangedMeanwhile, DiskFull, DiskProblem, State
 from drystone.client.steps.fetch import Fetch, Got, Wanted, needs_bytes
 from drystone.client.steps.materialize import DiskStep, Done, Job, Materialize, Problem, StepOutcome
 from drystone.core.errors import Corrupt, DrystoneError, Refused
@@ -170,10 +170,13 @@ class Receiving:
             manifest = await self._fetch.build_large(wanted, build)
             await self._threads.control(self._state.keep_manifest, wanted.content.root, manifest)
             return await self._threads.worker(build.finish)
-        except DrystoneError as error:
-            return Problem(wanted.step, job.path, error)
-        finally:
+        except (DiskProblem, DiskFull, ChangedMeanwhile, Corrupt, Refused) as error:
             await self._threads.worker(build.drop)
+            return Problem(wanted.step, job.path, error)
+        except BaseException:
+            # The server went away, or we stop: what came is verified, and gone on with later.
+            build.leave()
+            raise
 
     async def _note(self, outcomes: Sequence[StepOutcome]) -> None:
         await self._threads.control(self._materialize.note, outcomes)

@@ -66,6 +66,7 @@ class Rounds:
         self._news: list[FileId] = []
         """What the server told, as long as it may not be planned by itself."""
         self._saved_s = parts.world.clock.monotonic_s()
+        self.has_met_server = False
         self.seen_seq = Seq(0)
         """Up to which seq the server's changes were known at the end of the last round."""
         self._is_fresh = True
@@ -205,6 +206,7 @@ class Rounds:
         pull = self._parts.pull
         cursor = await self._threads.control(pull.find_cursor)
         page = await pull.read(cursor)
+        self.has_met_server = True
         self._is_remote_complete = False
         pulled = await self._threads.control(pull.note, page)
         self._news += pulled.changed

@@ -33,6 +33,8 @@ _ALL: Final = Hints(frozenset(), all=True)
 _AGAIN_S: Final = 0.3
 """Until a file that was being written, or written just now, is looked at again."""
 _AGAIN_S_MAX: Final = 30.0
+_BROKEN_S: Final = 0.2
+_VAIN_TRIES_MAX: Final = 2
 _AWAY_S: Final = 1.0
 _AWAY_S_MAX: Final = 120.0
 _HALTED_S: Final = 60.0
@@ -78,7 +80,7 @@ class Loop:
             Unavailable: The server is away.
             DrystoneError: Whatever stops the folder as a whole.
         """
-        done = await _run_until_settled(self._rounds)
+        done = await _run_until_settled(self._rounds, self._tally.count_progress)
         self._unsettled_count = done.unsettled_count
         self._tally.phase("idle")
         return await self._summarize()
@@ -300,12 +302,26 @@ class Loop:
         return summarize(self._tally, len(problems), self._unsettled_count, traffic)
 
 
-async def _run_until_settled(rounds: Rounds) -> Round:
-    """Does rounds until one has nothing left to do; returns the last."""
+async def _run_until_settled(rounds: Rounds, count_progress: Callable[[], int]) -> Round:
+    """Does rounds until one has nothing left to do; returns the last.
+
+    A connection that breaks is worth another try, as long as something comes of it. A server
+    that was never there is not.
+    """
     hints, pull = _ALL, True
     done = Round()
+    reached, vain_count = count_progress(), 0
     for _ in range(_ROUNDS_MAX):
-        done = await rounds.run(hints, pull=pull)
+        try:
+            done = await rounds.run(hints, pull=pull)
+        except Unavailable as error:
+            before, reached = reached, count_progress()
+            vain_count = vain_count + 1 if reached == before else 0
+            if not rounds.has_met_server or vain_count > _VAIN_TRIES_MAX:
+                raise
+            await asyncio.sleep(max(error.retry_after_s, _BROKEN_S))
+            hints, pull = Hints(frozenset(done.again)), True
+            continue
         if not (done.again or done.is_overtaken or done.steps_count):
             break
         hints, pull = Hints(frozenset(done.again)), done.is_overtaken

@@ -78,6 +78,10 @@ class Tally:
         """There is trouble with a path."""
         self.notices.problem(row)
 
+    def count_progress(self) -> int:
+        """Returns a number that grows with everything that comes of a sync."""
+        return self.steps_done + self.upload.bytes_done + self.download.bytes_done
+
     def _work(self, kind: str) -> Work:
         return self.upload if kind == "upload" else self.download
 

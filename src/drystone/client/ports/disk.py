@@ -142,6 +142,9 @@ class ReadFile(Protocol):
 class StagedFile(Protocol):
     """A file being built out of sight, on the same filesystem as the synced folder."""
 
+    is_continued: bool
+    """True if somebody began it before: it may hold some of what it is to hold."""
+
     def write_at(self, offset_bytes: int, data: bytes | memoryview) -> None:
         """Writes at an offset; regions never written are holes. Raises ``DiskFull``."""
         ...
@@ -156,8 +159,16 @@ class StagedFile(Protocol):
         """Reads back what was written."""
         ...
 
+    def keep(self) -> None:
+        """Lets go of it and leaves it, if it has a key, to whoever stages under that key next;
+        without one, removes it. Idempotent.
+        """
+        ...
+
     def drop(self) -> None:
-        """Removes it. Idempotent; called for every staged file that is not swapped in."""
+        """Removes it. Idempotent; called for every staged file that is neither kept nor
+        swapped in.
+        """
         ...
 
 
@@ -236,8 +247,13 @@ class Disk(Protocol):
         """
         ...
 
-    def stage(self, size_bytes: int) -> StagedFile:
-        """Begins a large file; raises ``DiskFull`` if there is clearly no room for it."""
+    def stage(self, size_bytes: int, key: str = "") -> StagedFile:
+        """Begins a large file; raises ``DiskFull`` if there is clearly no room for it.
+
+        With a key (hexadecimal digits) it goes on with what was kept under it, or was left by
+        a client that was killed: nothing is known of those bytes, so the caller verifies them.
+        What nobody goes on with for ``limits.STAGED_KEEP_S`` is removed.
+        """
         ...
 
     def swap_in(

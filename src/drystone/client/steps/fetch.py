@@ -22,7 +22,7 @@ from drystone.core.content.chunk import Chunk
 from drystone.core.content.content import Content
 from drystone.core.content.hashing import Buffer, block_id
 from drystone.core.content.manifest import Manifest, chunks_of, decode_manifest
-from drystone.core.errors import Corrupt, DrystoneError, Refused, Unavailable
+from drystone.core.errors import Corrupt, DrystoneError, Unavailable
 from drystone.core.ids import BlockId, FileId
 from drystone.core.limits import BLOCK_BYTES_MAX
 from drystone.core.planning.plan import Place, Replace
@@ -35,8 +35,6 @@ _BASED_BYTES_MIN: Final = 512
 """A shorter block is not worth a delta."""
 _PART_BYTES: Final = 32 * 1024 * 1024
 _PART_BLOCKS: Final = 2_000
-_ATTEMPTS_MAX: Final = 4
-_RETRY_DELAY_S: Final = 0.5
 
 T = TypeVar("T")
 
@@ -85,6 +83,10 @@ Got = tuple[Wanted, bytes | DrystoneError]
 
 class Build(Protocol):
     """A large file being built; see ``materialize.LargeBuild``. For one thread at a time."""
+
+    def find_held(self, chunks: Sequence[Chunk]) -> set[BlockId]:
+        """Returns the blocks that are in their places already, verified."""
+        ...
 
     def write(self, offset_bytes: int, data: bytes | memoryview) -> None:
         """Writes a block whose bytes were verified already."""
@@ -169,17 +171,19 @@ class Fetch:
         encoded = wanted.manifest or await self._fetch_manifest(wanted)
         manifest = _checked_manifest(wanted, encoded)
         loop = asyncio.get_running_loop()
+        held = await loop.run_in_executor(self._executor, build.find_held, manifest.chunks)
+        chunks = [chunk for chunk in manifest.chunks if chunk.block_id not in held]
         old = _old_chunks(wanted)
         seeds = {
             chunk.block_id: Seed(wanted.base_path, chunk.offset_bytes) for chunk in reversed(old)
         }
         if wanted.seed_path:
-            for chunk in manifest.chunks:
+            for chunk in chunks:
                 seeds[chunk.block_id] = Seed(wanted.seed_path, chunk.offset_bytes)
-        lied = await loop.run_in_executor(self._executor, self._copy, manifest.chunks, seeds, build)
+        lied = await loop.run_in_executor(self._executor, self._copy, chunks, seeds, build)
         for name in lied:
             del seeds[name]
-        assembly = plan_assembly(manifest.chunks, seeds, old)
+        assembly = plan_assembly(chunks, seeds, old)
         bases = {chunk.block_id: (wanted.base_path, chunk) for chunk in old}
         for part in _cut(assembly.fetches, lambda fetch: fetch.length_bytes):
             await self._fetch_part(part, bases, build)
@@ -278,26 +282,15 @@ class Fetch:
     async def _fetch_part(
         self, part: Sequence[FetchPlan], bases: dict[BlockId, tuple[str, Chunk]], build: Build
     ) -> None:
-        """Fetches blocks and writes them; goes on from where it was if the connection breaks."""
+        """Fetches blocks and writes them; those whose delta did not fit once more, whole."""
         rest = {fetch.block_id: fetch for fetch in part}
-        delay_s = _RETRY_DELAY_S
-        for attempt in range(_ATTEMPTS_MAX):
-            ask = [
-                (fetch.block_id, fetch.base if attempt == 0 else None) for fetch in rest.values()
-            ]
-            trouble: DrystoneError | None = None
-            try:
-                trouble = await self._fetch_and_write(ask, rest, bases, build)
-            except Unavailable as error:
-                trouble = error
-            if not rest:
-                return
-            assert trouble is not None
-            if attempt == _ATTEMPTS_MAX - 1 or isinstance(trouble, Refused):
-                raise trouble
-            if isinstance(trouble, Unavailable):
-                await asyncio.sleep(max(delay_s, trouble.retry_after_s))
-                delay_s *= 2
+        ask = [(fetch.block_id, fetch.base) for fetch in part]
+        if await self._fetch_and_write(ask, rest, bases, build) is None:
+            return
+        again = [(name, None) for name in rest]
+        trouble = await self._fetch_and_write(again, rest, {}, build)
+        if trouble is not None:
+            raise trouble
 
     async def _fetch_and_write(
         self,
@@ -305,10 +298,10 @@ class Fetch:
         rest: dict[BlockId, FetchPlan],
         bases: dict[BlockId, tuple[str, Chunk]],
         build: Build,
-    ) -> DrystoneError | None:
+    ) -> Corrupt | None:
         """Takes what comes out of ``rest``; returns why some did not come."""
         loop = asyncio.get_running_loop()
-        trouble: DrystoneError | None = None
+        trouble: Corrupt | None = None
         async for blocks in self._fetch(ask, bases):
             whole: list[tuple[FetchPlan, bytes]] = []
             for name, found in blocks:

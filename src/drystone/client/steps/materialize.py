@@ -153,7 +153,8 @@ class Materialize:
         assert isinstance(job.step, Place | Replace)
         content = job.step.entry.content
         assert content is not None, "only files have content"
-        return LargeBuild(self._disk, job, self._disk.stage(content.size_bytes))
+        staged = self._disk.stage(content.size_bytes, content.root.hex())
+        return LargeBuild(self._disk, job, staged)
 
     # --- inside: State -----------------------------------------------------------------------
 
@@ -320,7 +321,8 @@ class LargeBuild:
     """A large file being built out of sight. Disk only; for one thread at a time.
 
     Every chunk of its content is written or copied once, in any order; then it is swapped in.
-    Whole blocks of zeros become holes. Ends with ``finish`` or ``drop``.
+    Whole blocks of zeros become holes. Ends with ``finish``, ``leave`` or ``drop``. What an
+    earlier one left of the same content is gone on with.
     """
 
     def __init__(self, disk: Disk, job: Job, staged: StagedFile) -> None:
@@ -328,6 +330,22 @@ class LargeBuild:
         self._job = job
         self._staged = staged
         self._buffer = bytearray()
+
+    def find_held(self, chunks: Sequence[Chunk]) -> set[BlockId]:
+        """Returns the blocks that stand at all their places already, verified.
+
+        Cost: reads and hashes what is there; holes cost next to nothing.
+        """
+        if not self._staged.is_continued:
+            return set()
+        held = {chunk.block_id for chunk in chunks}
+        for offset, length, name in chunks:
+            if name not in held:
+                continue
+            data = self._staged.read_at(offset, length)
+            if len(data) < length or data == zeros(length) or block_id(data) != name:
+                held.discard(name)
+        return held
 
     def write(self, offset_bytes: int, data: bytes | memoryview) -> None:
         """Writes a block whose bytes were verified already."""
@@ -364,6 +382,10 @@ class LargeBuild:
             self.drop()
             return Problem(step, path, error)
         return Done(step, path, stat)
+
+    def leave(self) -> None:
+        """Gives it up for now; what is there of it stays for the next one. Idempotent."""
+        self._staged.keep()
 
     def drop(self) -> None:
         """Gives it up; what was staged is removed. Idempotent."""

@@ -272,6 +272,35 @@ class MakingOnDisk:
         with pytest.raises(NotThere):
             disk.write_many_new("none", [NewFile("x", b"", 0o644, AT)])
 
+    def test_staged_file_is_gone_on_with_under_its_key(self, disk: Disk, hand: Hand) -> None:
+        kept = disk.stage(8, "ab12")
+        kept.write_at(4, b"kept")
+        kept.keep()
+        kept.drop()
+
+        again = disk.stage(8, "ab12")
+        again.write_at(0, b"and ")
+        held = again.read_at(4, 4)
+        disk.swap_in(again, "large", 0o600, AT, None)
+        anew = disk.stage(8, "ab12")
+
+        assert held == b"kept"
+        assert hand.read("large") == b"and kept"
+        assert not anew.read_at(0, 8).strip(b"\0")
+        anew.drop()
+
+    def test_staged_file_without_a_key_is_not_kept(self, disk: Disk) -> None:
+        dropped, keyless = disk.stage(4, "cd34"), disk.stage(4)
+        for staged in (dropped, keyless):
+            staged.write_at(0, b"gone")
+
+        dropped.drop()
+        keyless.keep()
+
+        with_key = disk.stage(4, "cd34")
+        assert not with_key.read_at(0, 4).strip(b"\0")
+        with_key.drop()
+
     def test_large_file_is_built_out_of_sight(self, disk: Disk, hand: Hand) -> None:
         hand.write("seed", b"0123456789")
         staged = disk.stage(12)

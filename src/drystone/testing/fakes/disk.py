@@ -71,12 +71,14 @@ class FakeDisk:
         hand: The person at the machine.
         trash: What was replaced or deleted: paths and what stood there.
         staged_count: Files being built.
+        kept: What was staged under a key and is to be gone on with.
         room_bytes: How many bytes may still be written; None: as many as you like.
     """
 
     def __init__(self, start_ns: int = 1_700_000_000 * _TICK_NS) -> None:
         self.trash: list[tuple[str, Inode]] = []
         self.staged_count = 0
+        self.kept: dict[str, bytes] = {}
         self.room_bytes: int | None = None
         self.is_root_gone = False
         self.flushed_count = 0
@@ -185,9 +187,12 @@ class FakeDisk:
                     return outcomes + [error] * (len(files) - len(outcomes))
         return outcomes
 
-    def stage(self, size_bytes: int) -> StagedFile:
+    def stage(self, size_bytes: int, key: str = "") -> StagedFile:
         self._take_room("a large file", size_bytes)
-        return FakeStagedFile(self, size_bytes)
+        staged = FakeStagedFile(self, size_bytes, key)
+        staged.is_continued = key in self.kept
+        staged.content[:] = self.kept.pop(key, bytes(size_bytes))
+        return staged
 
     def swap_in(
         self, staged: StagedFile, path: str, mode: int, mtime_ns: int, expected: Stat | None
@@ -338,9 +343,11 @@ class FakeReadFile:
 class FakeStagedFile:
     """See ``StagedFile``."""
 
-    def __init__(self, disk: FakeDisk, size_bytes: int) -> None:
+    def __init__(self, disk: FakeDisk, size_bytes: int, key: str = "") -> None:
         self.content = bytearray(size_bytes)
+        self.is_continued = False
         self._disk = disk
+        self._key = key
         self._is_dropped = False
         disk.staged_count += 1
 
@@ -356,6 +363,11 @@ class FakeStagedFile:
 
     def read_at(self, offset_bytes: int, length_bytes: int) -> bytes:
         return bytes(self.content[offset_bytes : offset_bytes + length_bytes])
+
+    def keep(self) -> None:
+        if self._key and not self._is_dropped:
+            self._disk.kept[self._key] = bytes(self.content)
+        self.drop()
 
     def drop(self) -> None:
         if not self._is_dropped:

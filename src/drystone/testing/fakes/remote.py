@@ -58,6 +58,7 @@ class FakeRemote:
     asked: Counter[str] = field(default_factory=Counter)
     sent_blocks: list[BlockId] = field(default_factory=list)
     sent_bytes: int = 0
+    fetched_blocks: int = 0
 
     def __post_init__(self) -> None:
         self.namespace_id = self.actor.root_namespace_id
@@ -88,6 +89,7 @@ class FakeRemote:
                 found.append((frame.block_id, decode_frame(frame, find_base)))
             except Corrupt as error:
                 found.append((frame.block_id, error))
+            self.fetched_blocks += 1
             if len(found) == self.group_blocks:
                 yield found
                 found = []

@@ -2,6 +2,7 @@
 """Two devices of one account, in memory: what happens on one happens on the other."""
 
 from collections.abc import AsyncIterator
+from random import Random
 
 import pytest
 import pytest_asyncio
@@ -160,8 +161,6 @@ async def test_lost_answer_to_a_commit_changes_nothing_twice(
     one, two = pair
     one.hand.write("file", b"hello")
     one.remote.faults.lost_answers = 1
-    with pytest.raises(Exception, match="the answer was lost"):
-        await one.sync()
 
     await settle([one, two])
 
@@ -193,8 +192,6 @@ async def test_broken_upload_goes_on_where_it_was(pair: Pair) -> None:
     for number in range(1_000):
         one.hand.write(f"{number}", b"content %d" % number * 700)
     one.remote.faults.broken_puts = 1
-    with pytest.raises(Exception, match="broke"):
-        await one.sync()
 
     await settle([one, two])
 
@@ -207,12 +204,41 @@ async def test_broken_download_goes_on_where_it_was(pair: Pair) -> None:
         one.hand.write(f"{number}", b"content %d" % number)
     await one.sync()
     two.remote.faults.broken_fetches = 1
-    with pytest.raises(Exception, match="broke"):
-        await two.sync()
 
-    await settle([one, two])
+    await settle([two, one])
 
     assert one.hand.list_tree() == two.hand.list_tree()
+
+
+async def test_half_fetched_large_file_is_gone_on_with(pair: Pair) -> None:
+    one, two = pair
+    content = Random(1).randbytes(20_000_000)
+    one.hand.write("large", content)
+    await one.sync()
+    two.remote.group_blocks = 3
+    two.remote.faults.broken_fetches = 3
+
+    await two.sync()
+
+    assert two.hand.read("large") == content
+    assert not two.disk.kept
+    assert two.disk.staged_count == 0
+    # Its manifest comes again each time; a group of blocks is all that is lost with a connection.
+    whole = len(one.remote.sent_blocks)
+    assert two.remote.fetched_blocks <= whole + 3 * 3
+
+
+async def test_large_file_is_not_left_half_fetched_where_the_server_refuses(pair: Pair) -> None:
+    one, two = pair
+    one.hand.write("large", Random(1).randbytes(9_000_000))
+    await one.sync()
+    two.disk.room_bytes = 1_000
+
+    summary = await two.sync()
+
+    assert summary.problems_count == 1
+    assert not two.disk.kept
+    assert two.disk.staged_count == 0
 
 
 async def test_server_away_changes_nothing(pair: Pair) -> None:
