@@ -61,7 +61,8 @@ def show_error(error: DrystoneError, *, as_json: bool) -> None:
         print(format_json(problem_of(error)), file=sys.stderr, flush=True)
         return
     lines = [f"drystone: {printable(error.message)}"]
-    lines += [f"  now: {printable(error.advice)}"] if error.advice else []
+    for number, line in enumerate(error.advice.splitlines()):
+        lines.append(f"  {'    ' if number else 'now:'} {printable(line)}")
     lines += [f"  code: {error.code}"]
     print("\n".join(lines), file=sys.stderr, flush=True)
 

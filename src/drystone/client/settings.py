@@ -64,7 +64,11 @@ class ClientSettings:
         if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
             return path
         digest = blake2b(os.fsencode(self.config_dir), digest_size=8).hexdigest()
-        return Path(tempfile.gettempdir()) / f"drystone-{os.getuid()}-{digest}" / "daemon.sock"
+        name = f"drystone-{os.getuid()}-{digest}"
+        path = Path(tempfile.gettempdir()) / name / "daemon.sock"
+        # The folder for temporary files may itself be deep; this one is short everywhere.
+        is_fit = len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX
+        return path if is_fit else Path("/tmp") / name / "daemon.sock"  # noqa: S108  0700 below it
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> ClientSettings:

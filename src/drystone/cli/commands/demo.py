@@ -15,14 +15,15 @@ from drystone.cli.exit_codes import ExitCode
 from drystone.cli.options import JsonFlag
 from drystone.cli.output import Output, count_of, format_bytes, printable
 from drystone.core.errors import Refused, Unavailable
+from drystone.core.limits import MIB
 
 if TYPE_CHECKING:
     from drystone.cli.demo.story import Outcome, StepLine
     from drystone.cli.demo.trees import Size
 
-# The server's copy, A's, B's with what it is about to replace, and the large files besides.
+# The server's copy, A's, B's, and what they are about to replace.
 _ROOM_TIMES: Final = 4
-_ROOM_BYTES: Final = 1_200_000_000
+_ROOM_BYTES: Final = 200_000_000
 
 
 class BadInputTree(Refused):
@@ -55,6 +56,7 @@ def demo(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the temporary folder, to look around in.")
     ] = False,
+    large_mib: Annotated[int, typer.Option(hidden=True, min=1, max=4_096)] = 64,
     as_json: JsonFlag = False,
 ) -> None:
     """See it at work: a real server and two real devices, on this machine, for about a minute.
@@ -71,7 +73,7 @@ def demo(
     out = Output(as_json=as_json)
     source = _find_source(directory)
     with _temporary_folder(out, keep=keep) as home:
-        outcome = _run(source, home, out)
+        outcome = _run(source, home, large_mib * MIB, out)
         from drystone.cli.demo.table import describe_outcome, outcome_json
 
         out.answer(outcome_json(outcome), describe_outcome(outcome))
@@ -79,7 +81,7 @@ def demo(
         raise typer.Exit(ExitCode.DIFFERENT)
 
 
-def _run(source: Path, home: Path, out: Output) -> "Outcome":
+def _run(source: Path, home: Path, large_bytes: int, out: Output) -> "Outcome":
     from drystone.cli.demo import trees
     from drystone.cli.demo.story import Story, open_devices
     from drystone.cli.demo.table import describe_step
@@ -89,7 +91,7 @@ def _run(source: Path, home: Path, out: Output) -> "Outcome":
     tree = home / "input"
     left_out = trees.copy_readable(source, tree)
     size = trees.measure_tree(tree)
-    _require_room(size, home)
+    _require_room(_ROOM_TIMES * (size.content_bytes + 2 * large_bytes) + _ROOM_BYTES, home)
 
     def end(line: "StepLine") -> None:
         _say(out, f"    {describe_step(line)}\n")
@@ -99,7 +101,10 @@ def _run(source: Path, home: Path, out: Output) -> "Outcome":
     with World(home, has_relays=True) as world:
         world.start_server()
         open_devices(world)
-        return Story(world, tree, lambda title: _say(out, f"{printable(title)}\n"), end).tell()
+        story = Story(
+            world, tree, large_bytes, lambda title: _say(out, f"{printable(title)}\n"), end
+        )
+        return story.tell()
 
 
 def _describe(size: "Size", left_out: int) -> str:
@@ -123,8 +128,7 @@ def _find_source(directory: Path | None) -> Path:
     return source.resolve()
 
 
-def _require_room(size: "Size", home: Path) -> None:
-    wanted_bytes = _ROOM_TIMES * size.content_bytes + _ROOM_BYTES
+def _require_room(wanted_bytes: int, home: Path) -> None:
     free_bytes = shutil.disk_usage(home).free
     if free_bytes < wanted_bytes:
         raise NoRoom(

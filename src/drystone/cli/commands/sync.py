@@ -2,7 +2,7 @@
 """``drystone sync``: keep a folder in step, once or for as long as it runs."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -11,14 +11,16 @@ import typer
 from drystone.cli.exit_codes import CommandFailed, ExitCode
 from drystone.cli.options import AllowDeletionsFlag, JsonFlag, ServerOption, parse_remote
 from drystone.cli.output import Output, count_of, format_bytes, printable
-from drystone.cli.progress import watch_progress
+from drystone.cli.progress import describe_problem, watch_progress
 
 if TYPE_CHECKING:
     from drystone.client.bootstrap import RootLine, Summary
+    from drystone.client.ports import ProblemRow
     from drystone.client.settings import ClientSettings
 
 
 _ASK_AGAIN_S: Final = 0.1
+_PROBLEMS_SHOWN: Final = 10
 
 
 def register(app: typer.Typer) -> None:
@@ -71,7 +73,11 @@ def sync(
     if once:
         with watch_progress(out) as notices:
             summary = bootstrap.sync_once(settings, root, notices, allow_deletions=allow_deletions)
-        out.answer(summary, describe_summary(root, summary))
+        rows = []
+        if summary.problems_count:
+            rows = bootstrap.list_problems(settings, Path(root.path))
+        answer = {**summary._asdict(), "problems": rows}
+        out.answer(answer, describe_summary(root, summary, rows))
         if summary.problems_count or summary.unsettled_count:
             raise typer.Exit(ExitCode.PROBLEMS)
         return
@@ -175,7 +181,9 @@ def _tell_daemon(settings: "ClientSettings") -> bool:
     return True
 
 
-def describe_summary(root: "RootLine", summary: "Summary") -> list[str]:
+def describe_summary(
+    root: "RootLine", summary: "Summary", problems: Sequence["ProblemRow"]
+) -> list[str]:
     """Returns what a sync came to, for people."""
     wire_bytes = summary.traffic.sent_bytes + summary.traffic.received_bytes
     done = [
@@ -194,6 +202,10 @@ def describe_summary(root: "RootLine", summary: "Summary") -> list[str]:
         lines.append(f"{conflicts} settled; nothing is lost. See: drystone conflicts")
     if summary.problems_count or summary.unsettled_count:
         lines[0] = lines[0].replace("are in step", "are in step except for some paths")
-        problems = count_of(summary.problems_count, "path")
-        lines.append(f"{problems} in trouble. See: drystone problems")
+        lines += [describe_problem(row) for row in problems[:_PROBLEMS_SHOWN]]
+    if summary.unsettled_count > summary.problems_count:
+        left = count_of(summary.unsettled_count - summary.problems_count, "path")
+        lines.append(f"{left} could not be settled yet. Run it again, or ask: drystone why PATH")
+    if len(problems) > _PROBLEMS_SHOWN:
+        lines.append(f"and {len(problems) - _PROBLEMS_SHOWN:,} more. See: drystone problems")
     return lines

@@ -12,7 +12,6 @@ from drystone.cli.demo.trees import Difference, Size
 from drystone.cli.demo.world import Device, World, WorldBroken, run_command
 from drystone.cli.output import count_of, format_bytes
 
-LARGE_BYTES: Final = 64 << 20
 TREE: Final = "tree"
 _LARGE: Final = ("large/one.random", "large/two.random")
 _NOTES: Final = "notes.txt"
@@ -63,6 +62,7 @@ class Story:
     Args:
         world: Where it happens.
         source: The input tree, on the filesystem of the world; it is moved to device A.
+        large_bytes: Size of each of the two large files.
         begin: Told a step's title when it begins.
         end: Told a step when it has ended.
     """
@@ -71,11 +71,13 @@ class Story:
         self,
         world: World,
         source: Path,
+        large_bytes: int,
         begin: Callable[[str], None],
         end: Callable[[StepLine], None],
     ) -> None:
         self._world = world
         self._source = source
+        self._large_bytes = large_bytes
         self._begin = begin
         self._end = end
         self._a, self._b = world.devices
@@ -118,9 +120,9 @@ class Story:
         staged = self._a.folder.parent / "staged"
         (staged / _LARGE[0]).parent.mkdir(parents=True)
         for seed, name in enumerate(_LARGE):
-            trees.make_random_file(staged / name, LARGE_BYTES, seed)
+            trees.make_random_file(staged / name, self._large_bytes, seed)
         self._step(
-            f"two new files of {format_bytes(LARGE_BYTES)}, random bytes",
+            f"two new files of {format_bytes(self._large_bytes)}, random bytes",
             lambda: (staged / "large").rename(self._a.folder / "large"),
         )
 
@@ -128,7 +130,7 @@ class Story:
         one, two = (self._a.folder / name for name in _LARGE)
         self._step(
             "one byte changed in the middle of the first",
-            lambda: trees.overwrite_byte(one, LARGE_BYTES // 2),
+            lambda: trees.overwrite_byte(one, self._large_bytes // 2),
         )
         draft = self._a.folder.parent / "draft"
         self._step(

@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -26,6 +27,12 @@ class DaemonRunning(Misconfigured):
     code = "daemon-running"
 
 
+class SocketUnsafe(Misconfigured):
+    """The folder of the daemon's socket is not its user's alone to write."""
+
+    code = "socket-unsafe"
+
+
 @asynccontextmanager
 async def listening(path: Path, commands: Mapping[str, Command]) -> AsyncIterator[None]:
     """Answers commands while the context is open; removes the socket at its end.
@@ -35,8 +42,10 @@ async def listening(path: Path, commands: Mapping[str, Command]) -> AsyncIterato
 
     Raises:
         DaemonRunning: Another daemon answers at this path.
+        SocketUnsafe: Others than this user may write to its folder.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _check_own(path.parent)
     _remove_stale(path)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -77,6 +86,16 @@ async def _answer(line: bytes, commands: Mapping[str, Command]) -> Answer:
         return await command(request)
     except DrystoneError as error:
         return {"code": error.code, "message": error.message, "advice": error.advice}
+
+
+def _check_own(folder: Path) -> None:
+    """Refuses a folder in which somebody else could put a socket of theirs under our name."""
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise SocketUnsafe(
+            f"{folder} belongs to, or may be written by, somebody else",
+            advice="Remove it, or choose a folder of yours with DRYSTONE_CONFIG_DIR.",
+        )
 
 
 def _remove_stale(path: Path) -> None:
