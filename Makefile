@@ -22,8 +22,8 @@ PYTEST := $(BIN)/python -m pytest
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST)
 
-demo: $(READY)  ## start a server and two devices to play with (DIR=folder to keep it)
-	$(BIN)/python -m drystone demo $(DIR)
+demo: $(READY)  ## see a server and two devices at work for about a minute (DIR=a tree to sync; only read)
+	$(BIN)/python -m drystone demo $(if $(DIR),"$(DIR)")
 
 test: $(READY) lint types contracts  ## everything that must hold: lint, types, contracts, all tests
 	$(PYTEST) -n $(WORKERS) --hypothesis-profile=ci tests

@@ -10,7 +10,7 @@ from benchmarks.network import enter_own_network
 from benchmarks.peers import find_rsync
 from benchmarks.report import Report, StepResult, report_json, report_lines
 from benchmarks.volume import fresh_volume
-from benchmarks.workload import Sizes, Workload, open_devices
+from benchmarks.workload import STEPS, Sizes, Workload, open_devices
 from drystone.cli.demo.trees import measure_tree
 from drystone.cli.demo.world import World
 from drystone.cli.output import show_error
@@ -54,7 +54,7 @@ def _run(options: argparse.Namespace, source: Path, home: Path) -> list[StepResu
         rsync_home = folders["rsync"] if has_rsync else None
         workload = Workload(world, source, folders["outside"], sizes, rsync_home)
         try:
-            workload.run(options.steps or workload.names, _show)
+            workload.run(options.steps or STEPS, _show)
         finally:
             workload.close()
         return workload.results
@@ -89,6 +89,9 @@ def _parse_options() -> argparse.Namespace:
     options = parser.parse_args()
     if not options.tree.is_dir():
         parser.error(f"{options.tree} is not a folder")
+    unknown = sorted(set(options.steps or ()) - set(STEPS))
+    if unknown:
+        parser.error(f"no such step: {', '.join(unknown)}; there are: {', '.join(STEPS)}")
     options.tree = options.tree.resolve()
     return options
 

@@ -59,26 +59,6 @@ class Workload:
         self._a, self._b = world.devices
         self._rsync = Rsync(self._a.folder, rsync_home) if rsync_home is not None else None
         self.results: list[StepResult] = []
-        self._steps: dict[str, tuple[str, Callable[[], StepResult]]] = {
-            "first-sync": ("", self.sync_first),
-            "rescan": ("first-sync", self.rescan),
-            "rescan-once": ("first-sync", self.start_and_rescan),
-            "rename": ("first-sync", self.rename),
-            "edits": ("first-sync", self.edit_lines),
-            "upgrade": ("first-sync", self.upgrade),
-            "copy": ("first-sync", self.copy_beside),
-            "delete": ("copy", self.delete),
-            "restore": ("delete", self.restore),
-            "big-first": ("", self.sync_big),
-            "big-overwrite": ("big-first", self.overwrite_big),
-            "big-insert": ("big-first", self.insert_big),
-            "big-append": ("big-first", self.append_big),
-        }
-
-    @property
-    def names(self) -> list[str]:
-        """All steps, in order."""
-        return list(self._steps)
 
     def run(self, wanted: Iterable[str], show: Callable[[StepResult], None]) -> None:
         """Carries out the wanted steps, and before them those that they stand on.
@@ -91,9 +71,9 @@ class Workload:
             needed = name
             while needed and needed not in chosen:
                 chosen.add(needed)
-                needed = self._steps[needed][0]
-        for name in (name for name in self._steps if name in chosen):
-            result = self._steps[name][1]()
+                needed = STEPS[needed][0]
+        for name in (name for name in STEPS if name in chosen):
+            result = STEPS[name][1](self)
             self.results.append(result)
             show(result)
 
@@ -317,3 +297,21 @@ def open_devices(world: World) -> tuple[Device, Device]:
         device.start()
     world.wait_quiet(_STEP_S_MAX)
     return a, b
+
+
+STEPS: Final[dict[str, tuple[str, Callable[[Workload], StepResult]]]] = {
+    "first-sync": ("", Workload.sync_first),
+    "rescan": ("first-sync", Workload.rescan),
+    "rescan-once": ("first-sync", Workload.start_and_rescan),
+    "rename": ("first-sync", Workload.rename),
+    "edits": ("first-sync", Workload.edit_lines),
+    "upgrade": ("first-sync", Workload.upgrade),
+    "copy": ("first-sync", Workload.copy_beside),
+    "delete": ("copy", Workload.delete),
+    "restore": ("delete", Workload.restore),
+    "big-first": ("", Workload.sync_big),
+    "big-overwrite": ("big-first", Workload.overwrite_big),
+    "big-insert": ("big-first", Workload.insert_big),
+    "big-append": ("big-first", Workload.append_big),
+}
+"""The steps in order: for each the step it stands on, and what does it."""
