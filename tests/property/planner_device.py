@@ -217,6 +217,7 @@ class Device:
         skip_chance: float = 0.0,
         stop_chance: float = 0.0,
         crash_chance: float = 0.0,
+        lost_chance: float = 0.0,
         is_half_seen: bool = False,
     ) -> None:
         """Carries out steps in any order that ``after`` allows.
@@ -227,6 +228,7 @@ class Device:
             stop_chance: Of each step, to be the one before which the plan is broken off.
             crash_chance: Of each step, to be done and never noted, by the last act of the
                 program.
+            lost_chance: Of each step, to be done and never noted, because the answer is lost.
             is_half_seen: The plan was made while the disk had not been seen wholly.
         """
         failed: set[int] = set()
@@ -238,11 +240,13 @@ class Device:
                 failed.add(index)
                 continue
             try:
-                if self._chance.random() < crash_chance:
+                fortune = self._chance.random()
+                if fortune < crash_chance + lost_chance:
                     seen = self.seen
                     self.act(plan.steps[index])
                     self.seen = seen
-                    self.restart()
+                    if fortune < crash_chance:
+                        self.restart()
                     break
                 self.do(plan.steps[index])
             except NotThereError:

@@ -80,6 +80,7 @@ class World:
             skip_chance=0.1,
             stop_chance=0.05,
             crash_chance=0.05,
+            lost_chance=0.05,
             is_half_seen=not is_all_seen,
         )
 

@@ -11,7 +11,7 @@ from drystone.core.journal.change import Create, Delete, Edit, Move
 from drystone.core.names.folding import fold_name
 from drystone.core.planning.graph import Graph
 from drystone.core.planning.merging.case import Case, Fate, Survey, Take
-from drystone.core.planning.merging.merge import Merged, is_alike, merge_state
+from drystone.core.planning.merging.merge import Merged, is_alike, merge_case
 from drystone.core.planning.merging.naming import Naming
 from drystone.core.planning.merging.survival import find_top_deleted
 from drystone.core.planning.plan import (
@@ -118,7 +118,7 @@ class Draft:
         assert here is not None
         assert there is not None
         file_id = case.file_id
-        merged = merge_state(here, case.base or there, there)
+        merged = merge_case(case)
         if merged is None:
             aside = self._add_aside(case, self._policy.new_id(), ConflictKind.EDIT_EDIT)
             vertex = self.graph.add_after(aside, file_id, Place(there))
@@ -130,7 +130,7 @@ class Draft:
         elif case.is_stuck:
             self.done[file_id] = self.graph.add(file_id, None)
         elif case.base is None:
-            step = MarkSynced(there) if is_alike(here, there) else self._adjusted(here, there)
+            step = self._adjusted(here, there) if merged.is_for_disk else MarkSynced(there)
             self.done[file_id] = self.graph.add(file_id, step)
         else:
             self._add_merged(case, here, case.base, there, merged)

@@ -24,6 +24,22 @@ class Merged(NamedTuple):
     is_for_server: bool
 
 
+def merge_case(case: Case) -> Merged | None:
+    """Returns the merged state of an entry that both sides have; None if they conflict.
+
+    Without a base, who changed what is not known: other content is a conflict, and mode and
+    mtime are the server's.
+    """
+    here, base, there = case.here, case.base, case.there
+    assert here is not None
+    assert there is not None
+    if base is not None:
+        return merge_state(here, base, there)
+    if not here.is_same_content(there):
+        return None
+    return Merged(there, is_for_disk=not is_alike(here, there), is_for_server=False)
+
+
 def merge_state(here: Entry, base: Entry, there: Entry) -> Merged | None:
     """Returns the merged state, or None if both changed the content and differ.
 
@@ -41,7 +57,11 @@ def merge_state(here: Entry, base: Entry, there: Entry) -> Merged | None:
         mtime_ns = here.mtime_ns
     mode = here.mode if there.mode in (base.mode, 0) else there.mode
     entry = there._replace(content=content, target=target, mode=mode, mtime_ns=mtime_ns)
-    return Merged(entry, not is_alike(here, entry), not is_alike(there, entry))
+    is_for_server = not is_alike(there, entry)
+    if there.mode == 0 and here.mode not in (0, base.mode):
+        # The server knew of no mode, and somebody here has given it one.
+        is_for_server = True
+    return Merged(entry, not is_alike(here, entry), is_for_server)
 
 
 def is_alike(one: Entry, other: Entry) -> bool:
@@ -60,7 +80,7 @@ def choose(survey: Survey, case: Case) -> None:
     here, there = case.here, case.there
     assert here is not None
     assert there is not None
-    case.is_conflict = merge_state(here, case.base or there, there) is None
+    case.is_conflict = merge_case(case) is None
     if here.is_at_same_place(there):
         case.take = Take.SAME
         return
