@@ -163,8 +163,8 @@ class _Sorting:
         self._open.append(0)
         self._waiters.append(None)
         self._is_done.append(False)
-        befores = (graph.chain.get(leaver), graph.adopted.get(leaver))
-        graph.firm[detour] = tuple(before for before in befores if before is not None)
+        earlier = (graph.chain.get(leaver), graph.adopted.get(leaver))
+        graph.firm[detour] = tuple(before for before in earlier if before is not None)
         for before in graph.firm[detour]:
             if not self._is_done[before]:
                 self._wait(detour, before)
