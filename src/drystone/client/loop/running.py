@@ -35,6 +35,8 @@ _AGAIN_S: Final = 0.3
 _AGAIN_S_MAX: Final = 30.0
 _BROKEN_S: Final = 0.2
 _VAIN_TRIES_MAX: Final = 2
+_RETRY_AFTER_S_MAX: Final = 5.0
+"""Who syncs once would rather hear that a disk is full than wait until it no longer is."""
 _AWAY_S: Final = 1.0
 _AWAY_S_MAX: Final = 120.0
 _HALTED_S: Final = 60.0
@@ -306,7 +308,7 @@ async def _run_until_settled(rounds: Rounds, count_progress: Callable[[], int]) 
     """Does rounds until one has nothing left to do; returns the last.
 
     A connection that breaks is worth another try, as long as something comes of it. A server
-    that was never there is not.
+    that was never there is not, nor one that asks to be left alone for long.
     """
     hints, pull = _ALL, True
     done = Round()
@@ -317,7 +319,8 @@ async def _run_until_settled(rounds: Rounds, count_progress: Callable[[], int]) 
         except Unavailable as error:
             before, reached = reached, count_progress()
             vain_count = vain_count + 1 if reached == before else 0
-            if not rounds.has_met_server or vain_count > _VAIN_TRIES_MAX:
+            is_long = error.retry_after_s > _RETRY_AFTER_S_MAX
+            if not rounds.has_met_server or vain_count > _VAIN_TRIES_MAX or is_long:
                 raise
             await asyncio.sleep(max(error.retry_after_s, _BROKEN_S))
             hints, pull = Hints(frozenset(done.again)), True
