@@ -13,6 +13,7 @@ it turns out later that it was no news. Batches overlap: while one is written, t
 fetched and the one after that is read, with little in memory. What is stored are observations
 (``State``); a plan is made from them and forgotten.
 
-``rounds`` does one round, ``carrying`` one plan, ``sending`` and ``receiving`` the rows of
-batches up and down; ``loop`` repeats rounds and decides when.
+``running`` repeats rounds and decides when; ``rounds`` does one round; ``outward`` looks at the
+disk, ``inward`` at the server; ``carrying`` carries out one plan; ``sending`` and ``receiving`` are
+the rows of batches up and down.
 """

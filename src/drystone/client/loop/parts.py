@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from drystone.client.loop.tally import Tally
 from drystone.client.loop.threads import Threads
@@ -18,6 +19,9 @@ from drystone.client.steps.upload import Upload
 from drystone.client.steps.verify import Verify
 from drystone.core.ids import FileId
 from drystone.core.planning.policy import Permission, Policy, Traits
+
+_SAVE_S: Final = 3.0
+"""What a kill costs is observed again; saving more often writes twice what is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +114,25 @@ def assemble(world: World) -> Parts:
         verify=Verify(disk, state),
         doubtful=doubtful,
     )
+
+
+class Saving:
+    """Makes what is known survive a kill.
+
+    Args:
+        parts: The state, and the threads that may use it.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._saved_s = parts.world.clock.monotonic_s()
+
+    async def sometimes(self) -> None:
+        """Saves if that was not done for a while."""
+        if self._parts.world.clock.monotonic_s() - self._saved_s >= _SAVE_S:
+            await self.now()
+
+    async def now(self) -> None:
+        """Saves."""
+        await self._parts.threads.control(self._parts.world.state.save)
+        self._saved_s = self._parts.world.clock.monotonic_s()

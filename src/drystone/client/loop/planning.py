@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Planning: what is known whole, and the plans that this allows."""
+
+from collections.abc import Sequence
+
+from drystone.client.loop.parts import Parts
+from drystone.client.loop.troubles import Troubles
+from drystone.core.ids import FileId
+from drystone.core.planning.plan import Plan
+from drystone.core.planning.reconcile import reconcile
+from drystone.core.tree.entry import Kind
+
+
+class Planning:
+    """Makes plans from the three trees. All methods use State.
+
+    Args:
+        parts: The steps.
+        troubles: Lets a plan pass, or not.
+
+    Attributes:
+        is_local_complete: The whole disk has been looked at since the start.
+        is_remote_complete: All that the server had to tell when it was asked last is known.
+    """
+
+    def __init__(self, parts: Parts, troubles: Troubles) -> None:
+        self._parts = parts
+        self._troubles = troubles
+        self.is_local_complete = False
+        self.is_remote_complete = False
+
+    def plan_new(self, candidates: Sequence[FileId]) -> Plan:
+        """Plans what is new on one side, while the other may not be known whole."""
+        state = self._parts.world.state
+        policy = self._parts.policy(
+            local_complete=self.is_local_complete, remote_complete=self.is_remote_complete
+        )
+        return reconcile(candidates, state.local, state.synced, state.remote, policy)
+
+    def plan_new_folders(self, created: Sequence[FileId]) -> Plan:
+        """As ``plan_new``, for those candidates that are folders of the disk."""
+        changes = self._parts.world.state.local_changes
+        folders = [
+            file_id
+            for file_id in created
+            if (change := changes.get(file_id)) is not None
+            and change.entry is not None
+            and change.entry.kind == Kind.FOLDER
+        ]
+        return self.plan_new(folders)
+
+    def plan_all(self) -> Plan:
+        """Plans everything in which the two sides differ.
+
+        Raises:
+            Halted: A guard stopped the plan.
+        """
+        state = self._parts.world.state
+        candidates = [*state.local_changes]
+        candidates += [i for i in state.remote_changes if i not in state.local_changes]
+        policy = self._parts.policy(local_complete=True, remote_complete=True)
+        plan = reconcile(candidates, state.local, state.synced, state.remote, policy)
+        self._troubles.check_halt(plan, policy.permissions)
+        return plan
+
+    def tell(self, plan: Plan) -> None:
+        """Tells of conflicts, and of what this disk cannot hold."""
+        state, tally = self._parts.world.state, self._parts.tally
+        for conflict in plan.conflicts:
+            path = state.path_of(state.local, conflict.file_id) or conflict.name
+            tally.conflict(conflict, path)
+        self._troubles.note_unplaceable(plan.unplaceable)
