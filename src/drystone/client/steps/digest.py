@@ -161,7 +161,7 @@ class Digest:
                 if not file.is_unchanged():
                     raise ChangedMeanwhile(
                         f"{unread.path!r} was changed while it was read",
-                        advice="nothing to do: it is read again when it stands still",
+                        advice="Nothing to do: it is read again when it stands still.",
                     )
                 stat = file.stat
         except (Refused, Unavailable) as error:
@@ -330,7 +330,7 @@ class _LargeReading:
             if not count:
                 raise ChangedMeanwhile(
                     "a file became shorter while it was read",
-                    advice="nothing to do: it is read again when it stands still",
+                    advice="Nothing to do: it is read again when it stands still.",
                 )
             done += count
         return buffer[:done]

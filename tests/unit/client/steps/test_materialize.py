@@ -306,6 +306,20 @@ def test_seed_that_changed_is_not_believed(desk: Desk, hand: FakeHand, disk: Fak
     assert list(hand.list_tree()) == ["seed"]
 
 
+def test_zeros_after_a_lie_are_written(desk: Desk, hand: FakeHand, disk: FakeDisk) -> None:
+    entry = file(1, "large", bytes(5))
+    hand.write("seed", b"other")
+    (job,) = desk.materialize.resolve([Place(entry)])
+    build = desk.materialize.begin_large(job)
+    with disk.open_file("seed") as seed, pytest.raises(SeedLied):
+        build.copy(Chunk(0, 5, entry.content.root), seed, 0)
+
+    build.write(0, bytes(5))
+    build.finish()
+
+    assert hand.read("large") == bytes(5)
+
+
 def test_large_file_whose_place_is_taken_meanwhile_is_dropped(
     desk: Desk, hand: FakeHand, disk: FakeDisk
 ) -> None:

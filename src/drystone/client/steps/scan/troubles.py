@@ -13,14 +13,14 @@ _FOUND_BY_LISTING: Final = frozenset(
 """Codes of problems that end when a listing no longer shows them."""
 
 _ADVICE: Final = {
-    "name-not-utf8": "rename it to text that UTF-8 can hold, or ignore it",
-    "special-file": "nothing to do: pipes, sockets and devices are never synced",
-    "name-too-long": "give it a shorter name",
-    "path-too-long": "give the folders above it shorter names, or move it up",
-    "unreadable": "let this user read it (chmod, chown), or ignore it",
-    "nested-root": "sync either this folder or the one above it",
-    "other-disk": "mount what was mounted there; or delete the folder, to delete it everywhere",
-    "bad-ignore-rule": "write the line in the syntax of gitignore",
+    "name-not-utf8": "Rename it to text that UTF-8 can hold, or ignore it.",
+    "special-file": "Nothing to do: pipes, sockets and devices are never synced.",
+    "name-too-long": "Give it a shorter name.",
+    "path-too-long": "Give the folders above it shorter names, or move it up.",
+    "unreadable": "Let this user read it (chmod, chown), or ignore it.",
+    "nested-root": "Sync either this folder or the one above it.",
+    "other-disk": "Mount what was mounted there; or delete the folder, to delete it everywhere.",
+    "bad-ignore-rule": "Write the line in the syntax of gitignore.",
 }
 
 FOUND_BY_SCAN: Final = frozenset({*_ADVICE, "disk-problem"})

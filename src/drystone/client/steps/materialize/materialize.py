@@ -1,21 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Materialize: make what the server says true on the disk, and never by guessing.
-
-A group of steps goes through three calls, so that the disk can be busy in a thread while
-somebody else uses ``State``:
-
-    jobs = materialize.resolve(steps)              # State: paths, and what must stand there
-    outcomes = materialize.carry_out(jobs, bytes)  # disk only
-    materialize.note(outcomes)                     # State: synced is one step nearer
-
-Whatever is replaced, moved or discarded must still be what was observed last; else nothing
-happens to it and its outcome is a problem: it is scanned and planned again. Large files are
-built piece by piece, see ``LargeBuild``.
-"""
+"""Materialize: resolve, carry out, note."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
-from typing import NamedTuple
 
 from drystone.client.ports import (
     ChangedMeanwhile,
@@ -24,64 +11,18 @@ from drystone.client.ports import (
     LocalChange,
     NewFile,
     ProblemRow,
-    ReadFile,
-    StagedFile,
     Stat,
     State,
     SyncedRow,
     UnsafeName,
 )
-from drystone.core.content.chunk import Chunk
-from drystone.core.content.hashing import block_id, zeros
-from drystone.core.errors import Corrupt, DrystoneError, Unavailable
-from drystone.core.ids import ROOT_ID, BlockId, FileId
+from drystone.client.steps.materialize.jobs import DiskStep, Done, Job, Problem, StepOutcome
+from drystone.client.steps.materialize.large import LargeBuild
+from drystone.core.errors import Unavailable
+from drystone.core.ids import ROOT_ID, FileId
 from drystone.core.planning.plan import Discard, Place, Replace, SetAside, Shift
 from drystone.core.planning.progress import Noted, Renewed, Settled, advance
 from drystone.core.tree.entry import Entry, Kind
-
-DiskStep = Place | Replace | Shift | Discard | SetAside
-"""The steps of a plan that change the disk."""
-
-
-class Job(NamedTuple):
-    """A step with the places it touches.
-
-    Attributes:
-        step: What is to be done.
-        path: Where the entry stands, or for ``Place`` is to stand.
-        new_path: Where it is to stand, for ``Shift`` and ``SetAside``; else empty.
-        expected: What must stand at ``path`` now; None: nothing.
-    """
-
-    step: DiskStep
-    path: str
-    new_path: str
-    expected: Stat | None
-
-
-class Done(NamedTuple):
-    """A step that was carried out, and the fingerprint it left; None after ``Discard``."""
-
-    step: DiskStep
-    path: str
-    stat: Stat | None
-
-
-class Problem(NamedTuple):
-    """A step that was not carried out: nothing has changed on the disk."""
-
-    step: DiskStep
-    path: str
-    error: DrystoneError
-
-
-StepOutcome = Done | Problem
-
-
-class SeedLied(Corrupt):
-    """A region of a local file does not hold the block it was known to hold."""
-
-    code = "seed-lied"
 
 
 class Materialize:
@@ -144,7 +85,7 @@ class Materialize:
                 outcomes += self._place_files(folder, placed, contents)
         return outcomes
 
-    def begin_large(self, job: Job) -> "LargeBuild":
+    def begin_large(self, job: Job) -> LargeBuild:
         """Begins to build the file of a ``Place`` or ``Replace``.
 
         Raises:
@@ -317,81 +258,6 @@ class Materialize:
         return outcomes
 
 
-class LargeBuild:
-    """A large file being built out of sight. Disk only; for one thread at a time.
-
-    Every chunk of its content is written or copied once, in any order; then it is swapped in.
-    Whole blocks of zeros become holes. Ends with ``finish``, ``leave`` or ``drop``. What an
-    earlier one left of the same content is gone on with.
-    """
-
-    def __init__(self, disk: Disk, job: Job, staged: StagedFile) -> None:
-        self._disk = disk
-        self._job = job
-        self._staged = staged
-        self._buffer = bytearray()
-
-    def find_held(self, chunks: Sequence[Chunk]) -> set[BlockId]:
-        """Returns the blocks that stand at all their places already, verified.
-
-        Cost: reads and hashes what is there; holes cost next to nothing.
-        """
-        if not self._staged.is_continued:
-            return set()
-        held = {chunk.block_id for chunk in chunks}
-        for offset, length, name in chunks:
-            if name not in held:
-                continue
-            data = self._staged.read_at(offset, length)
-            if len(data) < length or data == zeros(length) or block_id(data) != name:
-                held.discard(name)
-        return held
-
-    def write(self, offset_bytes: int, data: bytes | memoryview) -> None:
-        """Writes a block whose bytes were verified already."""
-        if data != zeros(len(data)):
-            self._staged.write_at(offset_bytes, data)
-
-    def copy(self, chunk: Chunk, seed: ReadFile, seed_offset_bytes: int) -> None:
-        """Copies a chunk's block out of a local file, verified as it is copied.
-
-        Raises:
-            SeedLied: Those bytes are another block (by now): fetch it instead. Nothing of
-                them was written.
-        """
-        length_bytes = chunk.length_bytes
-        if len(self._buffer) < length_bytes:
-            self._buffer = bytearray(length_bytes)
-        with memoryview(self._buffer)[:length_bytes] as view:
-            if not _read_wholly(seed, view, seed_offset_bytes, chunk.block_id):
-                raise SeedLied(
-                    f"{length_bytes} bytes at {seed_offset_bytes} of a local file are not the"
-                    " block they were",
-                    advice="nothing to do: the block is fetched from the server",
-                )
-            self.write(chunk.offset_bytes, view)
-
-    def finish(self) -> StepOutcome:
-        """Swaps the file in where its step's ``expected`` stands, or drops it."""
-        step, path, _, expected = self._job
-        assert isinstance(step, Place | Replace)
-        entry = step.entry
-        try:
-            stat = self._disk.swap_in(self._staged, path, entry.mode, entry.mtime_ns, expected)
-        except (DiskProblem, Unavailable) as error:
-            self.drop()
-            return Problem(step, path, error)
-        return Done(step, path, stat)
-
-    def leave(self) -> None:
-        """Gives it up for now; what is there of it stays for the next one. Idempotent."""
-        self._staged.keep()
-
-    def drop(self) -> None:
-        """Gives it up; what was staged is removed. Idempotent."""
-        self._staged.drop()
-
-
 def _find_common_folder(job: Job | Problem) -> str | None:
     """Returns the folder of a new file, None for any other job."""
     if isinstance(job, Job) and isinstance(job.step, Place) and job.step.entry.kind == Kind.FILE:
@@ -414,23 +280,13 @@ def _is_only_dressed(step: Replace) -> bool:
     return step.entry.is_same_content(step.before)
 
 
-def _read_wholly(seed: ReadFile, view: memoryview, offset_bytes: int, wanted: BlockId) -> bool:
-    done = 0
-    while done < len(view):
-        count = seed.read_into(view[done:], offset_bytes + done)
-        if not count:
-            return False
-        done += count
-    return block_id(view) == wanted
-
-
 def _lost(step: DiskStep, name: str) -> Problem:
     return Problem(
         step,
         name,
         ChangedMeanwhile(
             f"the folder of {name!r} is no longer where it was seen",
-            advice="nothing to do: it is looked at again",
+            advice="Nothing to do: it is looked at again.",
         ),
     )
 
