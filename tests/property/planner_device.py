@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from random import Random
 
 from drystone.core.ids import ROOT_ID, FileId, Seq
-from drystone.core.journal.change import Accepted
+from drystone.core.journal.change import Accepted, Refusal, RefusalCode
 from drystone.core.journal.record import Action, StoredEntry
 from drystone.core.planning.plan import (
     Discard,
@@ -60,6 +60,10 @@ class Overlay:
             if entry is not None and entry.parent_id == parent_id:
                 found[entry.name] = entry
         return found
+
+
+class IdInUseError(Exception):
+    """A new entry has an id that was used before."""
 
 
 class Device:
@@ -249,6 +253,11 @@ class Device:
                         self.restart()
                     break
                 self.do(plan.steps[index])
+            except IdInUseError:
+                failed.add(index)
+                used_id = plan.steps[index].entry.file_id
+                entry, ino = self.local[used_id]
+                self._renew_local(used_id, entry._replace(file_id=self._ids()), ino)
             except NotThereError:
                 # Only a plan made from half a scan may be mistaken about the disk.
                 assert is_half_seen, f"{plan.steps[index]} finds nothing"
@@ -267,6 +276,9 @@ class Device:
         match step:
             case Submit():
                 (outcome,) = self.server.commit([step.change], self.seen)
+                if isinstance(outcome, Refusal) and outcome.code == RefusalCode.ID_IN_USE:
+                    # It was made before, the answer was lost, and somebody has deleted it since.
+                    raise IdInUseError
                 assert isinstance(outcome, Accepted), f"{step} refused: {outcome}"
                 accepted = outcome
                 self.seen = self.server.head

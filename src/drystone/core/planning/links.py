@@ -11,7 +11,7 @@
 
 from drystone.core.ids import FileId
 from drystone.core.planning.draft import Draft
-from drystone.core.planning.merging.case import Case, Fate, Survey
+from drystone.core.planning.merging.case import Case, Fate, Survey, Take
 from drystone.core.planning.merging.merge import target_parent
 from drystone.core.planning.merging.naming import Naming
 from drystone.core.planning.plan import Unplaceable
@@ -95,12 +95,12 @@ class Links:
         if arrive_here is not None:
             self._link_here(arrive_here, case)
             if case.is_folder:
-                self._need_above(arrive_here, case, draft.arrive_here)
+                self._need_above(arrive_here, case, Take.REMOTE)
         arrive_there = draft.arrive_there.get(file_id)
         if arrive_there is not None:
             self._link_there(arrive_there, case)
             if case.is_folder:
-                self._need_above(arrive_there, case, draft.arrive_there)
+                self._need_above(arrive_there, case, Take.LOCAL)
         self._need_adopted_folder(case)
 
     def _link_here(self, vertex: int, case: Case) -> None:
@@ -189,13 +189,21 @@ class Links:
                 single = self._single[other] = (other,)
             self._graph.firm[vertex] = single
 
-    def _need_above(self, vertex: int, case: Case, arrivals: dict[FileId, int]) -> None:
-        """Lets a folder wait for the nearest folder above its target that moves too."""
+    def _need_above(self, vertex: int, case: Case, take: Take) -> None:
+        """Lets a folder wait for the nearest folder above its target that moves too.
+
+        Args:
+            vertex: By which the folder moves.
+            case: The folder.
+            take: On whose side it follows the other one's move.
+        """
+        arrivals = self._draft.arrive_there if take == Take.LOCAL else self._draft.arrive_here
         folder_id = target_parent(self._survey, case.file_id)
         while folder_id is not None and folder_id != self._sight.policy.root_id:
+            above = self._survey.case(folder_id)
             # A new folder does not wait for those above it to move, so it does not count.
-            if folder_id in arrivals and self._survey.case(folder_id).fate == Fate.BOTH:
-                self._graph.need(vertex, arrivals[folder_id])
+            if above.fate == Fate.BOTH and above.take == take:
+                self._need_or_wait(vertex, arrivals.get(folder_id))
                 return
             folder_id = target_parent(self._survey, folder_id)
 
