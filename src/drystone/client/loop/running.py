@@ -33,6 +33,8 @@ _ALL: Final = Hints(frozenset(), all=True)
 _AGAIN_S: Final = 0.3
 """Until a file that was being written, or written just now, is looked at again."""
 _AGAIN_S_MAX: Final = 30.0
+_AGAIN_TIMES_MAX: Final = 8
+"""Who syncs once does not wait for a program that never stops writing."""
 _BROKEN_S: Final = 0.2
 _VAIN_TRIES_MAX: Final = 2
 _RETRY_AFTER_S_MAX: Final = 5.0
@@ -83,6 +85,11 @@ class Loop:
             DrystoneError: Whatever stops the folder as a whole.
         """
         done = await _run_until_settled(self._rounds, self._tally.count_progress)
+        for folder in sorted(done.again):
+            where = repr(folder) if folder else "the synced folder"
+            self._world.notices.message(
+                f"something in {where} is still being written: it is left for the next sync"
+            )
         self._unsettled_count = done.unsettled_count
         self._tally.phase("idle")
         return await self._summarize()
@@ -312,7 +319,7 @@ async def _run_until_settled(rounds: Rounds, count_progress: Callable[[], int]) 
     """
     hints, pull = _ALL, True
     done = Round()
-    reached, vain_count = count_progress(), 0
+    reached, vain_count, again_count = count_progress(), 0, 0
     for _ in range(_ROUNDS_MAX):
         try:
             done = await rounds.run(hints, pull=pull)
@@ -329,6 +336,9 @@ async def _run_until_settled(rounds: Rounds, count_progress: Callable[[], int]) 
             break
         hints, pull = Hints(frozenset(done.again)), done.is_overtaken
         if done.again:
+            again_count += 1
+            if again_count > _AGAIN_TIMES_MAX and not done.is_overtaken:
+                break
             await asyncio.sleep(_AGAIN_S)
         elif not pull and not done.unsettled_count:
             break

@@ -22,6 +22,7 @@ from drystone.client.adapters.disk.trash import Trash
 from drystone.client.adapters.disk.trouble import (
     FlushFailed,
     changed,
+    disk_full,
     translate,
     translated,
 )
@@ -174,9 +175,10 @@ class LocalDisk:
 
     def write_many_new(self, folder_path: str, files: Sequence[NewFile]) -> list[WriteOutcome]:
         outcomes: list[WriteOutcome] = []
+        prefix = f"{folder_path}/" if folder_path else ""
         with translated(folder_path, is_writing=True), self._folders.open(folder_path) as fd:
             for file in files:
-                path = f"{folder_path}/{file.name}" if folder_path else file.name
+                path = prefix + file.name
                 outcome: WriteOutcome
                 try:
                     check_safe(file.name, path)
@@ -187,7 +189,8 @@ class LocalDisk:
                     outcome = error
                 outcomes.append(outcome)
                 if isinstance(outcome, DiskFull):
-                    outcomes += [outcome] * (len(files) - len(outcomes))
+                    rest = files[len(outcomes) :]
+                    outcomes += [disk_full(repr(prefix + file.name)) for file in rest]
                     break
         return outcomes
 

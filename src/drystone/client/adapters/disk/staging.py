@@ -139,7 +139,7 @@ class Stage:
         found = os.fstatvfs(self.fd)
         has_inodes = found.f_favail > 0 or not found.f_files
         if found.f_bavail * found.f_frsize < size_bytes + limits.DISK_RESERVE_BYTES:
-            raise disk_full(f"{size_bytes} bytes")
+            raise disk_full(f"a file of {size_bytes:,} bytes")
         if not has_inodes:
             raise disk_full("one more file")
 
@@ -176,7 +176,10 @@ class Staged:
             if os.fstat(self.fd).st_size > size_bytes:
                 os.ftruncate(self.fd, size_bytes)
         except BaseException:
-            self.keep()
+            if self.is_continued or self.fd < 0:
+                self.keep()
+            else:
+                self.drop()
             raise
 
     def _open(self) -> int:
