@@ -13,6 +13,7 @@ from drystone.client.loop.receiving import Receiving
 from drystone.client.loop.sending import Sending
 from drystone.client.loop.troubles import Troubles
 from drystone.client.ports import Hints
+from drystone.core.errors import DrystoneError
 from drystone.core.ids import Seq
 
 _PLANS_MAX: Final = 8
@@ -85,7 +86,12 @@ class Rounds:
             await self._inward.take_new(receiving)
             while not self._planning.is_remote_complete:
                 await self._inward.pull_page(receiving)
-            await sending.drain()
+            try:
+                await sending.drain()
+            except DrystoneError:
+                # A server whose disk is full takes nothing, and gives all the same.
+                await receiving.drain()
+                raise
             await receiving.drain()
             done.is_overtaken = sending.is_overtaken
             await self._note_failed(sending, receiving, done)
