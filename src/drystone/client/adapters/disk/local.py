@@ -8,7 +8,7 @@ from pathlib import Path
 
 from drystone.client.adapters.disk import root
 from drystone.client.adapters.disk.folders import CONTROL_NAME, Folders, check_safe
-from drystone.client.adapters.disk.placing import Placing, folder_mode, is_expected
+from drystone.client.adapters.disk.placing import Placing, folder_mode
 from drystone.client.adapters.disk.reading import (
     find_open_stat,
     list_open_folder,
@@ -17,7 +17,7 @@ from drystone.client.adapters.disk.reading import (
     read_whole,
 )
 from drystone.client.adapters.disk.staging import Stage, Staged, file_mode
-from drystone.client.adapters.disk.system import OPEN_FOLDER, dress_open, open_any, sync_filesystem
+from drystone.client.adapters.disk.system import OPEN_FOLDER, sync_filesystem
 from drystone.client.adapters.disk.trash import Trash
 from drystone.client.adapters.disk.trouble import (
     FlushFailed,
@@ -148,7 +148,7 @@ class LocalDisk:
             if stat is None or stat.kind != Kind.FOLDER:
                 raise changed(path)
             if is_made and stat.mode != wanted:
-                stat = self._dress(fd, name, stat, wanted, None)
+                stat = self._placing.dress(fd, name, stat, wanted, None)
         return stat
 
     def make_symlink(self, path: str, target: str, mtime_ns: int, expected: Stat | None) -> Stat:
@@ -171,7 +171,7 @@ class LocalDisk:
         with self._open_above(path, is_writing=True) as (fd, name):
             if expected is not None:
                 self._placing.check(fd, name, path, expected)
-            return self._write(fd, path, NewFile(name, data, mode, mtime_ns), expected)
+            return self._placing.write(fd, path, NewFile(name, data, mode, mtime_ns), expected)
 
     def write_many_new(self, folder_path: str, files: Sequence[NewFile]) -> list[WriteOutcome]:
         outcomes: list[WriteOutcome] = []
@@ -182,7 +182,7 @@ class LocalDisk:
                 outcome: WriteOutcome
                 try:
                     check_safe(file.name, path)
-                    outcome = self._write(fd, path, file, None)
+                    outcome = self._placing.write(fd, path, file, None)
                 except OSError as error:
                     outcome = _as_outcome(translate(error, path, is_writing=True))
                 except (DiskProblem, Unavailable) as error:
@@ -236,7 +236,7 @@ class LocalDisk:
         wanted = folder_mode(mode) if is_folder else file_mode(mode)
         with self._open_above(path, is_writing=True) as (fd, name):
             self._placing.check(fd, name, path, expected)
-            return self._dress(fd, name, expected, wanted, None if is_folder else mtime_ns)
+            return self._placing.dress(fd, name, expected, wanted, None if is_folder else mtime_ns)
 
     # --- the whole ---------------------------------------------------------------------------
 
@@ -274,36 +274,6 @@ class LocalDisk:
         check_safe(name, path)
         with translated(path, is_writing=is_writing), self._folders.open(above) as fd:
             yield fd, name
-
-    def _write(self, fd: int, path: str, file: NewFile, expected: Stat | None) -> Stat:
-        name, data, mode, mtime_ns = file
-        wanted = file_mode(mode)
-        file_fd, staged = self._stage.write(data, wanted, mtime_ns)
-        try:
-            self._placing.put(staged, fd, name, path, expected)
-            found = os.fstat(file_fd)
-            if found.st_mode & 0o777 != wanted:
-                found = dress_open(file_fd, wanted, None)
-        except BaseException:
-            self._stage.remove(staged)
-            raise
-        finally:
-            os.close(file_fd)
-        stat = make_stat(found, self._root_dev)
-        assert stat is not None
-        return stat
-
-    def _dress(self, fd: int, name: str, expected: Stat, mode: int, mtime_ns: int | None) -> Stat:
-        """Sets attributes of what stands under a name, if it is what is expected."""
-        entry_fd = open_any(fd, name)
-        try:
-            if not is_expected(make_stat(os.fstat(entry_fd), self._root_dev), expected):
-                raise changed(name)
-            stat = make_stat(dress_open(entry_fd, mode, mtime_ns), self._root_dev)
-        finally:
-            os.close(entry_fd)
-        assert stat is not None
-        return stat
 
 
 def open_disk(path: Path, root_id: str, now_ns: Callable[[], int]) -> LocalDisk:
