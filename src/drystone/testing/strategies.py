@@ -236,9 +236,9 @@ def commits(draw: st.DrawFn, seen: Seen, *, changes_count_max: int = 6) -> Commi
         drawn.append(change)
         if isinstance(change, Create):
             entry = change.entry._replace(rev=Rev(seen.head + len(drawn)))
-            is_new = entry.file_id not in expected.tree
+            is_new = entry.file_id not in {*expected.gone_ids, *(e.file_id for e in expected.tree)}
             is_free = entry.name not in expected.tree.children(entry.parent_id)
-            if is_new and is_free and entry.file_id != entry.parent_id:
+            if is_new and is_free and expected.tree.is_living(entry.parent_id):
                 expected = expected._replace(tree=expected.tree.replace([entry]))
     seen_seq = draw(_mostly(st.just(seen.head), st.integers(0, seen.head + 1).map(Seq)))
     all_or_nothing = draw(st.sampled_from([False, False, False, True]))

@@ -74,6 +74,9 @@ class Tree:
                 return None
             names.append(entry.name)
             file_id = entry.parent_id
+            # A tree that is being refused because it has a cycle can still be shown.
+            if len(names) > len(self._entries):
+                return None
         return "".join(f"/{name}" for name in reversed(names))
 
     def replace(self, put: Iterable[Entry], dropped: Collection[FileId] = ()) -> "Tree":

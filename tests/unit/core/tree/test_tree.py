@@ -106,6 +106,12 @@ def test_moving_a_folder_below_itself_is_a_broken_invariant(tree: Tree) -> None:
         tree.replace([folder(A, B, "a")])
 
 
+def test_a_tree_that_is_refused_for_a_cycle_can_be_shown(tree: Tree) -> None:
+    tree._entries[A] = folder(A, B, "a")
+
+    assert repr(tree).count("(buried)") == 4
+
+
 def test_a_folder_that_is_a_file_is_found_by_the_check() -> None:
     with pytest.raises(AssertionError, match="not in a folder"):
         check_tree(Tree([file(A, ROOT_ID, "a"), file(B, A, "b")]))
