@@ -13,7 +13,7 @@ from drystone.client.loop.rounds import Round, Rounds
 from drystone.client.loop.summary import Standing, Summary, summarize
 from drystone.client.loop.troubles import Halted, Troubles
 from drystone.client.loop.waking import Deadlines, Looks
-from drystone.client.ports import Hints, Watcher
+from drystone.client.ports import Hints, State, Watcher
 from drystone.core.errors import Corrupt, DrystoneError, Misconfigured, Refused, Unavailable
 from drystone.core.planning.guards import (
     LOCAL_EMPTIED,
@@ -86,10 +86,7 @@ class Loop:
         """
         done = await _run_until_settled(self._rounds, self._tally.count_progress)
         for folder in sorted(done.again):
-            where = repr(folder) if folder else "the synced folder"
-            self._world.notices.message(
-                f"something in {where} is still being written: it is left for the next sync"
-            )
+            self._world.notices.message(_left_for_later(folder))
         self._unsettled_count = done.unsettled_count
         self._tally.phase("idle")
         return await self._summarize()
@@ -99,8 +96,7 @@ class Loop:
         state, threads = self._world.state, self._parts.threads
         batch = await threads.control(state.begin_flush)
         await threads.worker(self._world.disk.flush)
-        await threads.control(state.note_flushed, batch)
-        await threads.control(state.save)
+        await threads.control(_note_flushed, state, batch)
 
     async def close(self) -> None:
         """Ends the threads. Idempotent."""
@@ -349,3 +345,13 @@ def _permissions_for(trouble: DrystoneError | None) -> tuple[Permission, ...]:
     if isinstance(trouble, Halted):
         return (Permission(trouble.halt.code, trouble.halt.entries_count),)
     return tuple(Permission(code, sys.maxsize) for code in HALT_CODES)
+
+
+def _left_for_later(folder: str) -> str:
+    where = repr(folder) if folder else "the synced folder"
+    return f"something in {where} is still being written: it is left for the next sync"
+
+
+def _note_flushed(state: State, batch: int) -> None:
+    state.note_flushed(batch)
+    state.save()
