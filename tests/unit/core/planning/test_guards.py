@@ -74,10 +74,18 @@ def test_half_of_what_is_synced_may_go() -> None:
 
 
 def test_what_moves_out_of_a_deleted_folder_does_not_count() -> None:
-    synced = [*make_tree(80, 5), folder(90_000, "sub", 1), file(90_001, "deep", 90_000)]
+    synced = [
+        *make_tree(80, 5),
+        folder(90_000, "sub", 1),
+        file(90_001, "deep", 90_000),
+        folder(90_002, "other", 1),
+        file(90_003, "deeper", 90_002),
+    ]
     moved = [e._replace(parent_id=bytes(16), name=f"moved {e.name}") for e in synced[1:81]]
     sub = folder(90_000, "sub")
-    after = [*moved, *synced[81:86], sub, synced[-1]]
+    deeper = file(90_003, "deeper")
+    renamed = synced[81]._replace(name="renamed")
+    after = [*moved, renamed, *synced[82:86], sub, synced[87], deeper]
 
     for side in ("local", "remote"):
         found = plan(synced, **{side: after})

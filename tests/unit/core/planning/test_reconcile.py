@@ -415,6 +415,33 @@ def test_file_moved_both_ways_goes_where_its_folder_still_is() -> None:
     )
 
 
+def test_file_moved_into_a_new_folder_of_a_deleted_one_goes_where_its_folder_still_is() -> None:
+    a, b, c = folder(1, "a"), folder(2, "b"), file(3, "c", 1)
+    inside = folder(4, "new", 1)
+    here, there = c._replace(parent_id=b.file_id), c._replace(parent_id=inside.file_id)
+
+    found = plan([a, b, c], [b, here], [a, b, there, inside])
+
+    assert Submit(Move(c.file_id, b.file_id, "c", inside.file_id, "c"), here) in found.steps
+    assert RenewRemote(a) in found.steps
+
+
+def test_deletion_counts_for_what_is_below_a_folder_between() -> None:
+    a, b, c = folder(1, "a"), folder(2, "b", 1), file(3, "c", 2)
+    private = c._replace(mode=0o600)
+
+    found = plan([a, b, c], [b, c], [a, b, private], only=[1, 3])
+
+    assert found.steps == (Submit(Delete(a.file_id, a.rev), None),)
+
+
+def test_unread_file_moved_into_a_folder_deleted_there_holds_it() -> None:
+    a, b = folder(1, "a"), file(2, "b")
+    moved = b._replace(parent_id=a.file_id, content=None)
+
+    assert plan([a, b], [a, moved], [b]).steps == ()
+
+
 def test_temporary_name_left_by_a_crash_is_nobodys_wish() -> None:
     base = file(1, "a")
     left = base._replace(name=".drystone-moving-77")
@@ -542,6 +569,48 @@ def test_moved_file_whose_name_is_taken_keeps_its_id() -> None:
     assert [conflict.kind for conflict in found.conflicts] == [ConflictKind.NAME]
 
 
+def test_moved_file_waits_while_who_was_deleted_at_its_place_comes_back() -> None:
+    base, gone = file(1, "a"), file(2, "x")
+    edited = gone._replace(content=make_content("2"), rev=Rev(2))
+
+    found = plan([base, gone], [base._replace(name="x")], [base, edited])
+
+    assert found.steps == (RenewRemote(edited),)
+    assert found.waiting == (base.file_id,)
+
+
+def test_new_file_waits_for_a_name_that_its_owner_could_not_leave() -> None:
+    old, other = file(1, "x"), file(3, "y", text="theirs")
+    local = [old._replace(name="y"), file(2, "x", text="new")]
+
+    found = plan([old], local, [old, other])
+
+    assert [type(step) for step in found.steps] == [SetAside, Place]
+    assert set(found.waiting) == {old.file_id, make_id(2)}
+
+
+def test_edit_moved_into_a_new_folder_is_set_aside_there() -> None:
+    base = file(1, "a")
+    here = base._replace(parent_id=make_id(2), content=make_content("mine"))
+    there = base._replace(content=make_content("theirs"), rev=Rev(2))
+
+    found = plan([base], [folder(2, "new"), here], [there])
+
+    (aside,) = (step for step in found.steps if isinstance(step, SetAside))
+    assert aside.entry.parent_id == make_id(2)
+    assert Place(there) in found.steps
+
+
+def test_edit_moved_into_an_adopted_folder_comes_after_the_adoption() -> None:
+    base = file(3, "f")
+    moved = base._replace(parent_id=make_id(1), content=make_content("2"))
+
+    found = plan([base], [folder(1, "a"), moved], [folder(2, "a"), base])
+
+    assert [type(step) for step in found.steps] == [MarkSynced, Submit, Submit]
+    assert found.after == ((), (0,), (0, 1))
+
+
 def test_rings_between_the_sides_are_undone_here() -> None:
     a, b = folder(1, "a"), folder(2, "b")
     here = [a._replace(parent_id=b.file_id), b]
@@ -552,6 +621,16 @@ def test_rings_between_the_sides_are_undone_here() -> None:
     assert found.steps == (Shift(here[0], a), Shift(b, there[1]))
     assert found.after == ((), (0,))
     assert [conflict.kind for conflict in found.conflicts] == [ConflictKind.MOVE_MOVE]
+
+
+def test_folder_moved_into_a_ring_between_the_sides_stays_where_it_was_moved() -> None:
+    c, a, b = folder(1, "c"), folder(2, "a"), folder(3, "b")
+    here = [c._replace(parent_id=a.file_id), a._replace(parent_id=b.file_id), b]
+    there = [c, a, b._replace(parent_id=a.file_id)]
+
+    found = plan([c, a, b], here, there)
+
+    assert Submit(Move(c.file_id, a.file_id, "c", c.parent_id, "c"), here[0]) in found.steps
 
 
 def test_folder_moved_into_a_new_one_inside_a_folder_it_was_above_waits_for_that() -> None:
