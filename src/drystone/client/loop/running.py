@@ -66,11 +66,10 @@ class Loop:
         self._wake = asyncio.Event()
         self._looks = Looks()
         self._deadlines = Deadlines(world.clock.monotonic_s)
-        self._is_paused = False
+        self._is_paused = self._is_settled = False
         self._trouble: DrystoneError | None = None
         self._round: asyncio.Task[Round] | None = None
         self._settled_ns = 0
-        self._is_settled = False
         self._unsettled_count = 0
         self._again: set[str] = set()
         self._again_s, self._away_s = _AGAIN_S, _AWAY_S
