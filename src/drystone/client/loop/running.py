@@ -143,19 +143,12 @@ class Loop:
 
     async def describe(self) -> Standing:
         """Returns how it stands now."""
-        trouble = self._trouble
-        phase = self._tally.phase_name
-        if self._is_paused:
-            phase = "paused"
-        elif trouble is not None:
-            phase = "away" if isinstance(trouble, Unavailable) else "halted"
+        phase = "paused" if self._is_paused else _phase_of(self._trouble, self._tally.phase_name)
         synced_count = await self._parts.threads.control(self._world.state.count_synced)
         return Standing(
             phase,
             self._is_settled and not self._looks.has_hints,
-            "" if trouble is None else trouble.message,
-            "" if trouble is None else trouble.code,
-            "" if trouble is None else trouble.advice,
+            *_why(self._trouble),
             self._settled_ns,
             synced_count,
             await self._summarize(),
@@ -315,6 +308,7 @@ async def _run_until_settled(rounds: Rounds, count_progress: Callable[[], int]) 
     hints, pull = _ALL, True
     done = Round()
     reached, vain_count, again_count = count_progress(), 0, 0
+    trouble: Unavailable | None = None
     for _ in range(_ROUNDS_MAX):
         try:
             done = await rounds.run(hints, pull=pull)
@@ -325,8 +319,9 @@ async def _run_until_settled(rounds: Rounds, count_progress: Callable[[], int]) 
             if not rounds.has_met_server or vain_count > _VAIN_TRIES_MAX or is_long:
                 raise
             await asyncio.sleep(max(error.retry_after_s, _BROKEN_S))
-            hints, pull = Hints(frozenset(done.again)), True
+            hints, pull, trouble = Hints(frozenset(done.again)), True, error
             continue
+        trouble = None
         if not (done.again or done.is_overtaken or done.steps_count):
             break
         hints, pull = Hints(frozenset(done.again)), done.is_overtaken
@@ -337,7 +332,21 @@ async def _run_until_settled(rounds: Rounds, count_progress: Callable[[], int]) 
             await asyncio.sleep(_AGAIN_S)
         elif not pull and not done.unsettled_count:
             break
+    if trouble is not None:
+        # It broke off to the last: what came of it is kept, but it is not done.
+        raise trouble
     return done
+
+
+def _phase_of(trouble: DrystoneError | None, phase: str) -> str:
+    if trouble is None:
+        return phase
+    return "away" if isinstance(trouble, Unavailable) else "halted"
+
+
+def _why(trouble: DrystoneError | None) -> tuple[str, str, str]:
+    """Returns message, code and advice of what keeps a loop from running."""
+    return ("", "", "") if trouble is None else (trouble.message, trouble.code, trouble.advice)
 
 
 def _permissions_for(trouble: DrystoneError | None) -> tuple[Permission, ...]:
