@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What integration tests of the server share: real processes, and somebody signed in."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from drystone.testing.real_devices import RealDevice
+from drystone.testing.relays import BadRelay
 from drystone.testing.servers import ServerProcess
 
 PASSWORD = "correct horse"
+numbers = itertools.count(1)
 
 
 @pytest.fixture
@@ -26,3 +30,25 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerPr
         server.add_account("anna", PASSWORD)
         server.add_account("bert", PASSWORD)
         yield server
+
+
+@pytest.fixture
+def join(shared_server: ServerProcess, tmp_path: Path) -> Callable[..., RealDevice]:
+    """Signs in real devices of one account, which is this test's own: ``join("one")``."""
+    account = f"user{next(numbers)}"
+    shared_server.add_account(account, PASSWORD)
+
+    def join_device(name: str, url: str = "") -> RealDevice:
+        device = RealDevice(tmp_path / name, url or shared_server.url, account, name)
+        device.folder.mkdir(parents=True)
+        device.log_in()
+        return device
+
+    return join_device
+
+
+@pytest.fixture
+def relay(shared_server: ServerProcess) -> Iterator[BadRelay]:
+    """A bad network before the shared server; good as long as a test leaves it alone."""
+    with BadRelay(shared_server.port) as relay:
+        yield relay

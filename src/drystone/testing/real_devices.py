@@ -23,6 +23,8 @@ PASSWORD: Final = "correct horse"  # noqa: S105  of accounts that live for a sec
 _TICK_S: Final = 0.025
 """What was written longer ago than this is not taken for being written still."""
 
+_TURNS_MAX: Final = 4
+
 
 class Told(SilentNotices):
     """Notices that keeps what it is told.
@@ -134,6 +136,31 @@ class RealDevice:
             return dict(db.execute("SELECT path, code FROM problem"))
 
 
+def converge(*devices: RealDevice) -> None:
+    """Syncs devices in turn until they are alike; then nothing may be left of any trouble.
+
+    Raises:
+        AssertionError: They do not become alike, or something is left in a stage or a list of
+            problems.
+    """
+    looks: list[dict[str, Look]] = []
+    for _ in range(_TURNS_MAX):
+        unsettled_count = sum(device.sync().unsettled_count for device in devices)
+        looks = [device.look() for device in devices]
+        if not unsettled_count and all(look == looks[0] for look in looks):
+            break
+    for device, look in zip(devices, looks, strict=True):
+        assert find_difference(looks[0], look) == {}, f"{device.name} is not like the first"
+        assert device.list_problems() == {}
+        assert device.list_stage() == []
+
+
+def find_difference(one: dict[str, Look], other: dict[str, Look]) -> dict[str, object]:
+    """Returns what differs between two folders, by path; contents are left out."""
+    paths = {path for path in one.keys() | other.keys() if one.get(path) != other.get(path)}
+    return {path: (_shorten(one.get(path)), _shorten(other.get(path))) for path in sorted(paths)}
+
+
 def look_at(top: Path) -> dict[str, Look]:
     """Returns all there is below a folder, by path, the control folder left out."""
     found: dict[str, Look] = {}
@@ -165,6 +192,10 @@ def _look(place: Path) -> Look:
     if place.is_dir():
         return Look("folder", b"", stat.st_mode & 0o777, 0)
     return Look("file", place.read_bytes(), stat.st_mode & 0o777, stat.st_mtime_ns)
+
+
+def _shorten(look: Look | None) -> object:
+    return None if look is None else look._replace(content=look.content[:20])
 
 
 def _ignore(_: str) -> None:
