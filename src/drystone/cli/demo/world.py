@@ -32,6 +32,8 @@ _ASK_S_MIN: Final = 0.005
 _ASK_S_MAX: Final = 0.2
 _ASK_SHARE: Final = 0.03
 _STILL_S: Final = 0.25
+_AWAY_S_MAX: Final = 60.0
+"""Longest that a started device may fail to say how it stands: it opens its folder, or is busy."""
 
 
 class WorldBroken(Unavailable):
@@ -124,13 +126,14 @@ class Device:
         name: As the server knows it.
         folder: Its synced folder.
         relay: What stands between it and the server; None: nothing.
+        log: What its daemon writes.
     """
 
     def __init__(self, name: str, folder: Path, home: Path, url: str, relay: Relay | None) -> None:
         self.name = name
         self.folder = folder
         self.relay = relay
-        self._log = home / f"{name}.log"
+        self.log = home / f"{name}.log"
         self._url = url
         config = {"DRYSTONE_CONFIG_DIR": str(home / f"config-{name}")}
         self._environment = make_environment(**config)
@@ -168,7 +171,7 @@ class Device:
     def start(self) -> None:
         """Starts the daemon."""
         assert self._daemon is None, "it is started already"
-        self._daemon = Program(f"device {self.name}", ["daemon"], self._environment, self._log)
+        self._daemon = Program(f"device {self.name}", ["daemon"], self._environment, self.log)
 
     def look_now(self) -> None:
         """Tells the daemon not to wait for its next try."""
@@ -279,12 +282,17 @@ class World:
             WorldBroken: A process ended, a device has halted, or it took too long.
         """
         started_s = time.monotonic()
+        heard_s = 0.0
         still: tuple[float, list[Standing]] | None = None
         while True:
             now_s = time.monotonic()
             elapsed_s = now_s - started_s
             found = [device.find_standing() for device in self.devices if device.is_started]
             standings = [standing for standing in found if standing is not None]
+            if len(standings) == len(found):
+                heard_s = elapsed_s
+            elif elapsed_s - heard_s > _AWAY_S_MAX:
+                raise self._silent()
             if len(standings) == len(found) and _is_quiet(standings, beyond_seq):
                 if still is None or still[1] != standings:
                     still = (elapsed_s, standings)
@@ -299,6 +307,13 @@ class World:
                     advice=f"They stand so: {found}",
                 )
             time.sleep(max(_ASK_S_MIN, min(_ASK_S_MAX, elapsed_s * _ASK_SHARE)))
+
+    def _silent(self) -> WorldBroken:
+        """Returns the error for devices that run but keep no folder, with the ends of logs."""
+        devices = [d for d in self.devices if d.is_started and d.find_standing() is None]
+        names = " and ".join(device.name for device in devices)
+        logs = "\n".join(read_tail(device.log) for device in devices)
+        return WorldBroken(f"device {names} cannot say how its folder stands", advice=logs)
 
     def _require_well(self, standings: list[Standing]) -> None:
         if self._server is not None:
