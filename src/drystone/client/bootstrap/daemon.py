@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -22,7 +23,7 @@ from drystone.client.loop.parts import World
 from drystone.client.loop.running import Loop
 from drystone.client.ports import Notices
 from drystone.client.settings import ClientSettings
-from drystone.core.errors import DrystoneError, Misconfigured, Refused
+from drystone.core.errors import DrystoneError, Misconfigured, Refused, Unavailable
 
 R = TypeVar("R")
 
@@ -40,6 +41,12 @@ class DaemonNotStarted(Misconfigured):
     """A daemon was started in the background and ended again at once."""
 
     code = "daemon-not-started"
+
+
+class KeeperFailed(Unavailable):
+    """Keeping a folder in step ended by a defect; other folders go on, and it is begun anew."""
+
+    code = "keeper-failed"
 
 
 class NoSuchRoot(Refused):
@@ -269,9 +276,10 @@ class Keeper:
             summary["traffic"] = standing.summary.traffic._asdict()
             return {**told, **standing._asdict(), "summary": summary}
         error = self._trouble
+        phase = "away" if isinstance(error, Unavailable) else "halted"
         return {
             **told,
-            "phase": "connect" if error is None else "halted",
+            "phase": "connect" if error is None else phase,
             "is_settled": False,
             "why": "" if error is None else error.message,
             "why_code": "" if error is None else error.code,
@@ -302,13 +310,8 @@ class Keeper:
                     if self._is_paused:
                         await loop.pause()
                     await loop.run_forever(watch(self.root, self._notices))
-            except DrystoneError as error:
-                self._note(error)
-            except ExceptionGroup as group:
-                first = group.exceptions[0]
-                if not isinstance(first, DrystoneError):
-                    raise
-                self._note(first)
+            except Exception as error:  # noqa: BLE001  one folder's defect must not stop the others
+                self._note(_translate(error, self.root.path))
             finally:
                 self._loop = None
             self._retry.clear()
@@ -320,3 +323,16 @@ class Keeper:
         if self._trouble is None or self._trouble.code != error.code:
             self._notices.message(f"{error.message}. {error.advice}".rstrip())
         self._trouble = error
+
+
+def _translate(error: Exception, path: str) -> DrystoneError:
+    """Returns what stopped a folder; of a defect, the details go to the daemon's log."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, DrystoneError):
+        return error
+    traceback.print_exception(error)
+    return KeeperFailed(
+        f"a defect in Drystone stopped {path}: {type(error).__name__}: {error}",
+        advice="It is begun anew by itself. Please report what the daemon's log says of it.",
+    )
