@@ -5,6 +5,9 @@ Blocks of a few MiB come and go in every request. Left to itself, glibc hands ea
 to the kernel and asks for zeroed pages the next time; measured, that is a quarter of all that
 taking in new blocks costs (3.0 instead of 2.3 CPU seconds per GB).
 
+Left to itself, it also gives every thread a heap of its own, and each keeps its share of what is
+freed: two are enough for threads that take turns anyway (a server with 207 instead of 278 MB).
+
 Entries come by the ten thousand, and almost nothing among them refers back to itself. Left to
 itself, Python looks for rings through all of them again and again; measured, a third of what a
 device does for a renamed folder of 78,579 files (2.4 instead of 1.5 CPU seconds).
@@ -18,10 +21,12 @@ from drystone.core.limits import MIB
 
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
+_M_ARENA_MAX: Final = -8
 """Source: mallopt(3), malloc.h of glibc."""
 
 _KEPT_BYTES: Final = 64 * MIB
 """What may stay unused at the top of a heap: a few packs."""
+_HEAPS_MAX: Final = 2
 
 _NEW_OBJECTS_MAX: Final = 100_000
 _YOUNG_PASSES_MAX: Final = 20
@@ -38,7 +43,7 @@ def prepare_memory() -> None:
 
 
 def keep_freed_memory() -> bool:
-    """Tells the C library to keep up to 64 MiB of what is freed.
+    """Tells the C library to keep up to 64 MiB of what is freed, in two heaps.
 
     Returns False where the C library has no such option (musl, macOS, Windows); then nothing
     has changed.
@@ -47,5 +52,9 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return False
-    options = (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD)
-    return all(mallopt(option, _KEPT_BYTES) == 1 for option in options)
+    options = {
+        _M_MMAP_THRESHOLD: _KEPT_BYTES,
+        _M_TRIM_THRESHOLD: _KEPT_BYTES,
+        _M_ARENA_MAX: _HEAPS_MAX,
+    }
+    return all(mallopt(option, value) == 1 for option, value in options.items())
