@@ -258,10 +258,10 @@ class Device:
                 used_id = plan.steps[index].entry.file_id
                 entry, ino = self.local[used_id]
                 self._renew_local(used_id, entry._replace(file_id=self._ids()), ino)
-            except NotThereError as error:
+            except NotThereError:
                 # Only a plan made from half a scan may be mistaken about the disk: the real
                 # one finds out by the fingerprint.
-                assert is_half_seen, f"{plan.steps[index]}: {error}"
+                assert is_half_seen, f"{plan.steps[index]} finds nothing, or another inode"
                 failed.add(index)
         self.conflicts.extend(plan.conflicts)
 
