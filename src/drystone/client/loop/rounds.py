@@ -129,7 +129,8 @@ class Rounds:
                 return
             self._parts.tally.phase("transfer")
             sending, receiving = self._make_sending(), self._make_receiving()
-            resting = self._troubles.find_resting()
+            held = await self._threads.control(self._planning.find_held, plan)
+            resting = self._troubles.find_resting() | held
             carrying = Carrying(self._parts, sending, receiving, plan, resting)
             try:
                 await carrying.run()

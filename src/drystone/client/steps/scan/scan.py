@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from drystone.client.ports import Disk, State
 from drystone.client.steps.scan.findings import Findings
 from drystone.client.steps.scan.troubles import Troubles
+from drystone.client.steps.scan.unnamed import Unnamed
 from drystone.client.steps.scan.values import ScanBatch, Visit
 from drystone.client.steps.scan.walk import Walk
 from drystone.core.ids import ROOT_ID, FileId
@@ -42,6 +43,7 @@ class Scan:
         self._new_file_id = new_file_id
         self._now_ns = now_ns
         self._doubtful = doubtful
+        self._unnamed = Unnamed(disk, state)
         self._moved: list[Visit] = []
         """Folders that ``hinted`` met, moved, and did not look into."""
 
@@ -49,6 +51,13 @@ class Scan:
     def has_rest(self) -> bool:
         """True if there are folders for ``below``."""
         return bool(self._moved)
+
+    @property
+    def unnamed_ids(self) -> frozenset[FileId]:
+        """Synced entries that stand on the disk under names that cannot be synced: whatever is
+        planned for them has to wait until they have one.
+        """
+        return self._unnamed.ids()
 
     def full(self) -> Iterator[ScanBatch]:
         """Compares everything. The last batch, and only that, is complete.
@@ -60,6 +69,7 @@ class Scan:
         """
         self._disk.check_root()
         self._moved.clear()
+        self._unnamed.forget()
         walk = self._begin(is_full=True)
         walk.push("", ROOT_ID, NO_RULES)
         yield from walk.run()
@@ -105,7 +115,9 @@ class Scan:
         del self._moved[: len(moved)]
 
     def _begin(self, *, is_full: bool) -> Walk:
-        findings = Findings(self._disk, self._state, self._new_file_id, self._doubtful)
+        findings = Findings(
+            self._disk, self._state, self._new_file_id, self._doubtful, self._unnamed
+        )
         troubles = Troubles(self._state, self._now_ns)
         return Walk(self._disk, self._state, findings, troubles, self._doubtful, is_full=is_full)
 

@@ -116,7 +116,8 @@ class Walk:
         self._folders_count += 1
         self._files_count += sum(1 for one in listing.observed if one.stat.kind is not _FOLDER)
         self._troubles.see_listed(visit.path, is_replaced=visit.observed is not None)
-        self._troubles.see_listing(visit.path, listing, names)
+        skipped = self._findings.see_skipped(visit.path, listing.skipped)
+        self._troubles.see_listing(visit.path, skipped, names)
         rules = visit.rules
         if IGNORE_FILE_NAME in names:
             rules = self.rules.extend(visit.path, rules)
