@@ -52,6 +52,9 @@ BUNDLE_BYTES_MAX: Final = 512 * MIB
 ASK_BLOCKS_MAX: Final = 16_384
 """Block ids in one ask, fetch or outline. Half a megabyte of ids; more is refused."""
 
+VERIFIED_BYTES_MAX: Final = 256 * MIB
+"""Plain bytes of the blocks that one ask may have read back from the disk."""
+
 OUTLINES_BYTES_MAX: Final = 16 * MIB
 """Outlines in one answer. Beyond it the rest are empty: their blocks are sent whole."""
 

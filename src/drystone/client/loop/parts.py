@@ -100,7 +100,7 @@ def assemble(world: World) -> Parts:
         threads=threads,
         tally=tally,
         scan=Scan(disk, state, world.new_file_id, now_ns, doubtful),
-        digest=Digest(disk, state, now_ns, doubtful),
+        digest=Digest(disk, state, now_ns),
         pull=Pull(remote, state),
         upload=Upload(
             disk, state, remote, threads.workers, lambda length: tally.moved("upload", length)
