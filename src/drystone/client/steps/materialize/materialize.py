@@ -238,7 +238,7 @@ class Materialize:
         if entry.kind == Kind.SYMLINK:
             return disk.make_symlink(path, entry.target, entry.mtime_ns, expected)
         assert is_replaced, "new files are placed together"
-        data = contents[entry.file_id]
+        data = _find_data(entry, contents)
         return disk.write_small(path, data, entry.mode, entry.mtime_ns, expected)
 
     def _place_files(
@@ -268,9 +268,13 @@ def _find_common_folder(job: Job | Problem) -> str | None:
 def _make_new_file(job: Job, contents: Mapping[FileId, bytes]) -> NewFile:
     assert isinstance(job.step, Place)
     entry = job.step.entry
+    return NewFile(entry.name, _find_data(entry, contents), entry.mode, entry.mtime_ns)
+
+
+def _find_data(entry: Entry, contents: Mapping[FileId, bytes]) -> bytes:
+    """Returns what a file is to hold. For an empty one nothing was fetched."""
     is_empty = entry.content is not None and not entry.content.size_bytes
-    data = b"" if is_empty else contents[entry.file_id]
-    return NewFile(entry.name, data, entry.mode, entry.mtime_ns)
+    return b"" if is_empty else contents[entry.file_id]
 
 
 def _is_only_dressed(step: Replace) -> bool:
