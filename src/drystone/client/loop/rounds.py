@@ -125,13 +125,14 @@ class Rounds:
         for _ in range(_PLANS_MAX):
             plan = await self._threads.control(self._planning.plan_all)
             await self._threads.control(self._planning.tell, plan)
+            # Also if nothing is planned: what has rested for long enough must not be waited for.
+            resting = self._troubles.find_resting()
             if not plan.steps:
                 return
             self._parts.tally.phase("transfer")
             sending, receiving = self._make_sending(), self._make_receiving()
             held = await self._threads.control(self._planning.find_held, plan)
-            resting = self._troubles.find_resting() | held
-            carrying = Carrying(self._parts, sending, receiving, plan, resting)
+            carrying = Carrying(self._parts, sending, receiving, plan, resting | held)
             try:
                 await carrying.run()
             finally:
