@@ -77,6 +77,15 @@ class SyncedRows:
             "file": (file.file_id, make_row(file).stat)
         }
 
+    def test_root_is_no_entry_and_still_a_folder(self, state: State) -> None:
+        assert state.find_synced_row(ROOT_ID) is None
+        assert not state.synced.children(ROOT_ID)
+
+        add(state, make_entry(1, "file"))
+
+        assert list(state.synced.children(ROOT_ID)) == ["file"]
+        assert list(state.local.children(ROOT_ID)) == ["file"]
+
     def test_unknown_ids_are_nowhere(self, state: State) -> None:
         add(state, make_entry(5))
 
@@ -387,6 +396,22 @@ class LivingOn:
         assert set(state.local.children(file_id(40))) == {"x", "y"}
         assert state.synced.find(folder.file_id) is None
         assert state.synced.find(inside.file_id) == inside
+        assert not state.remote_changes
+
+    def test_folder_renewed_locally_leaves_what_was_new_in_it_on_the_server(
+        self, state: State
+    ) -> None:
+        folder, below = make_entry(1, "f", kind=Kind.FOLDER), make_entry(2, "g", file_id(1))
+        below = below._replace(kind=Kind.FOLDER, content=None, mtime_ns=0)
+        add(state, folder)
+        state.note_remote(told(below, 4, Action.CREATE))
+        state.note_remote(told(make_entry(3, "new", below.file_id), 5, Action.CREATE))
+        state.note_remote(told(folder, 6, Action.DELETE))
+
+        state.renew_local(folder.file_id, file_id(40))
+        renewed = folder._replace(file_id=file_id(40), rev=Rev(0))
+        state.note_local(renewed.file_id, LocalChange(renewed, make_stat(1)))
+
         assert not state.remote_changes
 
     def test_entry_renewed_locally_keeps_of_the_server_only_what_lives_there(
