@@ -119,8 +119,8 @@ class Rounds:
                 return
             self._parts.tally.phase("transfer")
             sending, receiving = self._make_sending(), self._make_receiving()
-            held = await self._threads.control(self._planning.find_held, plan)
-            resting = self._troubles.find_resting() | held
+            resting = await self._threads.control(self._troubles.find_resting)
+            resting |= await self._threads.control(self._planning.find_held, plan)
             carrying = Carrying(self._parts, sending, receiving, plan, resting)
             try:
                 await carrying.run()
