@@ -126,7 +126,7 @@ class Rounds:
             plan = await self._threads.control(self._planning.plan_all)
             await self._threads.control(self._planning.tell, plan)
             # Also if nothing is planned: what has rested for long enough must not be waited for.
-            resting = self._troubles.find_resting()
+            resting = await self._threads.control(self._troubles.find_resting)
             if not plan.steps:
                 return
             self._parts.tally.phase("transfer")

@@ -86,6 +86,19 @@ class SyncedRows:
         assert list(state.synced.children(ROOT_ID)) == ["file"]
         assert list(state.local.children(ROOT_ID)) == ["file"]
 
+    @pytest.mark.parametrize("folder_number", [1, 9])
+    def test_entry_may_be_settled_before_its_folder(self, state: State, folder_number: int) -> None:
+        folder = make_entry(folder_number, "folder", kind=Kind.FOLDER)
+        file, moved = make_entry(5, "file", folder.file_id), make_entry(6)
+        add(state, moved)
+        assert state.synced.find(folder.file_id) is None
+
+        add(state, file, moved._replace(parent_id=folder.file_id, name="moved"), folder)
+
+        assert set(state.synced_rows(folder.file_id)) == {"file", "moved"}
+        assert set(state.synced_stats(folder.file_id)) == {"file", "moved"}
+        assert state.path_of(state.local, file.file_id) == "folder/file"
+
     def test_unknown_ids_are_nowhere(self, state: State) -> None:
         add(state, make_entry(5))
 
@@ -433,6 +446,19 @@ class LivingOn:
 
         assert set(state.remote_changes) == {folder.file_id, outside.file_id}
         assert state.remote.find(outside.file_id) == edited.entry
+
+    def test_folder_renewed_locally_leaves_nothing_of_what_the_server_had_put_into_it(
+        self, state: State
+    ) -> None:
+        folder, moved = make_entry(1, "f", kind=Kind.FOLDER), make_entry(2, "x")
+        add(state, folder, moved)
+        state.note_remote(told(make_entry(7, "new", folder.file_id), 4, Action.CREATE))
+        state.note_remote(told(moved._replace(parent_id=folder.file_id), 5, Action.MOVE))
+        state.note_remote(told(folder, 6, Action.DELETE))
+
+        state.renew_local(folder.file_id, file_id(40))
+
+        assert {i: s.is_deleted for i, s in state.remote_changes.items()} == {moved.file_id: True}
 
     def test_entry_renewed_remotely_is_as_if_new_there(self, state: State) -> None:
         folder = make_entry(1, "f", kind=Kind.FOLDER)
