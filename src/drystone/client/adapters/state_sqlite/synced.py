@@ -19,7 +19,7 @@ from drystone.client.adapters.state_sqlite.rows import (
     to_column,
 )
 from drystone.client.ports import Stat, SyncedRow
-from drystone.core.ids import ROOT_ID, BlockId, FileId
+from drystone.core.ids import BlockId, FileId
 from drystone.core.tree.entry import Entry, Kind
 
 _CACHED_ROWS_MAX: Final = 20_000
@@ -103,8 +103,6 @@ class SyncedTable:
 
         Cost: nothing for an id greater than all in the table, which is what new ids are.
         """
-        if file_id == ROOT_ID:
-            return None  # No entry, and yet a folder: it must never pass for absent.
         if file_id > self._id_max:
             self._absent.add(file_id)
             return None

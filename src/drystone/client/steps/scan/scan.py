@@ -95,6 +95,16 @@ class Scan:
         self._moved += walk.later
         yield walk.finish()
 
+    def within(self, folders: Iterable[str]) -> Iterator[ScanBatch]:
+        """Compares these folders and all below them. Batches and errors as in ``full``."""
+        self._disk.check_root()
+        walk = self._begin(is_full=True)
+        for path in sorted(folders):
+            self._push_hinted(walk, path)
+        yield from walk.run()
+        self._disk.check_root()
+        yield walk.finish()
+
     def below(self) -> Iterator[ScanBatch]:
         """Compares what is below moved folders that ``hinted`` has met. Batches as in ``full``.
 
