@@ -28,6 +28,8 @@ _BIG: Final = "big.random"
 _APPENDED_BYTES: Final = 10_000_000
 _STEP_S_MAX: Final = 1_800.0
 _EDIT_S_MAX: Final = 30.0
+_SETTLING_S: Final = 15.0
+_IDLE_S: Final = 60.0
 
 
 class Sizes(NamedTuple):
@@ -111,6 +113,19 @@ class Workload:
         self._a.start()
         self._world.wait_quiet(_STEP_S_MAX)
         return result
+
+    def idle(self) -> StepResult:
+        """Nothing at all, after what is left to do when a device comes to rest."""
+        time.sleep(_SETTLING_S)
+        meters = {device.name: Meter(device.daemon_pid) for device in (self._a, self._b)}
+        before = {name: meter.count_wakeups() for name, meter in meters.items()}
+        result = self._measure("idle", lambda: time.sleep(_IDLE_S), is_change=False)
+        told = [
+            f"{name}: {meter.resident_mb():.0f} MB resident, "
+            f"{meter.count_wakeups() - before[name]} wake-ups"
+            for name, meter in meters.items()
+        ]
+        return result._replace(note="; ".join([*told, "A began anew before it"]), peers=())
 
     def rename(self) -> StepResult:
         """The top folder under another name."""
@@ -317,6 +332,7 @@ STEPS: Final[dict[str, tuple[str, Callable[[Workload], StepResult]]]] = {
     "first-sync": ("", Workload.sync_first),
     "rescan": ("first-sync", Workload.rescan),
     "rescan-once": ("first-sync", Workload.start_and_rescan),
+    "idle": ("rescan-once", Workload.idle),
     "rename": ("first-sync", Workload.rename),
     "edits": ("first-sync", Workload.edit_lines),
     "upgrade": ("first-sync", Workload.upgrade),
