@@ -100,3 +100,29 @@ def test_file_deleted_elsewhere_meanwhile_is_made_again_with_its_new_name(pair):
 
     converge(one, two)
     assert two.read("final") == b"first"
+
+
+def test_path_that_became_too_long_is_told_and_goes_on_once_it_is_shorter(pair):
+    one, two = pair
+    if len(str(one.folder)) > 90:
+        pytest.skip("this system could not open the longest path that is synced")
+    above = "/".join(["d" * 200] * 19 + ["e" * 120])
+    one.write(f"a/{above}/child", b"first")
+    one.write("other", b"other")
+    converge(one, two)
+
+    long = "a" * 60
+    (one.folder / "a").rename(one.folder / long)
+    one.sync()
+    two.sync()
+    two.write(f"{long}/{above}/child", b"second")
+    two.write("other", b"goes on")
+    for device in (two, one):
+        device.sync()
+        assert device.list_problems() == {f"{long}/{above}/child": "path-too-long"}
+    assert one.read("other") == b"goes on"
+
+    (one.folder / long).rename(one.folder / "b")
+    one.sync()
+    converge(two, one)
+    assert one.read(f"b/{above}/child") == b"second"

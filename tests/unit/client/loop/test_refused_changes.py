@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from drystone.client.adapters.remote_http.session import ServerAway
 from drystone.client.ports import CommitResult
-from drystone.core.ids import ROOT_ID, Seq
+from drystone.core.ids import ROOT_ID, BlockId, Seq
 from drystone.core.journal.change import Change
 from drystone.testing.devices import MemoryDevice, settle
 from drystone.testing.service import MemoryServer
@@ -40,6 +40,32 @@ def lose_answers(device: MemoryDevice, then: Callable[[], Awaitable[bool]]) -> N
         raise ServerAway("the answer was lost")
 
     device.remote.commit = commit_and_lose  # type: ignore[method-assign]
+
+
+async def move_unsent(device: MemoryDevice, path: str, new_path: str) -> None:
+    """Renames; it is seen, but cannot be sent."""
+    commit = device.remote.commit
+
+    async def refuse(changes: Sequence[Change], seen_seq: Seq, key: str) -> CommitResult:
+        raise ServerAway("the server's disk is full")
+
+    device.hand.rename(path, new_path)
+    device.remote.commit = refuse  # type: ignore[method-assign]
+    with pytest.raises(ServerAway):
+        await device.sync()
+    device.remote.commit = commit  # type: ignore[method-assign]
+
+
+def overtake(device: MemoryDevice, other: MemoryDevice) -> None:
+    """Lets another device commit just before the next commit."""
+    commit = device.remote.commit
+
+    async def commit_second(changes: Sequence[Change], seen_seq: Seq, key: str) -> CommitResult:
+        device.remote.commit = commit  # type: ignore[method-assign]
+        await other.sync()
+        return await commit(changes, seen_seq, key)
+
+    device.remote.commit = commit_second  # type: ignore[method-assign]
 
 
 def delete_once_it_comes(device: MemoryDevice, path: str) -> Callable[[], Awaitable[bool]]:
@@ -101,3 +127,42 @@ async def test_id_of_another_living_entry_keeps_both(pair: Pair) -> None:
 
     assert one.hand.list_tree() == two.hand.list_tree()
     assert sorted(one.hand.list_tree().values()) == [b"of one", b"of two"]
+
+
+async def test_edit_of_a_moved_file_is_kept_if_only_its_move_is_accepted(pair: Pair) -> None:
+    one, two = pair
+    one.hand.write("file", b"first")
+    await settle([one, two])
+    await move_unsent(one, "file", "moved")
+    one.hand.write("moved", b"edited on one")
+    two.hand.write("file", b"edited on two")
+    overtake(one, two)
+
+    await settle([one, two])
+
+    assert one.hand.list_tree() == two.hand.list_tree()
+    assert set(one.hand.list_tree().values()) == {b"edited on one", b"edited on two"}
+
+
+async def test_edit_of_a_moved_file_is_kept_if_it_cannot_be_read_when_it_is_sent(
+    pair: Pair,
+) -> None:
+    one, two = pair
+    edited = b"".join(b"line %d\n" % number for number in range(100_000))
+    one.hand.write("file", b"first")
+    await settle([one, two])
+    await move_unsent(one, "file", "moved")
+    one.hand.write("moved", edited)
+    ask = one.remote.ask
+
+    async def forbid_and_ask(block_ids: Sequence[BlockId]) -> list[BlockId]:
+        one.disk.require("moved").is_readable = False
+        return await ask(block_ids)
+
+    one.remote.ask = forbid_and_ask  # type: ignore[method-assign]
+    await one.sync()
+    one.remote.ask = ask  # type: ignore[method-assign]
+    one.disk.require("moved").is_readable = True
+    await settle([one, two])
+
+    assert two.hand.list_tree() == {"moved": edited}

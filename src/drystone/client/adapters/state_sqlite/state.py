@@ -125,14 +125,12 @@ class SqliteState(Ledger):
         below = self._local.list_ids_in(file_id)
         agreed = [row.entry.file_id for row in self._synced.rows(file_id).values()]
         self._forget(self._local, file_id)
-        self._hand_over(below, new_id)
-        self._hand_over([i for i in agreed if i not in self.local_changes], new_id)
+        self._hand_over([*below, *(i for i in agreed if i not in self.local_changes)], new_id)
         # What the server changed in it before it was deleted there, or a folder above it was.
         is_gone = self.path_of(self._remote, file_id) is None
         self._drop_row(file_id)
         if is_gone:
-            if file_id in self.remote_changes:
-                self._remote_rows.forget(file_id)
+            self._remote_rows.forget(file_id)
             self._forget_placed_below(self._remote, file_id)
 
     def renew_remote(self, file_id: FileId) -> None:
