@@ -32,6 +32,27 @@ class WrongBlocks(Corrupt):
     code = "wrong-blocks"
 
 
+class Source:
+    """Where the frames of a bundle come from; keeps the error that it ends with.
+
+    The HTTP library takes any error of a body's source for a broken connection: without this, the
+    device's own trouble would be taken for the server's, and tried again for ever.
+    """
+
+    def __init__(self, batches: AsyncIterator[Sequence[Frame]]) -> None:
+        self.error: Exception | None = None
+        self._batches = batches
+
+    async def iter_batches(self) -> AsyncIterator[Sequence[Frame]]:
+        """Yields the frames."""
+        try:
+            async for frames in self._batches:
+                yield frames
+        except Exception as error:
+            self.error = error
+            raise
+
+
 async def encode_bundle(
     batches: AsyncIterator[Sequence[Frame]], count: Callable[[int, float], None]
 ) -> AsyncIterator[bytes]:

@@ -6,11 +6,17 @@ from concurrent.futures import Executor
 from typing import Final
 
 from drystone.client.adapters.remote_http.bell import Bell
-from drystone.client.adapters.remote_http.bundles import BundleDecoder, Doubts, encode_bundle
+from drystone.client.adapters.remote_http.bundles import (
+    BundleDecoder,
+    Doubts,
+    Source,
+    encode_bundle,
+)
 from drystone.client.adapters.remote_http.session import HttpSession, not_drystone
 from drystone.client.ports import CommitResult, FetchedBlock, RemotePage, Traffic
 from drystone.core.content.frame import Frame
 from drystone.core.content.hashing import Buffer
+from drystone.core.errors import DrystoneError
 from drystone.core.ids import BlockId, FileId, NamespaceId, Seq, format_id
 from drystone.core.journal.change import Change, Commit
 from drystone.core.journal.record import StoredEntry
@@ -73,14 +79,20 @@ class HttpRemote:
             self.session.count(sent_bytes=length)
             self._note_link(length, taken_s)
 
-        async with self.session.request(
-            "PUT",
-            "/v1/blocks",
-            query={"namespace": format_id(self.namespace_id)},
-            body=encode_bundle(batches, count),
-            headers={"Content-Type": MEDIA_TYPE},
-        ) as response:
-            answer = await self.session.read_message(PutAnswer, response)
+        source = Source(batches)
+        try:
+            async with self.session.request(
+                "PUT",
+                "/v1/blocks",
+                query={"namespace": format_id(self.namespace_id)},
+                body=encode_bundle(source.iter_batches(), count),
+                headers={"Content-Type": MEDIA_TYPE},
+            ) as response:
+                answer = await self.session.read_message(PutAnswer, response)
+        except DrystoneError:
+            if source.error is not None:
+                raise source.error from None
+            raise
         return answer.blocks
 
     async def fetch_blocks(
