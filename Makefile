@@ -17,7 +17,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick check lint format format-check types contracts spell coverage lock clean distclean
+.PHONY: help demo simulate test test-quick check lint format format-check types contracts spell coverage lock clean distclean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ test: $(READY) lint types contracts  ## everything that must hold: lint, types, 
 
 test-quick: $(READY)  ## the tests to run between two edits: unit, property (few examples), house
 	$(PYTEST) -n $(WORKERS) --hypothesis-profile=quick -m "not slow" $(wildcard tests/unit tests/property tests/house)
+
+simulate: $(READY)  ## look for seeds whose world breaks a law (SECONDS=600, WORKERS=2, KEEP=folder for scripts)
+	$(BIN)/python -m drystone.testing.world simulate --seconds $(or $(SECONDS),600) \
+	  --workers $(WORKERS) $(if $(KEEP),--keep "$(KEEP)")
 
 check: $(READY) format-check spell test  ## what CI does before a merge
 

@@ -42,7 +42,8 @@ class Desk:
 
     def look(self, *hinted: str) -> list[ScanBatch]:
         """Scans fully, or where hinted."""
-        return list(self.scan.hinted(hinted) if hinted else self.scan.full())
+        found = list(self.scan.hinted(hinted) if hinted else self.scan.full())
+        return found + list(self.scan.below()) if self.scan.has_rest else found
 
     def read(self, batches: list[ScanBatch]) -> frozenset[str]:
         """Reads what a scan found; returns the folders to look at again."""

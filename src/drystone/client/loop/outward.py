@@ -37,25 +37,34 @@ class Outward:
         self._saving = saving
         self._threads = parts.threads
 
+    @property
+    def has_rest(self) -> bool:
+        """Whether what was looked at has left something to look at: call ``look`` again."""
+        return self._parts.scan.has_rest
+
     async def look(self, hints: Hints, sending: Sending, again: set[str]) -> None:
         """Looks where hints say, or everywhere as long as that was not done.
 
         Args:
-            hints: Where.
+            hints: Where; without any, at what an earlier look has left (``has_rest``).
             sending: Takes what is new.
             again: Gets the folders to look at again soon.
         """
         if not self._planning.is_local_complete:
             hints = Hints(frozenset(), all=True)
-        if not hints.all and not hints.folders:
-            return
-        self._parts.tally.phase("scan")
-        if hints.all:
-            await self._verify()
         scan = self._parts.scan
-        batches = scan.full() if hints.all else scan.hinted(hints.folders)
         if hints.all:
+            self._parts.tally.phase("scan")
+            await self._verify()
             self._planning.is_local_complete = False
+            batches = scan.full()
+        elif hints.folders:
+            self._parts.tally.phase("scan")
+            batches = scan.hinted(hints.folders)
+        elif scan.has_rest:
+            batches = scan.below()
+        else:
+            return
         try:
             while (found := await self._threads.control(_take_some, batches)) is not None:
                 self._parts.tally.scanned(

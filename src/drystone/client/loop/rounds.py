@@ -16,6 +16,7 @@ from drystone.client.ports import Hints
 from drystone.core.errors import DrystoneError
 from drystone.core.ids import Seq
 
+_NO_HINTS: Final = Hints(frozenset())
 _PLANS_MAX: Final = 8
 """Plans in one round: each does what the one before made possible."""
 
@@ -77,8 +78,25 @@ class Rounds:
         """
         done = Round()
         steps_before = self._parts.tally.steps_done
-        sending = self._make_sending()
-        receiving = self._make_receiving()
+        try:
+            await self._run_part(hints, done, pull=pull)
+            if self._outward.has_rest:
+                # The others know of a moved folder; what is in it is looked at only now.
+                await self._run_part(_NO_HINTS, done, pull=False)
+            await self._threads.control(self._troubles.end_settled)
+        finally:
+            self._inward.forget()
+            await self._threads.control(self._troubles.tell_new)
+            await self._saving.now()
+        done.steps_count = self._parts.tally.steps_done - steps_before
+        done.unsettled_count, self.seen_seq = await self._threads.control(self._look_back)
+        self._is_fresh = False
+        return done
+
+    # --- a part ------------------------------------------------------------------------------
+
+    async def _run_part(self, hints: Hints, done: Round, *, pull: bool) -> None:
+        sending, receiving = self._make_sending(), self._make_receiving()
         try:
             if pull or not self._planning.is_remote_complete:
                 await self._inward.pull_page(receiving)
@@ -93,20 +111,12 @@ class Rounds:
                 await receiving.drain()
                 raise
             await receiving.drain()
-            done.is_overtaken = sending.is_overtaken
+            done.is_overtaken |= sending.is_overtaken
             await self._note_failed(sending, receiving, done)
             await self._plan_rest(done)
-            await self._threads.control(self._troubles.end_settled)
         finally:
             await sending.close()
             await receiving.close()
-            self._inward.forget()
-            await self._threads.control(self._troubles.tell_new)
-            await self._saving.now()
-        done.steps_count = self._parts.tally.steps_done - steps_before
-        done.unsettled_count, self.seen_seq = await self._threads.control(self._look_back)
-        self._is_fresh = False
-        return done
 
     # --- the rest ----------------------------------------------------------------------------
 
@@ -115,12 +125,14 @@ class Rounds:
         for _ in range(_PLANS_MAX):
             plan = await self._threads.control(self._planning.plan_all)
             await self._threads.control(self._planning.tell, plan)
+            # Also if nothing is planned: what has rested for long enough must not be waited for.
+            resting = self._troubles.find_resting()
             if not plan.steps:
                 return
             self._parts.tally.phase("transfer")
             sending, receiving = self._make_sending(), self._make_receiving()
-            resting = self._troubles.find_resting()
-            carrying = Carrying(self._parts, sending, receiving, plan, resting)
+            held = await self._threads.control(self._planning.find_held, plan)
+            carrying = Carrying(self._parts, sending, receiving, plan, resting | held)
             try:
                 await carrying.run()
             finally:

@@ -7,13 +7,14 @@ from typing import Final, NamedTuple
 from drystone.client.loop.sending import Failed, Unsent
 from drystone.client.loop.tally import Tally
 from drystone.client.ports import ChangedMeanwhile, NotThere, ProblemRow, State
+from drystone.client.steps.advance import Advance
 from drystone.client.steps.materialize import Problem
 from drystone.client.steps.scan import FOUND_BY_SCAN
 from drystone.core.errors import DrystoneError, Refused, Unavailable
-from drystone.core.ids import ROOT_ID, FileId
+from drystone.core.ids import ROOT_ID, FileId, Rev
 from drystone.core.journal.change import RefusalCode
 from drystone.core.planning.guards import Halt, find_halt
-from drystone.core.planning.plan import Place, Plan, Submit, Unplaceable
+from drystone.core.planning.plan import Place, Plan, RenewLocal, Submit, Unplaceable
 from drystone.core.planning.policy import Permission
 from drystone.core.tree.entry import Entry
 from drystone.core.tree.view import TreeView
@@ -29,6 +30,7 @@ _STALE: Final = frozenset(
         RefusalCode.FOLDER_CHANGED,
         RefusalCode.ABORTED,
         RefusalCode.BLOCKS_MISSING,
+        RefusalCode.ID_IN_USE,
     }
 )
 """Refusals that only say that we did not know enough: read on and plan again."""
@@ -77,12 +79,20 @@ class Troubles:
         state: Where problems are noted.
         tally: Is told of new ones.
         now_ns: The clock.
+        new_file_id: Makes ids for entries whose own is in use.
     """
 
-    def __init__(self, state: State, tally: Tally, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        state: State,
+        tally: Tally,
+        now_ns: Callable[[], int],
+        new_file_id: Callable[[], FileId],
+    ) -> None:
         self._state = state
         self._tally = tally
         self._now_ns = now_ns
+        self._new_file_id = new_file_id
         self._resting: dict[FileId, tuple[int, str]] = {}
         """Until when, and the path under which the problem is noted."""
         self._stale_counts: dict[FileId, int] = {}
@@ -119,6 +129,7 @@ class Troubles:
         """Notes changes that did not reach the server. Uses State."""
         again: set[str] = set()
         is_overtaken = False
+        failed_ids = {_file_id_of(one.step) for one in failed}
         for one in failed:
             file_id = _file_id_of(one.step)
             path = self._path_of(one.step)
@@ -129,9 +140,14 @@ class Troubles:
                     self._rest(file_id, path, one.error.code, one.error.message, one.error.advice)
                 continue
             refusal = one.refusal
+            if refusal.code == RefusalCode.PARENT_GONE and _parent_id_of(one.step) in failed_ids:
+                continue  # Its folder's trouble, not its own.
             count = self._stale_counts.get(file_id, 0) + 1
             self._stale_counts[file_id] = count
-            if refusal.code in _STALE and count < _STALE_TIMES_MAX:
+            is_renewed = (
+                refusal.code == RefusalCode.ID_IN_USE and count > 1 and self._renew(file_id)
+            )
+            if is_renewed or (refusal.code in _STALE and count < _STALE_TIMES_MAX):
                 is_overtaken = True
             else:
                 self._rest(file_id, path, refusal.code, refusal.message, "")
@@ -210,6 +226,23 @@ class Troubles:
         self._state.note_problem(row)
         self._resting[file_id] = (until_ns, path)
 
+    def _renew(self, file_id: FileId) -> bool:
+        """Gives a new entry of the disk another id, unless the server has an entry of that id:
+        with that one the planner settles it.
+
+        The id was used: by this entry itself, if the answer to its creation was lost, and
+        somebody has deleted it since. It is created again, so that nothing is lost.
+        """
+        state = self._state
+        change = state.local_changes.get(file_id)
+        if change is None or change.entry is None or state.synced.find(file_id) is not None:
+            return False
+        if state.path_of(state.remote, file_id) is not None:
+            return False
+        renewed = change.entry._replace(file_id=self._new_file_id(), rev=Rev(0))
+        Advance(state).note(RenewLocal(change.entry, renewed))
+        return True
+
     def _is_open(self, row: ProblemRow, local: "_Finder", remote: "_Finder") -> bool:
         if row.code in FOUND_BY_SCAN:
             # A scan ends it when it lists the folder, unless that is there no longer.
@@ -233,6 +266,10 @@ def _file_id_of(step: Submit) -> FileId:
     file_id = getattr(change, "file_id", None)
     assert file_id is not None, "only a deletion has no entry, and it names its file"
     return FileId(file_id)
+
+
+def _parent_id_of(step: Submit) -> FileId | None:
+    return None if step.entry is None else step.entry.parent_id
 
 
 def _find_rest_s(tries: int, *, is_passing: bool) -> int:

@@ -44,6 +44,8 @@ class Skipped(NamedTuple):
     """Printable; undecodable bytes are shown as ``\\xNN``."""
     code: str
     detail: str
+    stat: Stat | None = None
+    """Its fingerprint, if it is a file, a folder or a symlink."""
 
 
 class FolderListing(NamedTuple):

@@ -78,6 +78,10 @@ class State(Protocol):
     remote_changes: dict[FileId, StoredEntry]
     """The remote overlay; a deleted one has ``action`` DELETE. Only through ``note_remote``."""
 
+    def is_local_changed_in(self, folder_id: FileId) -> bool:
+        """Tells whether something in the local overlay stands in this folder."""
+        ...
+
     def note_local(self, file_id: FileId, change: LocalChange | None) -> None:
         """Records an observation of the disk; None: it is as synced says."""
         ...

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from drystone.client.ports import CommitResult, Remote, Stat, State, SyncedRow
-from drystone.core.ids import FileId, Seq
-from drystone.core.journal.change import Accepted, Refusal
+from drystone.core.ids import Seq
+from drystone.core.journal.change import Accepted, Move, Refusal
 from drystone.core.limits import COMMIT_CHANGES_MAX
 from drystone.core.planning.plan import Submit
 from drystone.core.planning.progress import Settled, advance
+from drystone.core.tree.entry import Entry
 
 CURSOR_KEY: Final = "cursor"
 SEEN_SEQ_KEY: Final = "seen_seq"
@@ -76,7 +77,7 @@ class Submission:
             if isinstance(outcome, Accepted):
                 settled = advance(step, outcome)
                 assert isinstance(settled, Settled)
-                self._settle(settled)
+                self._settle(step, settled, outcome)
             else:
                 refused.append(RefusedStep(step, outcome))
         if result.head_before == prepared.seen_seq and result.cursor:
@@ -84,19 +85,34 @@ class Submission:
             self._state.put(SEEN_SEQ_KEY, str(result.head))
         return refused
 
-    def _settle(self, settled: Settled) -> None:
-        file_id, entry, seq = settled.file_id, settled.entry, settled.seq
+    def _settle(self, step: Submit, settled: Settled, outcome: Accepted) -> None:
+        file_id, entry = settled.file_id, settled.entry
         if entry is None:
-            self._state.settle(file_id, None, seq)
+            self._state.settle(file_id, None, settled.seq)
             return
-        stat = self._find_stat(file_id)
-        assert stat is not None, "what was told to the server is on the disk"
-        self._state.settle(file_id, SyncedRow(entry, stat, seq))
-
-    def _find_stat(self, file_id: FileId) -> Stat | None:
-        change = self._state.local_changes.get(file_id)
-        # What is gone from the disk may still take a detour before the server deletes it.
-        if change is not None and change.stat is not None:
-            return change.stat
         row = self._state.find_synced_row(file_id)
-        return None if row is None else row.stat
+        if isinstance(step.change, Move) and row is not None:
+            # It told of the place only. What the file holds here may not have been sent, and
+            # what it holds there may be newer than what is here.
+            entry = row.entry._replace(parent_id=entry.parent_id, name=entry.name)
+            if outcome.entry.is_same_content(entry):
+                entry = entry._replace(rev=outcome.rev)
+        stored = outcome.entry
+        is_whole = stored.is_at_same_place(entry) and stored.is_same_state(entry)
+        # If others had a part in it, the record is still to be read.
+        seq = settled.seq if is_whole else Seq(0)
+        self._state.settle(file_id, SyncedRow(entry, self._find_stat(entry, row), seq))
+
+    def _find_stat(self, entry: Entry, row: SyncedRow | None) -> Stat:
+        """Returns the fingerprint that belongs to what was agreed on: not that of newer bytes,
+        which would then count as known.
+        """
+        change = self._state.local_changes.get(entry.file_id)
+        # What is gone from the disk may still take a detour before the server deletes it.
+        if change is None or change.entry is None or change.stat is None:
+            assert row is not None, "what was told to the server is on the disk"
+            return row.stat
+        if change.entry.is_same_content(entry):
+            return change.stat
+        # A fingerprint that nothing has: the next scan looks at the bytes.
+        return change.stat._replace(ctime_ns=0) if row is None else row.stat

@@ -59,6 +59,7 @@ def make_service(
     *,
     read_threads: int = 4,
     find_epoch: Callable[[], Hashable] = lambda: 0,
+    writer: Writer | None = None,
 ) -> Service:
     """Returns the verbs over some engines. Threads begin; ``Service.close`` ends them.
 
@@ -67,9 +68,11 @@ def make_service(
         cursor_key: Signs cursors: 32 secret bytes, the same after a restart.
         read_threads: Reads of metadata at once.
         find_epoch: See ``Devices``.
+        writer: The door to the metadata, for worlds that have no threads; made if missing.
     """
     metadata, packs, bell, clock, passwords = engines
-    writer = Writer(metadata, read_threads=read_threads)
+    if writer is None:
+        writer = Writer(metadata, read_threads=read_threads)
     listeners = Listeners()
     blocks = Blocks(packs, metadata, writer, clock)
     changes = Changes(writer, bell, listeners, cursor_key)

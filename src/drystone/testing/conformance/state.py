@@ -237,6 +237,26 @@ class LocalOverlay:
         assert state.local_changes == {newer.file_id: change}
         assert state.local.find(newer.file_id) == newer
 
+    def test_local_changes_are_known_by_the_folder_they_stand_in(self, state: State) -> None:
+        folder, inside = make_entry(1, "f", kind=Kind.FOLDER), make_entry(2, "x", file_id(1))
+        add(state, folder, inside)
+        places = (ROOT_ID, folder.file_id)
+        assert [state.is_local_changed_in(place) for place in places] == [False, False]
+
+        state.note_local(inside.file_id, LocalChange(inside._replace(name="y"), make_stat(2)))
+
+        assert [state.is_local_changed_in(place) for place in places] == [False, True]
+
+        state.note_local(
+            inside.file_id, LocalChange(inside._replace(parent_id=ROOT_ID), make_stat(2))
+        )
+
+        assert [state.is_local_changed_in(place) for place in places] == [True, False]
+
+        state.note_local(inside.file_id, LocalChange(None, None))
+
+        assert [state.is_local_changed_in(place) for place in places] == [False, False]
+
     def test_renamed_id_is_replaced_as_a_parent_too(self, state: State) -> None:
         folder, file = make_entry(1, "f", kind=Kind.FOLDER), make_entry(2, "x", file_id(1))
         state.note_local(folder.file_id, LocalChange(folder, make_stat(1)))

@@ -80,7 +80,7 @@ class FakeRemote:
         self,
         wanted: Sequence[tuple[BlockId, BlockId | None]],
         find_base: Callable[[BlockId], Buffer | None],
-    ) -> AsyncIterator[list[FetchedBlock]]:
+    ) -> AsyncGenerator[list[FetchedBlock], None]:
         self._meet("fetch")
         bases = {name: base for name, base in wanted if base is not None}
         names = [name for name, _ in wanted]

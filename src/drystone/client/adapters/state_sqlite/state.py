@@ -72,6 +72,9 @@ class SqliteState(Ledger):
             self.local_changes[file_id] = change
             self._local.put(file_id, change.entry)
 
+    def is_local_changed_in(self, folder_id: FileId) -> bool:
+        return self._local.has_placed_in(folder_id)
+
     def note_remote(self, stored: StoredEntry) -> None:
         file_id = stored.entry.file_id
         row = self._synced.find_row(file_id)

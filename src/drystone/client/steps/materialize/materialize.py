@@ -150,23 +150,38 @@ class Materialize:
         entries: they are those placed, and what it saw below them belongs to these.
         """
         state = self._state
-        inodes = {
-            (change.stat.dev, change.stat.ino): file_id
+        new = {
+            file_id: change
             for file_id, change in state.local_changes.items()
             if change.stat is not None and change.entry is not None and not change.entry.rev
         }
-        if not inodes:
+        if not new:
             return
+        inodes = {(c.stat.dev, c.stat.ino): i for i, c in new.items() if c.stat}
+        places = {(c.entry.parent_id, c.entry.name): i for i, c in new.items() if c.entry}
         for outcome in outcomes:
             if isinstance(outcome, Done) and isinstance(outcome.step, Place) and outcome.stat:
                 entry, stat = outcome.step.entry, outcome.stat
                 seen_id = inodes.get((stat.dev, stat.ino))
-                if seen_id is None or seen_id == entry.file_id:
+                if seen_id is None:
+                    self._forget_gone(places.get((entry.parent_id, entry.name)), stat)
+                    continue
+                if seen_id == entry.file_id:
                     continue
                 seen = state.local_changes[seen_id].entry
                 if seen is not None and seen.is_at_same_place(entry):
                     state.rename_id(seen_id, entry.file_id)
                     state.note_local(entry.file_id, None)
+
+    def _forget_gone(self, seen_id: FileId | None, placed: Stat) -> None:
+        """What a scan saw at a place where nothing stood any more when something was placed
+        there is gone; no later scan would miss it.
+        """
+        change = None if seen_id is None else self._state.local_changes.get(seen_id)
+        if change is None or change.stat is None or seen_id is None:
+            return
+        if change.stat.ctime_ns < placed.ctime_ns:
+            self._state.note_local(seen_id, LocalChange(None, None))
 
     def _note_done(self, outcome: Done) -> None:
         state, stat = self._state, outcome.stat
@@ -238,7 +253,7 @@ class Materialize:
         if entry.kind == Kind.SYMLINK:
             return disk.make_symlink(path, entry.target, entry.mtime_ns, expected)
         assert is_replaced, "new files are placed together"
-        data = contents[entry.file_id]
+        data = _find_data(entry, contents)
         return disk.write_small(path, data, entry.mode, entry.mtime_ns, expected)
 
     def _place_files(
@@ -268,9 +283,13 @@ def _find_common_folder(job: Job | Problem) -> str | None:
 def _make_new_file(job: Job, contents: Mapping[FileId, bytes]) -> NewFile:
     assert isinstance(job.step, Place)
     entry = job.step.entry
+    return NewFile(entry.name, _find_data(entry, contents), entry.mode, entry.mtime_ns)
+
+
+def _find_data(entry: Entry, contents: Mapping[FileId, bytes]) -> bytes:
+    """Returns what a file is to hold. For an empty one nothing was fetched."""
     is_empty = entry.content is not None and not entry.content.size_bytes
-    data = b"" if is_empty else contents[entry.file_id]
-    return NewFile(entry.name, data, entry.mode, entry.mtime_ns)
+    return b"" if is_empty else contents[entry.file_id]
 
 
 def _is_only_dressed(step: Replace) -> bool:

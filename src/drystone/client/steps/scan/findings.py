@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Findings: who is who, and what one pass of a scan notes about them in State."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from drystone.client.ports import (
@@ -9,11 +9,13 @@ from drystone.client.ports import (
     DiskProblem,
     LocalChange,
     Observed,
+    Skipped,
     Stat,
     State,
     SyncedRow,
     Unread,
 )
+from drystone.client.steps.scan.unnamed import Unnamed
 from drystone.core.content.content import EMPTY_CONTENT
 from drystone.core.ids import FileId, Rev
 from drystone.core.names.ignore import IgnoreRules
@@ -46,7 +48,12 @@ class Findings:
     """
 
     def __init__(
-        self, disk: Disk, state: State, new_file_id: Callable[[], FileId], doubtful: set[FileId]
+        self,
+        disk: Disk,
+        state: State,
+        new_file_id: Callable[[], FileId],
+        doubtful: set[FileId],
+        unnamed: Unnamed,
     ) -> None:
         self.created: list[FileId] = []
         self.unread: list[Unread] = []
@@ -54,6 +61,7 @@ class Findings:
         self._state = state
         self._new_file_id = new_file_id
         self._doubtful = doubtful
+        self._unnamed = unnamed
         self._has_synced = state.count_synced() > 0
         self._missing: list[FileId] = []
         self._candidates: list[Candidate] = []
@@ -188,6 +196,12 @@ class Findings:
         known, row = self.find_known(entry.file_id)
         self._note_seen(entry, known, observed, row, path)
 
+    def see_skipped(self, path: str, skipped: Sequence[Skipped]) -> Sequence[Skipped]:
+        """A folder holds names that cannot be synced; returns them with more to say of some."""
+        told, gone = self._unnamed.see(path, skipped)
+        self._missing.extend(gone)
+        return told
+
     def note_missing(self, file_ids: Iterable[FileId]) -> None:
         """Keeps in mind who was not in a complete listing of its folder."""
         self._missing.extend(file_ids)
@@ -218,8 +232,9 @@ class Findings:
         """Notes as gone who was missing and was not found elsewhere."""
         state = self._state
         lost_folder = False
+        unnamed = self._unnamed.settle(self._claimed)
         for file_id in self._missing:
-            if file_id in self._claimed:
+            if file_id in self._claimed or file_id in unnamed:
                 continue
             entry = state.local.find(file_id)
             lost_folder |= entry is not None and entry.kind == Kind.FOLDER
@@ -227,15 +242,7 @@ class Findings:
             self._doubtful.discard(file_id)
         self._missing.clear()
         if lost_folder:
-            self._note_lost_with_folders()
-
-    def _note_lost_with_folders(self) -> None:
-        """What had been moved into a folder that is gone now went with it."""
-        state = self._state
-        for file_id, change in list(state.local_changes.items()):
-            entry = change.entry
-            if entry is not None and state.path_of(state.local, entry.parent_id) is None:
-                state.note_local(file_id, LocalChange(None, None))
+            _note_lost_with_folders(state)
 
     # --- inside ------------------------------------------------------------------------------
 
@@ -287,3 +294,11 @@ class Findings:
             return entry._replace(content=EMPTY_CONTENT)
         self.unread.append(Unread(file_id, path, stat))
         return entry._replace(content=None)
+
+
+def _note_lost_with_folders(state: State) -> None:
+    """What had been moved into a folder that is gone now went with it."""
+    for file_id, change in list(state.local_changes.items()):
+        entry = change.entry
+        if entry is not None and state.path_of(state.local, entry.parent_id) is None:
+            state.note_local(file_id, LocalChange(None, None))

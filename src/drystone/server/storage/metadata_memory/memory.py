@@ -25,8 +25,8 @@ class _MemoryUnit:
 class MemoryMetadata:
     """Implements the port ``Metadata``. A work must not begin another one."""
 
-    def __init__(self) -> None:
-        self._tables = Tables()
+    def __init__(self, tables: Tables | None = None) -> None:
+        self._tables = Tables() if tables is None else tables
         self._lock = threading.Lock()
 
     def write(self, work: Callable[[Unit], T]) -> T:
@@ -42,6 +42,11 @@ class MemoryMetadata:
             result = work(_MemoryUnit(self._tables))
             assert self._tables.undo.mark() == 0, "a reading work has written"
             return result
+
+    def copy(self) -> "MemoryMetadata":
+        """Returns what a backup made now would hold."""
+        with self._lock:
+            return MemoryMetadata(self._tables.copy())
 
     def close(self) -> None:
         """Ends nothing: there are no connections."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables: dictionaries that can be put back to where they were."""
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Generic, NamedTuple, TypeVar
 
 from drystone.core.ids import AccountId, BlockId, DeviceId, FileId, NamespaceId, PackId
@@ -64,6 +64,10 @@ class Table(MutableMapping[K, V], Generic[K, V]):
     def __len__(self) -> int:
         return len(self._rows)
 
+    def fill(self, rows: Mapping[K, V]) -> None:
+        """Takes these rows in place of its own. Not to be undone."""
+        self._rows = dict(rows)
+
 
 class Namespace(NamedTuple):
     """Whose a namespace is."""
@@ -105,6 +109,15 @@ class Tables:
         # Those of the places where a block cannot be read back.
         self.damaged: Table[BlockId, BlockPlace] = Table(self.undo)
         self.leases: Table[tuple[NamespaceId, BlockId], int] = Table(self.undo)
+
+    def copy(self) -> "Tables":
+        """Returns the same rows, which no longer change with these. Between two works."""
+        assert self.undo.mark() == 0, "a work is under way"
+        other = Tables()
+        for name, table in vars(self).items():
+            if isinstance(table, Table):
+                getattr(other, name).fill(table)
+        return other
 
 
 _ABSENT = object()

@@ -42,6 +42,13 @@ class MemoryObjects:
         for name, length_bytes in found:
             yield ObjectStat(name, length_bytes, written_ns=0)
 
+    def copy(self) -> "MemoryObjects":
+        """Returns what a backup made now would hold."""
+        other = MemoryObjects()
+        with self._lock:
+            other._objects = dict(self._objects)
+        return other
+
     def delete(self, name: str) -> None:
         with self._lock:
             self._objects.pop(name, None)

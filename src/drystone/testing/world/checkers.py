@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkers: the laws that hold whatever happens. Each raises ``Broken``."""
+
+from collections.abc import Mapping, Sequence
+
+from drystone.core.ids import ROOT_ID
+from drystone.core.journal.fold import fold
+from drystone.core.journal.record import Record
+from drystone.core.tree.entry import Kind
+from drystone.core.tree.tree import Tree
+from drystone.server.ports.metadata import Unit
+from drystone.testing.world.ledger import Broken, Ledger, show_content
+from drystone.testing.world.stage.device import WorldDevice
+from drystone.testing.world.stage.server import NAMESPACE_ID, WorldServer
+
+Paths = dict[str, bytes | str | None]
+"""A tree: content of files, targets of symlinks, None for folders."""
+
+_ENTRIES_MAX = 10_000
+
+
+def check_server(server: WorldServer, ledger: Ledger) -> tuple[Paths, list[bytes]]:
+    """The journal has no gaps, its fold is the tree, and all content that it names is there.
+
+    Returns:
+        What the server holds now, and all contents that it ever held.
+    """
+    records = server.read_journal()
+    for number, record in enumerate(records, 1):
+        if record.seq != number:
+            raise Broken("gapless", f"record {number} has seq {record.seq}")
+    if len(records) != server.head():
+        raise Broken("gapless", f"{len(records)} records, and the head is {server.head()}")
+    tree = fold(Tree(), records)
+    listed = server.read(_list_all)
+    told = {entry.file_id: entry for entry in tree.iter_living()}
+    if told != listed:
+        raise Broken("fold", "the fold of the journal is not the tree")
+    history = _read_contents(server, records, ledger)
+    paths: Paths = {}
+    for entry in tree.iter_living():
+        path = (tree.path_of(entry.file_id) or "")[1:]
+        if entry.kind == Kind.FILE:
+            paths[path] = history[entry.content]
+        else:
+            paths[path] = entry.target if entry.kind == Kind.SYMLINK else None
+    return paths, list(history.values())
+
+
+def check_agreement(devices: Sequence[WorldDevice], paths: Paths) -> None:
+    """What is on each device is what the server holds."""
+    for device in devices:
+        found = device.disk.hand.list_tree()
+        if found == paths:
+            continue
+        more = sorted(found.keys() - paths.keys())
+        less = sorted(paths.keys() - found.keys())
+        other = sorted(p for p in found.keys() & paths.keys() if found[p] != paths[p])
+        raise Broken(
+            "convergence",
+            f"device {device.name} differs from the server: only here {more}, only there {less},"
+            f" not the same {other}",
+        )
+
+
+def check_no_loss(ledger: Ledger, paths: Paths, history: Sequence[bytes]) -> None:
+    """What nobody destroyed is somewhere, and what nobody wrote is nowhere."""
+    current = {content for content in paths.values() if isinstance(content, bytes)}
+    for content in current:
+        if not ledger.is_known(content):
+            raise Broken("whole", f"nobody wrote {show_content(content)}")
+    for content, who in ledger.made.items():
+        is_given_up = content in ledger.destroyed or content in ledger.taken
+        if content not in current and not is_given_up:
+            where = "only in the history" if content in set(history) else "nowhere"
+            raise Broken("no loss", f"{show_content(content)}, written on {who}, is {where}")
+
+
+def check_untroubled(devices: Sequence[WorldDevice]) -> None:
+    """Nothing is in trouble any more."""
+    for device in devices:
+        for row in device.find_problems():
+            raise Broken(
+                "no trouble", f"device {device.name} is still in trouble: {row.path}: {row.code}"
+            )
+
+
+def check_deaths(
+    troubles: Sequence[Mapping[str, object]], harmless: tuple[type[BaseException], ...]
+) -> None:
+    """No task ended with an error that nobody looked at."""
+    for trouble in troubles:
+        error = trouble.get("exception")
+        if error is None or not isinstance(error, harmless):
+            raise Broken("no defect", f"{trouble.get('message')}: {error!r}")
+
+
+def _list_all(unit: Unit) -> dict[object, object]:
+    entries, after = unit.tree.list_below(NAMESPACE_ID, ROOT_ID, "", _ENTRIES_MAX)
+    assert not after, "too many entries for a world"
+    return {stored.entry.file_id: stored.entry for stored in entries}
+
+
+def _read_contents(
+    server: WorldServer, records: Sequence[Record], ledger: Ledger
+) -> dict[object, bytes]:
+    """Returns the bytes of all contents that the journal names."""
+    found: dict[object, bytes] = {}
+    for record in records:
+        entry = record.entry
+        if entry.kind != Kind.FILE or entry.content in found:
+            continue
+        content = server.find_content(entry)
+        if content is None:
+            raise Broken("readable", f"the content of {entry.name!r}, seq {record.seq}, is lost")
+        if not ledger.is_known(content):
+            raise Broken(
+                "whole", f"nobody wrote {show_content(content)}, committed as {entry.name!r}"
+            )
+        found[entry.content] = content
+    return found

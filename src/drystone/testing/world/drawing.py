@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drawing: a script from a seed."""
+
+from random import Random
+from typing import Any, Final
+
+from drystone.testing.world.script import Act, Script
+from drystone.testing.world.stage.device import DeviceNature
+
+_NAMES: Final = ("a", "b", "c", "d")
+
+
+class _Map:
+    """What is probably where, so that most deeds find something to be done to."""
+
+    def __init__(self, chance: Random) -> None:
+        self._chance = chance
+        self.files: list[str] = []
+        self.folders: list[str] = [""]
+
+    def new_path(self) -> str:
+        """Returns a path that may be free."""
+        folder = self._chance.choice(self.folders)
+        name = self._chance.choice(_NAMES)
+        return f"{folder}/{name}" if folder else name
+
+    def some_path(self) -> str:
+        """Returns a path where something may stand."""
+        found = self.files + self.folders[1:]
+        return self._chance.choice(found) if found else self.new_path()
+
+    def file(self) -> str:
+        """Returns where a file may stand."""
+        return self._chance.choice(self.files) if self.files else self.new_path()
+
+    def note_file(self, path: str) -> None:
+        """A file stands there now."""
+        if path not in self.files:
+            self.files.append(path)
+
+    def note_folder(self, path: str) -> None:
+        """A folder stands there now."""
+        if path not in self.folders and path.count("/") < 3:
+            self.folders.append(path)
+
+    def note_move(self, path: str, new_path: str) -> None:
+        """All that was at one path is at another."""
+        for known in (self.files, self.folders):
+            for index, old in enumerate(known):
+                if old == path or old.startswith(f"{path}/"):
+                    known[index] = new_path + old[len(path) :]
+
+
+class _Deeds:
+    """Draws what a user does next."""
+
+    def __init__(self, chance: Random) -> None:
+        self._chance = chance
+        self._map = _Map(chance)
+        self._number = 0
+        self._kinds = (
+            [self._write] * 6 + [self._edit] * 6 + [self._save] * 3 + [self._mkdir] * 3
+            + [self._remove] * 4 + [self._move] * 6 + [self._swap] * 2 + [self._nest]
+            + [self._make_file] + [self._make_folder] + [self._replace] * 2 + [self._copy]
+            + [self._chmod] + [self._touch] + [self._link] + [self._append]
+        )  # fmt: skip
+
+    def draw(self) -> tuple[str, tuple[Any, ...]]:
+        """Returns a deed and its arguments."""
+        return self._chance.choice(self._kinds)()
+
+    def _next_number(self) -> int:
+        # Now and then two people write the same.
+        if self._number and self._chance.random() < 0.08:
+            return self._chance.randint(1, self._number)
+        self._number += 1
+        return self._number
+
+    def _size(self) -> str:
+        lot = self._chance.random()
+        if lot < 0.005:
+            return "large"
+        return "empty" if lot < 0.03 else "long" if lot < 0.25 else "small"
+
+    def _write(self) -> tuple[str, tuple[Any, ...]]:
+        path = self._map.new_path()
+        self._map.note_file(path)
+        return "write", (path, self._next_number(), self._size())
+
+    def _edit(self) -> tuple[str, tuple[Any, ...]]:
+        return "write", (self._map.file(), self._next_number(), self._size())
+
+    def _save(self) -> tuple[str, tuple[Any, ...]]:
+        return "save", (self._map.file(), self._next_number(), self._size())
+
+    def _append(self) -> tuple[str, tuple[Any, ...]]:
+        return "append", (self._map.file(), self._next_number())
+
+    def _mkdir(self) -> tuple[str, tuple[Any, ...]]:
+        path = self._map.new_path()
+        self._map.note_folder(path)
+        return "mkdir", (path,)
+
+    def _remove(self) -> tuple[str, tuple[Any, ...]]:
+        return "remove", (self._map.some_path(),)
+
+    def _move(self) -> tuple[str, tuple[Any, ...]]:
+        path, new_path = self._map.some_path(), self._map.new_path()
+        if not f"{new_path}/".startswith(f"{path}/"):
+            self._map.note_move(path, new_path)
+        return "move", (path, new_path)
+
+    def _replace(self) -> tuple[str, tuple[Any, ...]]:
+        return "replace", (self._map.file(), self._map.file())
+
+    def _swap(self) -> tuple[str, tuple[Any, ...]]:
+        return "swap", (self._map.some_path(), self._map.some_path())
+
+    def _nest(self) -> tuple[str, tuple[Any, ...]]:
+        path, name = self._map.some_path(), self._chance.choice(_NAMES)
+        self._map.note_move(path, f"{path}/{name}")
+        self._map.note_folder(path)
+        return "nest", (path, name)
+
+    def _make_file(self) -> tuple[str, tuple[Any, ...]]:
+        path = self._map.some_path()
+        self._map.note_file(path)
+        return "make_file", (path, self._next_number())
+
+    def _make_folder(self) -> tuple[str, tuple[Any, ...]]:
+        path = self._map.some_path()
+        self._map.note_folder(path)
+        return "make_folder", (path,)
+
+    def _copy(self) -> tuple[str, tuple[Any, ...]]:
+        new_path = self._map.new_path()
+        path = self._map.file()
+        self._map.note_file(new_path)
+        return "copy", (path, new_path)
+
+    def _chmod(self) -> tuple[str, tuple[Any, ...]]:
+        return "chmod", (self._map.some_path(), self._chance.choice((0o600, 0o644, 0o755, 0o444)))
+
+    def _touch(self) -> tuple[str, tuple[Any, ...]]:
+        return "touch", (
+            self._map.file(),
+            self._chance.choice((0, 1, 1_000_000_000, 4_000_000_000)),
+        )
+
+    def _link(self) -> tuple[str, tuple[Any, ...]]:
+        return "link", (self._map.new_path(), self._chance.choice(("a", "b/c", "nowhere")))
+
+
+def draw_script(seed: int, *, devices_count: int = 2, acts_mean: int = 8) -> Script:
+    """Returns the world of a seed.
+
+    Args:
+        seed: Any number.
+        devices_count: How many devices there are.
+        acts_mean: About how many things users do.
+    """
+    chance = Random(f"script/{seed}")
+    names = [chr(ord("a") + number) for number in range(devices_count)]
+    devices = {name: _draw_nature(chance) for name in names}
+    # From a second, in which everything meets everything, to a day's work.
+    storm_s = chance.choice((0.5, 3.0, 20.0, 200.0))
+    deeds = _Deeds(chance)
+    moments = sorted(chance.random() * storm_s for _ in range(chance.randint(2, 2 * acts_mean - 2)))
+    acts = [Act(round(at_s, 3), chance.choice(names), *deeds.draw()) for at_s in moments]
+    return Script(seed, devices, tuple(acts))
+
+
+def _draw_nature(chance: Random) -> DeviceNature:
+    return DeviceNature(
+        disk_ms=chance.choice((0.1, 0.1, 5.0, 100.0)),
+        link_ms=chance.choice((1.0, 20.0, 20.0, 300.0)),
+        hint_ms=chance.choice((10.0, 100.0, 1_000.0)),
+    )

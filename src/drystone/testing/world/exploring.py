@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exploring: many seeds, one after the other; what breaks is shrunk and told."""
+
+import gc
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from drystone.testing.world.drawing import draw_script
+from drystone.testing.world.running import Verdict, run_script
+from drystone.testing.world.script import Script
+from drystone.testing.world.shrinking import shrink
+
+_WORLDS_PER_COLLECTION = 25
+"""Between two collections of what the worlds left behind: about 50 MB."""
+
+
+class Finding(NamedTuple):
+    """A seed whose world broke a law, and the shortest script that does so too."""
+
+    seed: int
+    verdict: Verdict
+    script: Script
+
+    def show(self) -> str:
+        """Returns it for people: the seed, the law, and what to do to see it again."""
+        acts = "\n".join(map(str, self.script.acts))
+        return (
+            f"seed {self.seed} broke {self.verdict.law!r}: {self.verdict.what}\n"
+            f"devices: {self.script.devices}\n{acts}\n"
+        )
+
+
+def explore(
+    seeds: Iterable[int],
+    draw: Callable[[int], Script] = draw_script,
+    *,
+    go_on: Callable[[], bool] = lambda: True,
+) -> Iterator[Finding | None]:
+    """Runs the world of each seed; yields None, or what it found, for each.
+
+    Args:
+        seeds: Which.
+        draw: Makes their scripts.
+        go_on: Asked before each; ends it.
+    """
+    for count, seed in enumerate(seeds):
+        if not go_on():
+            return
+        if count % _WORLDS_PER_COLLECTION == 0:
+            gc.collect()
+        script = draw(seed)
+        verdict = run_script(script)
+        if not verdict.law:
+            yield None
+            continue
+        short = shrink(script, verdict.law)
+        yield Finding(seed, run_script(short), short)

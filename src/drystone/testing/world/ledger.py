@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ledger: what people wrote and what they themselves destroyed: from it follows what must be."""
+
+from typing import Final
+
+from drystone.core.tree.entry import Kind
+from drystone.testing.fakes.disk import Inode
+
+_LARGE_BYTES: Final = 600_000
+
+
+class Broken(AssertionError):
+    """A law does not hold.
+
+    Attributes:
+        law: Which: a short name, the same for all worlds in which it breaks.
+    """
+
+    def __init__(self, law: str, what: str) -> None:
+        super().__init__(f"{law}: {what}")
+        self.law = law
+
+
+class Ledger:
+    """All contents of a world by what became of them.
+
+    Attributes:
+        made: Each content that somebody wrote, and who.
+        destroyed: Those that a person overwrote or deleted, on whichever device: such a content
+            need not be anywhere but in the history, if it ever came there.
+        torn: Those that a failing machine left behind.
+        taken: Those that a failing machine took before it is known that the server had them.
+    """
+
+    def __init__(self) -> None:
+        self.made: dict[bytes, str] = {}
+        self.destroyed: dict[bytes, str] = {}
+        self.torn: dict[bytes, None] = {}
+        self.taken: dict[bytes, None] = {}
+
+    def write(self, who: str, content: bytes) -> None:
+        """Somebody writes something."""
+        self.made.setdefault(content, who)
+
+    def destroy(self, who: str, inode: Inode) -> None:
+        """Somebody gives up what stands somewhere, a folder with all below it."""
+        for content in list_contents(inode):
+            self.destroyed.setdefault(content, who)
+
+    def is_known(self, content: bytes) -> bool:
+        """Tells whether somebody wrote this, whole."""
+        return content in self.made or content in self.torn
+
+
+def list_contents(inode: Inode) -> list[bytes]:
+    """Returns the contents of all files at and below an inode."""
+    found = [inode.content] if inode.kind == Kind.FILE else []
+    for child in inode.names.values():
+        found += list_contents(child)
+    return found
+
+
+def make_content(number: int, size: str = "small") -> bytes:
+    """Returns a content of its own; those of a size are equally long."""
+    if size == "empty":
+        return b""
+    line = b"content %06d\n" % number
+    if size == "large":
+        body = bytearray(bytes(range(256)) * (_LARGE_BYTES // 256))
+        for block in range(0, len(body), 4096):
+            body[block : block + 8] = b"%08d" % (block * 7919 % 99_999_989)
+        place = number * 37_199 % (_LARGE_BYTES - 4096)
+        body[place : place + len(line)] = line
+        return bytes(body)
+    return line * 40 if size == "long" else line
+
+
+def show_content(content: bytes) -> str:
+    """Returns a content for a message."""
+    return repr(content[:15].decode(errors="replace").strip()) + f" ({len(content)} bytes)"

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running: one world from its script to its rest, judged all the way."""
+
+import asyncio
+import gc
+import hashlib
+from collections import deque
+from typing import Final, NamedTuple
+
+from drystone.core.errors import DrystoneError
+from drystone.core.planning.plan import Conflict
+from drystone.testing.fakes.clock import SOME_DAY_NS
+from drystone.testing.world.accidents import Accidents
+from drystone.testing.world.checkers import (
+    check_agreement,
+    check_deaths,
+    check_no_loss,
+    check_server,
+    check_untroubled,
+)
+from drystone.testing.world.ledger import Broken, Ledger, show_content
+from drystone.testing.world.script import Act, Script
+from drystone.testing.world.stage.chance import Chance
+from drystone.testing.world.stage.device import WorldDevice
+from drystone.testing.world.stage.server import WorldServer
+from drystone.testing.world.stage.timeline import Killed, Timeline
+from drystone.testing.world.users import User
+
+_FIRST_WINDOW_S: Final = 120.0
+_WINDOW_S: Final = 3_700.0
+"""More than the longest time between two full scans: who rests so long has looked everywhere."""
+_WINDOWS_MAX: Final = 12
+_REQUESTS_MAX: Final = 600
+"""Of a device, from the last accident to rest."""
+_NS_PER_S: Final = 1_000_000_000
+
+
+class Verdict(NamedTuple):
+    """What became of a world.
+
+    Attributes:
+        law: Which law broke; empty: none.
+        what: How.
+        digest: Of all that happened: the same for the same script.
+        rest_s: When it came to rest, in virtual seconds.
+        lines: The trace, if it was asked for.
+    """
+
+    law: str
+    what: str
+    digest: str
+    rest_s: float
+    lines: list[str]
+
+
+def run_script(script: Script, *, keeps_trace: bool = False) -> Verdict:
+    """Runs a world; the same script gives the same verdict, in whatever process.
+
+    The collector of cycles rests meanwhile: what it finalises, and when, is no part of the world.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return World(script, keeps_trace=keeps_trace).run()
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+class World:
+    """See the module.
+
+    Args:
+        script: What is done to it.
+        keeps_trace: Whether to keep the trace, or only its digest.
+    """
+
+    def __init__(self, script: Script, *, keeps_trace: bool = False) -> None:
+        self._trace = hashlib.sha256()
+        self._lines: list[str] | None = [] if keeps_trace else None
+        chance = Chance(script.seed)
+        self.timeline = Timeline(chance.stream("threads"))
+        self.ledger = Ledger()
+        self.server_skew_s = 0.0
+        self.server = WorldServer(self.timeline, self._server_now_ns)
+        self.devices = {
+            name: WorldDevice(name, nature, self.timeline, chance, self.server, watching=self)
+            for name, nature in sorted(script.devices.items())
+        }
+        self.server.on_end += [device.link.break_off for device in self.devices.values()]
+        self._users = {
+            name: User(name, device.disk, self.ledger) for name, device in self.devices.items()
+        }
+        self._accidents = Accidents(self)
+        self._acts = deque(sorted(script.acts, key=lambda act: act.at_s))
+        self._storm_s = max((act.at_s for act in self._acts), default=0.0)
+        self._broken: Broken | None = None
+
+    def run(self) -> Verdict:
+        """Lets it run until it rests, or a law breaks."""
+        law = what = ""
+        try:
+            self.timeline.run_until_complete(self._play())
+        except AssertionError as error:
+            broken = self._broken or error
+            law = broken.law if isinstance(broken, Broken) else type(broken).__name__
+            what = str(broken)
+        self.note("verdict", law, what)
+        rest_s = self.timeline.time()
+        self._close()
+        return Verdict(law, what, self._trace.hexdigest(), rest_s, self._lines or [])
+
+    # --- the course of events ----------------------------------------------------------------
+
+    async def _play(self) -> None:
+        self.server.start()
+        for device in self.devices.values():
+            device.start()
+        for act in self._acts:
+            self.timeline.call_at(act.at_s, self.act_due)
+        await asyncio.sleep(self._storm_s + 0.001)
+        self.act_due()
+        self._accidents.heal()
+        await self._come_to_rest()
+        self._judge()
+
+    def act_due(self) -> None:
+        """Does what the script wants done by now."""
+        acts = self._acts
+        while acts and acts[0].at_s <= self.timeline.time():
+            self._perform(acts.popleft())
+
+    def _perform(self, act: Act) -> None:
+        self.note("act", act.who, act.deed, *act.args)
+        user = self._users.get(act.who)
+        if user is not None and act.deed in user.deeds:
+            user.deeds[act.deed](*act.args)
+        else:
+            self._accidents.perform(act)
+
+    async def _come_to_rest(self) -> None:
+        """Waits until nothing has happened for as long as it takes to look everywhere."""
+        requests = {n: d.link.requests_count for n, d in self.devices.items()}
+        wait_s = _FIRST_WINDOW_S
+        for _ in range(_WINDOWS_MAX):
+            before = self._count_changes()
+            await asyncio.sleep(wait_s)
+            self._check_broken()
+            wait_s = _WINDOW_S
+            if any([await device.agree() for device in self.devices.values()]):
+                wait_s = _FIRST_WINDOW_S
+            elif before == self._count_changes() and await self._is_settled():
+                break
+        else:
+            await self._tell_unrest()
+        for name, device in self.devices.items():
+            count = device.link.requests_count - requests[name]
+            if count > _REQUESTS_MAX:
+                raise Broken("bounded", f"device {name} asked {count} times until it rested")
+
+    async def _is_settled(self) -> bool:
+        standings = [await device.describe() for device in self.devices.values()]
+        return all(standing is not None and standing.is_settled for standing in standings)
+
+    async def _tell_unrest(self) -> None:
+        told = []
+        for device in self.devices.values():
+            standing = await device.describe()
+            rows = ", ".join(f"{row.path}: {row.code}" for row in device.find_problems())
+            if standing is None:
+                told.append(f"{device.name} does not run")
+            elif not standing.is_settled:
+                left = standing.summary.unsettled_count
+                told.append(f"{device.name}: {standing.phase} {standing.why} {left} open [{rows}]")
+        raise Broken("rest", "; ".join(told) or "something goes on for ever")
+
+    def _count_changes(self) -> tuple[int, ...]:
+        counts = [device.disk.changes_count for device in self.devices.values()]
+        return (self.server.head(), self.server.starts_count, *counts)
+
+    # --- judging -----------------------------------------------------------------------------
+
+    def _judge(self) -> None:
+        self._check_broken()
+        paths, history = check_server(self.server, self.ledger)
+        for path in sorted(paths):
+            self.note("at rest", path, paths[path])
+        devices = list(self.devices.values())
+        check_agreement(devices, paths)
+        check_no_loss(self.ledger, paths, history)
+        check_untroubled(devices)
+
+    def _check_broken(self) -> None:
+        if self._broken is not None:
+            raise self._broken
+        check_deaths(self.timeline.troubles, (DrystoneError, Killed, asyncio.CancelledError))
+
+    def note(self, *what: object) -> None:
+        """Adds a line to the trace."""
+        line = f"{self.timeline.time():.6f} {what!r}\n"
+        self._trace.update(line.encode())
+        if self._lines is not None:
+            self._lines.append(line)
+
+    def note_content(self, device: str, path: str, content: bytes) -> None:
+        """A client has put a file in place: it must be one that somebody wrote."""
+        if not self.ledger.is_known(content):
+            what = f"{path!r} on {device} holds what nobody wrote: {show_content(content)}"
+            self._broken = self._broken or Broken("whole", what)
+
+    def note_conflict(self, device: str, path: str, conflict: Conflict) -> None:
+        """A client tells of a conflict."""
+        self.note(device, "conflict", path, conflict.kind.value, conflict.kept_as)
+
+    def note_death(self, device: str, error: BaseException) -> None:
+        """A client's loop has ended by itself."""
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        what = f"the loop of {device} ended: {_show_error(error)}"
+        self._broken = self._broken or Broken("no defect", what)
+
+    # --- small things ------------------------------------------------------------------------
+
+    def _server_now_ns(self) -> int:
+        return SOME_DAY_NS + round((self.timeline.time() + self.server_skew_s) * _NS_PER_S)
+
+    def _close(self) -> None:
+        for device in self.devices.values():
+            device.life.end()
+        self.server.life.end()
+        self.timeline.drain()
+
+
+def _show_error(error: BaseException) -> str:
+    where = ""
+    trace = error.__traceback__
+    while trace is not None:
+        where = f"{trace.tb_frame.f_code.co_filename.rpartition('drystone/')[2]}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"{type(error).__name__} at {where}: {error}"

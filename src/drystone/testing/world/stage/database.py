@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The database of a world's device: in memory, and of it an image that outlives the client."""
+
+from collections.abc import Callable
+from functools import cache
+
+from drystone.client.adapters.state_sqlite import SqliteState
+from drystone.client.adapters.state_sqlite.database import Database
+from drystone.client.adapters.state_sqlite.schema import TABLES, VERSION
+from drystone.testing.world.stage.life import Life
+
+
+class KeptDatabase(Database):
+    """A database in memory.
+
+    Args:
+        image: What another one held; empty: begins anew.
+    """
+
+    def __init__(self, image: bytes) -> None:
+        super().__init__(":memory:")
+        self._connection.deserialize(image or _make_fresh())
+
+    def copy(self) -> bytes:
+        """Returns what it holds. Undo before what is not to count."""
+        return self._connection.serialize()
+
+    @property
+    def is_changing(self) -> bool:
+        """True from a change to the commit."""
+        return self._connection.in_transaction
+
+    def undo(self) -> None:
+        """Undoes what was not committed."""
+        if self.is_changing:
+            self._connection.execute("ROLLBACK")
+
+
+class KeptState(SqliteState):
+    """The real state, whose saves are effects of a life.
+
+    Args:
+        database: Where it is kept.
+        boot_id: See ``open_state``.
+        keep: Gets the image at the end.
+        life: Whose it is.
+    """
+
+    def __init__(
+        self, database: KeptDatabase, boot_id: str, keep: Callable[[bytes], None], life: Life
+    ) -> None:
+        self._database = database
+        self._keep = keep
+        self._life = life
+        super().__init__(database, boot_id)
+
+    def save(self) -> None:
+        self._life.meet()
+        super().save()
+        self._life.meet()
+
+    def copy(self) -> bytes | None:
+        """Returns what a copy of the file made now would hold; None in the midst of changes."""
+        return None if self._database.is_changing else self._database.copy()
+
+    def die(self) -> None:
+        """Gives away what was saved, and nothing more."""
+        self._database.undo()
+        self._keep(self._database.copy())
+        self._database.close()
+
+
+@cache
+def _make_fresh() -> bytes:
+    database = KeptDatabase.__new__(KeptDatabase)
+    Database.__init__(database, ":memory:")
+    database.run_outside(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+    image = database.copy()
+    database.close()
+    return image

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device of a world: the real loop, with a disk, a database, a network and a clock that lie."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from typing import Final, NamedTuple, Protocol
+
+from drystone.client.adapters.clock import make_file_ids
+from drystone.client.loop.parts import World as LoopWorld
+from drystone.client.loop.running import HALT_CODES, Loop
+from drystone.client.loop.summary import Standing
+from drystone.client.ports import Hints, ProblemRow
+from drystone.core.instant import NS_PER_S
+from drystone.core.planning.plan import Conflict
+from drystone.core.planning.policy import Traits
+from drystone.testing.fakes.clock import SOME_DAY_NS
+from drystone.testing.world.stage.chance import Chance
+from drystone.testing.world.stage.database import KeptDatabase, KeptState
+from drystone.testing.world.stage.disk import WorldDisk
+from drystone.testing.world.stage.life import Life
+from drystone.testing.world.stage.mortal_disk import MortalDisk
+from drystone.testing.world.stage.network import Link, LinkedRemote
+from drystone.testing.world.stage.server import WorldServer
+from drystone.testing.world.stage.timeline import Timeline
+
+_NS_PER_MS: Final = 1_000_000
+_TICK_NS: Final = 4 * _NS_PER_MS
+"""Between two stamps of a usual disk that can differ."""
+
+
+class DeviceNature(NamedTuple):
+    """What a device is like.
+
+    Attributes:
+        disk_ms: How long one call of its disk takes, at most.
+        stamp_ms: How coarse its disk's stamps are; 0: as usual.
+        skew_s: How far its clock is from the server's.
+        link_ms: The mean of how long a message takes to the server or back.
+        hint_ms: How long the watcher takes to tell, at most.
+    """
+
+    disk_ms: float = 0.2
+    stamp_ms: int = 0
+    skew_s: float = 0.0
+    link_ms: float = 5.0
+    hint_ms: float = 100.0
+
+
+class Watching(Protocol):
+    """Who looks at what happens on a device, to judge it."""
+
+    def act_due(self) -> None:
+        """Time has passed in the middle of something: does what is due by now."""
+        ...
+
+    def note(self, *what: object) -> None:
+        """Something happened, for the trace."""
+        ...
+
+    def note_content(self, device: str, path: str, content: bytes) -> None:
+        """The client put a file in place."""
+        ...
+
+    def note_conflict(self, device: str, path: str, conflict: Conflict) -> None:
+        """The client told of a conflict."""
+        ...
+
+    def note_death(self, device: str, error: BaseException) -> None:
+        """The loop ended by itself: a defect."""
+        ...
+
+
+class DeviceClock:
+    """Implements the client's ``Clock``: virtual time and an error that may change."""
+
+    def __init__(self, timeline: Timeline, skew_s: float) -> None:
+        self._timeline = timeline
+        self.skew_s = skew_s
+
+    def now_ns(self) -> int:
+        return max(0, SOME_DAY_NS + round((self._timeline.time() + self.skew_s) * NS_PER_S))
+
+    def date_text(self) -> str:
+        return "2023-11-14"
+
+    def monotonic_s(self) -> float:
+        return self._timeline.time()
+
+
+class WorldDevice:
+    """What lasts of a device, and the client as it runs there now, if it does.
+
+    Attributes:
+        disk: Its folder.
+        link: Its network.
+        clock: Its clock.
+        is_deaf: Its watcher tells nothing.
+        faulty: Raises what a bad disk raises, given the kind of call and the path.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        nature: DeviceNature,
+        timeline: Timeline,
+        chance: Chance,
+        server: WorldServer,
+        *,
+        watching: Watching,
+    ) -> None:
+        self.name = name
+        self.nature = nature
+        self._timeline = timeline
+        self._server = server
+        self._watching = watching
+        self._chance = chance.stream(f"device {name}")
+        self.clock = DeviceClock(timeline, nature.skew_s)
+        step_ns = nature.stamp_ms * _NS_PER_MS or _TICK_NS
+        self.disk = WorldDisk(self.clock.now_ns, step_ns)
+        self.disk.tell = self._tell_watcher
+        self.disk.check_content = lambda path, content: watching.note_content(name, path, content)
+        self.link = Link(timeline, chance.stream(f"link {name}"), nature.link_ms / 1_000)
+        self.disk_ms = nature.disk_ms
+        self.is_deaf = False
+        self.faulty: Callable[[str, str], None] = lambda _, __: None
+        self._actor = server.add_device(name)
+        # Those of one life are never those of another: what was not saved is forgotten.
+        self._new_file_id = make_file_ids(self.clock.now_ns, chance.stream(f"ids {name}"))
+        self._keys = itertools.count(1)
+        self._boots_count = 1
+        self.image = b""
+        """The database as it was saved last; empty: none."""
+        self.old_image: bytes | None = None
+        self._state: KeptState | None = None
+        self._watcher: _Watcher | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.loop: Loop | None = None
+        self.life = Life(lambda: None)
+        self.life.end()
+
+    # --- its life ----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Starts the client, if it does not run."""
+        if self.life.is_alive:
+            return
+        life = self.life = Life(self._end)
+        self._watching.note("start", self.name)
+        database = KeptDatabase(self.image)
+        self._state = KeptState(database, f"boot {self._boots_count}", self._note_image, life)
+        self._watcher = _Watcher()
+        remote = LinkedRemote(self._server, self._actor, self.link, life)
+        world = LoopWorld(
+            disk=MortalDisk(self.disk, self._meet_disk(life), life.meet),
+            state=self._state,
+            remote=remote,
+            clock=self.clock,
+            notices=_Notices(self.name, self._watching),
+            new_file_id=self._new_file_id,
+            new_key=lambda: f"{self.name}-{next(self._keys)}",
+            device_name=self.name,
+            traits=Traits(mtime_step_ns=max(1, self.nature.stamp_ms * _NS_PER_MS)),
+        )
+        self._task = self._timeline.create_task(self._run(world, life))
+
+    def reboot(self) -> None:
+        """The machine was started anew: what was not flushed may be gone."""
+        assert not self.life.is_alive
+        self._boots_count += 1
+
+    async def agree(self) -> bool:
+        """A human looks: agrees to what a guard stopped. Returns whether it was so."""
+        if self.loop is None:
+            return False
+        standing = await self.loop.describe()
+        if standing.why_code not in HALT_CODES:
+            return False
+        self._watching.note("agree", self.name, standing.why_code)
+        self.loop.allow_deletions()
+        self.loop.hint_all()
+        return True
+
+    async def describe(self) -> Standing | None:
+        """Returns how it stands; None if it does not run."""
+        return None if self.loop is None else await self.loop.describe()
+
+    def find_problems(self) -> list[ProblemRow]:
+        """Returns what is in trouble."""
+        return [] if self._state is None else self._state.problems()
+
+    async def _run(self, world: LoopWorld, life: Life) -> None:
+        loop = self.loop = Loop(world, self._chance.random)
+        assert self._watcher is not None
+        try:
+            await loop.run_forever(self._watcher)
+        except BaseException as error:
+            if not life.is_alive:
+                return
+            self._watching.note_death(self.name, error)
+            raise
+
+    def _end(self) -> None:
+        self._watching.note("end", self.name)
+        assert self._state is not None
+        assert self._task is not None
+        self._state.die()
+        self._task.cancel()
+        self._state = self._watcher = self.loop = self._task = None
+
+    def _note_image(self, image: bytes) -> None:
+        self.image = image
+
+    # --- what it meets -----------------------------------------------------------------------
+
+    def _meet_disk(self, life: Life) -> Callable[[str, str], None]:
+        def before(kind: str, path: str) -> None:
+            life.meet()
+            self._timeline.spend(self.disk_ms / 1_000 * self._chance.random())
+            self._watching.act_due()
+            if not life.is_alive:
+                life.meet()
+            self._watching.note(self.name, kind, path)
+            self.faulty(kind, path)
+
+        return before
+
+    def _tell_watcher(self, folder: str) -> None:
+        watcher = self._watcher
+        if watcher is not None and not self.is_deaf:
+            delay_s = self.nature.hint_ms / 1_000 * self._chance.random()
+            self._timeline.call_later(delay_s, watcher.tell, folder)
+
+    def invent_hint(self, folder: str) -> None:
+        """The watcher says that something changed in a folder."""
+        if self._watcher is not None:
+            self._watcher.tell(folder)
+
+    def overflow(self) -> None:
+        """The watcher says that it has lost events."""
+        if self._watcher is not None:
+            self._watcher.tell_all()
+
+
+class _Watcher:
+    """Implements ``Watcher``: gathers what it is told until it is asked."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, None] = {}
+        self._is_all = False
+        self._told = asyncio.Event()
+
+    def tell(self, folder: str) -> None:
+        self._folders[folder] = None
+        self._told.set()
+
+    def tell_all(self) -> None:
+        self._is_all = True
+        self._told.set()
+
+    async def hints(self) -> AsyncIterator[Hints]:
+        yield Hints(frozenset())
+        while True:
+            await self._told.wait()
+            self._told.clear()
+            folders, self._folders = self._folders, {}
+            is_all, self._is_all = self._is_all, False
+            yield Hints(frozenset(folders), is_all)
+
+
+class _Notices:
+    """Implements ``Notices``."""
+
+    def __init__(self, device: str, watching: Watching) -> None:
+        self._device = device
+        self._watching = watching
+
+    def phase(self, name: str) -> None:
+        self._watching.note(self._device, "phase", name)
+
+    def advance(
+        self,
+        kind: str,
+        files_done: int,
+        files_total: int | None,
+        bytes_done: int,
+        bytes_total: int | None,
+    ) -> None:
+        pass
+
+    def problem(self, row: ProblemRow) -> None:
+        self._watching.note(self._device, "problem", row.path, row.code)
+
+    def conflict(self, conflict: Conflict, path: str) -> None:
+        self._watching.note_conflict(self._device, path, conflict)
+
+    def message(self, text: str) -> None:
+        self._watching.note(self._device, "message", text)

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server of a world: the real service over engines in memory, which crashes and is restored."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+from drystone.core.content.manifest import decode_manifest
+from drystone.core.ids import AccountId, BlockId, DeviceId, NamespaceId, Seq
+from drystone.core.journal.record import Record
+from drystone.core.tree.entry import Entry
+from drystone.server.ports.blocks import LostBlock
+from drystone.server.ports.metadata import Account, BlockPlace, Device, Metadata, Unit
+from drystone.server.ports.objects import ObjectParts, ObjectStat
+from drystone.server.service.actor import Actor
+from drystone.server.service.blocks.shelf import read_plain
+from drystone.server.service.identity.passwords import Passwords
+from drystone.server.service.service import Engines, Service, make_service
+from drystone.server.service.writer import Writer
+from drystone.server.storage.bell_local import LocalBell
+from drystone.server.storage.metadata_memory import MemoryMetadata
+from drystone.server.storage.objects_memory import MemoryObjects
+from drystone.server.storage.packs import ObjectPacks
+from drystone.testing.world.stage.life import Life
+from drystone.testing.world.stage.timeline import Killed, Timeline
+
+T = TypeVar("T")
+
+ACCOUNT_ID: Final = AccountId(b"account of world")
+NAMESPACE_ID: Final = NamespaceId(b"the one of world")
+_CURSOR_KEY: Final = b"k" * 32
+_FLUSH_S: Final = 0.001
+"""Until what waits to be written is written, together."""
+_PASSWORDS: Final = Passwords(memory_kib=1024, rounds=1)
+
+
+class WorldServer:
+    """One account, one namespace, and the service as it runs now, if it does.
+
+    Args:
+        timeline: Where it runs.
+        now_ns: Its clock.
+    """
+
+    def __init__(self, timeline: Timeline, now_ns: Callable[[], int]) -> None:
+        self._timeline = timeline
+        self._clock = _Clock(now_ns)
+        self._metadata = MemoryMetadata()
+        self._objects = MemoryObjects()
+        self._backup: tuple[MemoryMetadata, MemoryObjects] | None = None
+        self._tasks: dict[asyncio.Task[Any], None] = {}
+        self.life = Life(lambda: None)
+        self.life.end()
+        self.service: Service | None = None
+        self.starts_count = 0
+        self.on_end: list[Callable[[], None]] = []
+        """Who is told when it crashes: connections break."""
+        account = Account(ACCOUNT_ID, "anna", "", NAMESPACE_ID, now_ns())
+        self._metadata.write(lambda unit: unit.accounts.add_account(account))
+
+    # --- its life ----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Starts it, if it does not run."""
+        if self.life.is_alive:
+            return
+        self.life = Life(self._end)
+        metadata = _MortalMetadata(self._metadata, self.life)
+        packs = ObjectPacks(_MortalObjects(self._objects, self.life))
+        engines = Engines(metadata, packs, LocalBell(), self._clock, _PASSWORDS)
+        writer = _LoopWriter(metadata, self._timeline)
+        self.service = make_service(engines, _CURSOR_KEY, writer=writer)
+        self.starts_count += 1
+
+    def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Lets the running server do something."""
+        task = self._timeline.create_task(work)
+        self._tasks[task] = None
+        task.add_done_callback(self._forget)
+        return task
+
+    def back_up(self) -> None:
+        """Makes a backup in place of the one before."""
+        self._backup = self._metadata.copy(), self._objects.copy()
+
+    def restore(self) -> bool:
+        """Puts the last backup in place, if there is one; it must not run."""
+        assert not self.life.is_alive
+        if self._backup is None:
+            return False
+        metadata, objects = self._backup
+        self._metadata, self._objects = metadata.copy(), objects.copy()
+        return True
+
+    def _end(self) -> None:
+        self.service = None
+        for task in list(self._tasks):
+            task.cancel()
+        for tell in self.on_end:
+            tell()
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.pop(task, None)
+        if not task.cancelled():
+            task.exception()  # whoever asked is told, if they are still there
+
+    # --- for devices and checkers --------------------------------------------------------------
+
+    def add_device(self, name: str) -> Actor:
+        """Returns a new device of the account."""
+        device_id = DeviceId(f"device {name}".encode().ljust(16, b"."))
+        now_ns = self._clock.now_ns()
+        device = Device(device_id, ACCOUNT_ID, name, device_id * 2, now_ns, now_ns)
+        self._metadata.write(lambda unit: unit.accounts.add_device(device))
+        return Actor(ACCOUNT_ID, "anna", device_id, name, NAMESPACE_ID)
+
+    def read(self, work: Callable[[Unit], T]) -> T:
+        """Looks at its metadata, whether it runs or not."""
+        return self._metadata.read(work)
+
+    def read_journal(self) -> tuple[Record, ...]:
+        """Returns all records."""
+
+        def work(unit: Unit) -> tuple[Record, ...]:
+            head = unit.tree.head(NAMESPACE_ID)
+            found = (unit.tree.find_record(NAMESPACE_ID, Seq(n)) for n in range(1, head + 1))
+            return tuple(record for record in found if record is not None)
+
+        return self._metadata.read(work)
+
+    def head(self) -> int:
+        """Returns the last seq."""
+        return self._metadata.read(lambda unit: unit.tree.head(NAMESPACE_ID))
+
+    def find_content(self, entry: Entry) -> bytes | None:
+        """Returns the bytes of a file, put together from its blocks; None if one is missing."""
+        content = entry.content
+        assert content is not None
+        root = self._find_block(content.root) if content.root else b""
+        if root is None or not content.chunked:
+            return root
+        pieces = [self._find_block(chunk.block_id) for chunk in decode_manifest(root).chunks]
+        return None if None in pieces else b"".join(piece for piece in pieces if piece)
+
+    def _find_block(self, block_id: BlockId) -> bytes | None:
+        def locate(unit: Unit) -> Mapping[BlockId, BlockPlace]:
+            held = unit.blocks.find_held(NAMESPACE_ID, (block_id,))
+            return unit.blocks.locate(held)
+
+        places = list(self._metadata.read(locate).values())
+        if not places:
+            return None
+        [found] = read_plain(ObjectPacks(self._objects), places)
+        return None if isinstance(found, LostBlock) else found
+
+
+class _Clock:
+    """Implements ``server.ports.clock.Clock``."""
+
+    def __init__(self, now_ns: Callable[[], int]) -> None:
+        self._now_ns = now_ns
+
+    def now_ns(self) -> int:
+        return self._now_ns()
+
+
+class _LoopWriter(Writer):
+    """Writes and reads in callbacks of the timeline instead of in threads."""
+
+    def __init__(self, metadata: Metadata, timeline: Timeline) -> None:
+        self._metadata = metadata
+        self._readers = ThreadPoolExecutor(4)  # No thread begins: the timeline does the work.
+        self._waiting = deque()
+        self._changed = _Bell(timeline, self._turn)  # type: ignore[assignment]  # what it needs
+        self._is_closing = False
+        self._works = self._groups = self._largest = 0
+
+    def close(self) -> None:
+        """Ends nothing: there is no thread."""
+
+    def _turn(self) -> None:
+        if self._waiting:
+            self._carry_out(self._take_group())
+
+
+class _Bell:
+    """As much of a condition as a writer needs: being notified, it takes its turn soon."""
+
+    def __init__(self, timeline: Timeline, turn: Callable[[], None]) -> None:
+        self._timeline = timeline
+        self._turn = turn
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def notify(self) -> None:
+        self._timeline.call_later(_FLUSH_S, self._turn)
+
+
+class _MortalMetadata:
+    """Implements ``Metadata`` as long as a life lasts."""
+
+    def __init__(self, metadata: MemoryMetadata, life: Life) -> None:
+        self._metadata = metadata
+        self._life = life
+
+    def write(self, work: Callable[[Unit], T]) -> T:
+        self._life.meet()
+        result = self._metadata.write(work)
+        self._life.meet()
+        return result
+
+    def write_group(self, works: Sequence[Callable[[Unit], object]]) -> list[object]:
+        self._life.meet()
+        results = self._metadata.write_group(works)
+        self._life.meet()
+        return results
+
+    def read(self, work: Callable[[Unit], T]) -> T:
+        if not self._life.is_alive:
+            raise Killed
+        return self._metadata.read(work)
+
+    def close(self) -> None:
+        pass
+
+
+class _MortalObjects:
+    """Implements ``Objects`` as long as a life lasts."""
+
+    def __init__(self, objects: MemoryObjects, life: Life) -> None:
+        self._objects = objects
+        self._life = life
+
+    def put(self, name: str, parts: ObjectParts) -> None:
+        self.put_many([(name, parts)])
+
+    def put_many(self, objects: Sequence[tuple[str, ObjectParts]]) -> None:
+        self._life.meet()
+        self._objects.put_many(objects)
+        self._life.meet()
+
+    def read(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        if not self._life.is_alive:
+            raise Killed
+        return self._objects.read(name, ranges)
+
+    def find_length(self, name: str) -> int | None:
+        return self._objects.find_length(name)
+
+    def iter_names(self, prefix: str = "") -> Iterator[ObjectStat]:
+        return self._objects.iter_names(prefix)
+
+    def delete(self, name: str) -> None:
+        self._life.meet()
+        self._objects.delete(name)

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Timeline: an event loop whose time is virtual and whose threads are callbacks.
+
+Nothing waits: when there is nothing to do now, it is the moment of the next timer. Callbacks
+run in the order in which they were handed over, as asyncio promises; what may happen in any
+order in the real world, because threads or networks do it, is delayed by chance instead.
+"""
+
+import asyncio
+import heapq
+import itertools
+from asyncio.events import _set_running_loop
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import suppress
+from contextvars import Context
+from random import Random
+from typing import Any, Final, Self, TypeVar, TypeVarTuple, Unpack
+
+R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
+
+_DRAINED_MAX: Final = 50_000
+_HOP_S: Final = 0.0004
+"""Mean of how long a job waits for a thread."""
+
+
+class Standstill(AssertionError):
+    """Somebody waits for what will never happen: there is no timer and nothing to do."""
+
+
+class Endless(AssertionError):
+    """More has happened than any such world needs: something goes round in a circle."""
+
+
+class Killed(BaseException):
+    """The process in which this ran is no more. Nobody in it may notice, let alone handle it."""
+
+
+class _Task(asyncio.Task[Any]):
+    """A task whose place in a set does not depend on where in memory it lies."""
+
+    number: int
+
+    def __new__(cls, *_: object, loop: "Timeline", **__: object) -> Self:
+        # Here, because a task is put into a set before its making is at an end.
+        task = super().__new__(cls)
+        task.number = next(loop.numbers)
+        return task
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class _Future(asyncio.Future[Any]):
+    """As ``_Task``."""
+
+    def __init__(self, *, loop: "Timeline") -> None:
+        self.number = next(loop.numbers)
+        super().__init__(loop=loop)
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class _Lane:
+    """The threads of one executor: so many jobs at once, the others in a row."""
+
+    __slots__ = ("busy_count", "owner", "waiting", "width")
+
+    def __init__(self, owner: object) -> None:
+        # Kept, so that no other executor is found under its id.
+        self.owner = owner
+        self.width: int = getattr(owner, "_max_workers", 2)
+        self.busy_count = 0
+        self.waiting: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
+
+
+class Timeline(asyncio.BaseEventLoop):
+    """See the module. One per world.
+
+    Args:
+        chance: How long threads take to begin.
+        callbacks_max: After so many callbacks ``Endless`` is raised.
+
+    Attributes:
+        troubles: What nobody has handled: contexts as for ``call_exception_handler``.
+    """
+
+    def __init__(self, chance: Random, callbacks_max: int = 300_000) -> None:
+        super().__init__()
+        self.numbers = itertools.count(1)
+        self.troubles: list[dict[str, Any]] = []
+        self.callbacks_count = 0
+        self._callbacks_max = callbacks_max
+        self._chance = chance.random
+        self._now_s = 0.0
+        self._ready: deque[asyncio.Handle] = deque()
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._timers_count = itertools.count()
+        self._lanes: dict[int, _Lane] = {}
+        self._is_closed = False
+
+    # --- running -----------------------------------------------------------------------------
+
+    def run_until_complete(self, future: Any) -> Any:
+        """Runs a coroutine to its end."""
+        _set_running_loop(self)
+        try:
+            task = asyncio.ensure_future(future, loop=self)
+            while not task.done():
+                self._turn()
+            return task.result()
+        finally:
+            _set_running_loop(None)
+
+    def drain(self) -> None:
+        """Lets those come to their end who were told to, and forgets the rest."""
+        self._callbacks_max = self.callbacks_count + _DRAINED_MAX
+        _set_running_loop(self)
+        try:
+            with suppress(Endless):
+                while self._ready or self._timers:
+                    self._turn()
+        finally:
+            _set_running_loop(None)
+            self.close()
+
+    def spend(self, seconds: float) -> None:
+        """Lets time pass in the middle of a callback."""
+        self._now_s += seconds
+
+    def _turn(self) -> None:
+        """Does what is to be done now, or goes on to when something is."""
+        ready, timers = self._ready, self._timers
+        if not ready:
+            if not timers:
+                raise Standstill("everybody waits, and nothing will happen")
+            self._now_s = max(self._now_s, timers[0][0])
+        while timers and timers[0][0] <= self._now_s:
+            ready.append(heapq.heappop(timers)[2])
+        count = len(ready)
+        self.callbacks_count += count
+        if self.callbacks_count > self._callbacks_max:
+            raise Endless(f"{self.callbacks_count:,} callbacks until {self._now_s:.0f} s")
+        for _ in range(count):
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()  # noqa: SLF001  as loops do
+
+    # --- what asyncio asks of a loop -----------------------------------------------------------
+
+    def time(self) -> float:
+        """Returns the virtual seconds since the beginning."""
+        return self._now_s
+
+    def get_debug(self) -> bool:
+        """Returns False: as in production."""
+        return False
+
+    def is_running(self) -> bool:
+        """Returns True."""
+        return True
+
+    def is_closed(self) -> bool:
+        """Returns whether the world has ended."""
+        return self._is_closed
+
+    def close(self) -> None:
+        """Forgets all that was to be done."""
+        self._is_closed = True
+        self._ready.clear()
+        self._timers.clear()
+
+    def call_soon(
+        self,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: Context | None = None,
+    ) -> asyncio.Handle:
+        """Runs a callback after those that wait now."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_soon_threadsafe(
+        self,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: Context | None = None,
+    ) -> asyncio.Handle:
+        """As ``call_soon``: there is only one thread."""
+        return self.call_soon(callback, *args, context=context)
+
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Runs a callback so many virtual seconds from now."""
+        return self.call_at(self._now_s + delay, callback, *args, context=context)
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Runs a callback at a moment; two of one moment in the order of these calls."""
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, next(self._timers_count), handle))
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """It is left out when its time comes."""
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """Returns a future of this loop."""
+        return _Future(loop=self)
+
+    def create_task(
+        self,
+        coro: Coroutine[Any, Any, R] | Generator[Any, None, R],
+        *,
+        name: object = None,
+        context: Context | None = None,
+    ) -> asyncio.Task[R]:
+        """Returns a task of this loop."""
+        return _Task(coro, loop=self, name="task", context=context)
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: object, func: Callable[..., R], *args: Any
+    ) -> asyncio.Future[R]:
+        """Runs a job in one piece a moment from now: when one of the executor's threads would
+        be free, and a little later, by chance.
+        """
+        lane = self._lanes.get(id(executor))
+        if lane is None:
+            lane = self._lanes[id(executor)] = _Lane(executor)
+        future = self.create_future()
+        lane.waiting.append(((lambda: func(*args)) if args else func, future))
+        if lane.busy_count < lane.width:
+            self._begin(lane)
+        return future
+
+    def _begin(self, lane: _Lane) -> None:
+        lane.busy_count += 1
+        job, future = lane.waiting.popleft()
+        self.call_later(_HOP_S * 2 * self._chance(), self._carry_out, lane, job, future)
+
+    def _carry_out(self, lane: _Lane, job: Callable[[], Any], future: asyncio.Future[Any]) -> None:
+        if not future.cancelled():
+            try:
+                result = job()
+            except BaseException as error:  # noqa: BLE001  it is the waiter's
+                if not future.cancelled():
+                    future.set_exception(error)
+            else:
+                if not future.cancelled():
+                    future.set_result(result)
+        lane.busy_count -= 1
+        if lane.waiting:
+            self._begin(lane)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Keeps what nobody has handled."""
+        self.troubles.append(context)
