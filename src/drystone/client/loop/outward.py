@@ -65,17 +65,26 @@ class Outward:
             batches = scan.below()
         else:
             return
+        await self._take_all(batches, sending, again, is_all=hints.all)
+        self._planning.is_local_complete = True
+
+    async def look_within(self, folders: Sequence[str], sending: Sending, again: set[str]) -> None:
+        """Looks at these folders and all below them, whatever was hinted."""
+        batches = self._parts.scan.within(folders)
+        await self._take_all(batches, sending, again, is_all=False)
+
+    async def _take_all(
+        self, batches: Iterator[ScanBatch], sending: Sending, again: set[str], *, is_all: bool
+    ) -> None:
         try:
             while (found := await self._threads.control(_take_some, batches)) is not None:
                 self._parts.tally.scanned(
-                    found.folders_count + found.files_count,
-                    is_all=hints.all and found.is_complete,
+                    found.folders_count + found.files_count, is_all=is_all and found.is_complete
                 )
                 await self._take_batch(found, sending, again)
                 await self._saving.sometimes()
         finally:
             await self._threads.control(_close, batches)
-        self._planning.is_local_complete = True
 
     async def _verify(self) -> None:
         """After a power loss: forgets what did not survive it, before it is missed."""

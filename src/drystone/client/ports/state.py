@@ -47,6 +47,8 @@ class ProblemRow(NamedTuple):
     since_ns: int
     tries: int
     next_try_ns: int
+    """When what failed is tried again; 0 where nothing is tried, but looked at again: a scan or a
+    reading found the trouble and ends it."""
 
 
 class State(Protocol):

@@ -157,6 +157,7 @@ class MemoryState:
         self.rows.pop(file_id, None)
         if is_gone:
             self.remote_changes.pop(file_id, None)
+            self._forget_new_below(file_id, self.remote_changes)
 
     def renew_remote(self, file_id: FileId) -> None:
         row = self.rows.pop(file_id, None)

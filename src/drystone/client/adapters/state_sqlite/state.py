@@ -130,8 +130,10 @@ class SqliteState(Ledger):
         # What the server changed in it before it was deleted there, or a folder above it was.
         is_gone = self.path_of(self._remote, file_id) is None
         self._drop_row(file_id)
-        if is_gone and file_id in self.remote_changes:
-            self._remote_rows.forget(file_id)
+        if is_gone:
+            if file_id in self.remote_changes:
+                self._remote_rows.forget(file_id)
+            self._forget_placed_below(self._remote, file_id)
 
     def renew_remote(self, file_id: FileId) -> None:
         row = self._synced.find_row(file_id)

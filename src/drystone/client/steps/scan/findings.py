@@ -34,6 +34,15 @@ class Candidate(NamedTuple):
     rules: IgnoreRules
 
 
+def find_known(state: State, file_id: FileId) -> tuple[Stat | None, SyncedRow | None]:
+    """Returns the last fingerprint of an entry, and its synced row."""
+    row = state.find_synced_row(file_id)
+    change = state.local_changes.get(file_id)
+    if change is not None:
+        return change.stat, row
+    return None if row is None else row.stat, row
+
+
 def is_same_inode(stat: Stat, known: Stat | None) -> bool:
     """Tells whether two fingerprints are of the same inode."""
     return known is not None and stat.ino == known.ino and stat.dev == known.dev
@@ -76,14 +85,6 @@ class Findings:
         return taken
 
     # --- what a listing shows ----------------------------------------------------------------
-
-    def find_known(self, file_id: FileId) -> tuple[Stat | None, SyncedRow | None]:
-        """Returns the last fingerprint of an entry, and its synced row."""
-        row = self._state.find_synced_row(file_id)
-        change = self._state.local_changes.get(file_id)
-        if change is not None:
-            return change.stat, row
-        return None if row is None else row.stat, row
 
     def find_source(self, stat: Stat, occupant_id: FileId | None = None) -> SyncedRow | None:
         """Returns the synced entry that something with a new inode here may be, moved.
@@ -175,7 +176,7 @@ class Findings:
 
     def see_in_place(self, entry: Entry, observed: Observed, path: str, rules: IgnoreRules) -> None:
         """A file or symlink stands in the place of one, and differs from what is known."""
-        known, row = self.find_known(entry.file_id)
+        known, row = find_known(self._state, entry.file_id)
         stat = observed.stat
         if not is_same_inode(stat, known):
             source = self.find_source(stat, entry.file_id)
@@ -193,7 +194,7 @@ class Findings:
     def see_folder_in_place(self, entry: Entry, observed: Observed, path: str) -> None:
         """A folder stands in the place of one; its inode or mode may be another."""
         self._in_place.add(entry.file_id)
-        known, row = self.find_known(entry.file_id)
+        known, row = find_known(self._state, entry.file_id)
         self._note_seen(entry, known, observed, row, path)
 
     def see_skipped(self, path: str, skipped: Sequence[Skipped]) -> Sequence[Skipped]:
@@ -221,7 +222,7 @@ class Findings:
                     self._missing.append(occupant.file_id)
             elif occupant is not None and occupant.file_id not in self._claimed:
                 self._in_place.add(occupant.file_id)
-                known, row = self.find_known(occupant.file_id)
+                known, row = find_known(self._state, occupant.file_id)
                 self._note_seen(occupant, known, observed, row, path)
             else:
                 strangers.append(candidate)

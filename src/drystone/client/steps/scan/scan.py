@@ -4,7 +4,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from drystone.client.ports import Disk, State
-from drystone.client.steps.scan.findings import Findings
+from drystone.client.steps.scan.findings import Findings, find_known, is_same_inode
 from drystone.client.steps.scan.troubles import Troubles
 from drystone.client.steps.scan.unnamed import Unnamed
 from drystone.client.steps.scan.values import ScanBatch, Visit
@@ -95,6 +95,16 @@ class Scan:
         self._moved += walk.later
         yield walk.finish()
 
+    def within(self, folders: Iterable[str]) -> Iterator[ScanBatch]:
+        """Compares these folders and all below them. Batches and errors as in ``full``."""
+        self._disk.check_root()
+        walk = self._begin(is_full=True)
+        for path in sorted(folders):
+            self._push_hinted(walk, path)
+        yield from walk.run()
+        self._disk.check_root()
+        yield walk.finish()
+
     def below(self) -> Iterator[ScanBatch]:
         """Compares what is below moved folders that ``hinted`` has met. Batches as in ``full``.
 
@@ -107,7 +117,7 @@ class Scan:
         for visit in moved:
             assert visit.file_id is not None
             moved_to = self._state.path_of(self._state.local, visit.file_id)
-            if moved_to is not None:
+            if moved_to is not None and self._stands_at(moved_to, visit.file_id):
                 walk.push(moved_to, visit.file_id, visit.rules)
         yield from walk.run()
         self._disk.check_root()
@@ -132,11 +142,20 @@ class Scan:
                 break
             known.append((f"{above}/{name}" if above else name, entry.file_id))
         while len(known) > 1:
-            stat = self._disk.find_stat(known[-1][0])
-            if stat is not None and stat.kind == Kind.FOLDER:
+            if self._stands_at(*known[-1]):
                 break
             known.pop()
         reached, folder_id = known[-1]
         # The folder's own rules are read when it is listed.
         rules = walk.rules.find(reached.rpartition("/")[0]) if reached else NO_RULES
         walk.push(reached, folder_id, rules)
+
+    def _stands_at(self, path: str, folder_id: FileId) -> bool:
+        """Tells whether a known folder still is where it is known to be. Another one that took
+        its place must not be compared with it: the folder above tells who is who.
+        """
+        stat = self._disk.find_stat(path)
+        if stat is None or stat.kind != Kind.FOLDER:
+            return False
+        known, _ = find_known(self._state, folder_id)
+        return known is None or is_same_inode(stat, known)

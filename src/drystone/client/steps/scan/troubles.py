@@ -37,7 +37,7 @@ class Troubles:
         self._now_ns = now_ns
         self._by_folder: dict[str, dict[str, ProblemRow]] = {}
         for row in state.problems():
-            if row.code in _ADVICE:
+            if row.code in _ADVICE and not row.next_try_ns:
                 folder, _, name = row.path.rpartition("/")
                 self._by_folder.setdefault(folder, {})[name] = row
 

@@ -13,7 +13,7 @@ from drystone.client.ports import (
     Stat,
     State,
 )
-from drystone.client.steps.scan.findings import Candidate, Findings, is_same_inode
+from drystone.client.steps.scan.findings import Candidate, Findings, find_known, is_same_inode
 from drystone.client.steps.scan.rules import RulesOnDisk, join_names
 from drystone.client.steps.scan.troubles import Troubles
 from drystone.client.steps.scan.values import CONTROL_NAME, ScanBatch, Visit
@@ -176,7 +176,7 @@ class Walk:
     ) -> None:
         """A folder was made anew in its place, or a disk was mounted or unmounted there."""
         assert visit.observed is not None
-        known, _ = self._findings.find_known(occupant.file_id)
+        known, _ = find_known(self._state, occupant.file_id)
         same = visit._replace(file_id=occupant.file_id)
         if known is not None and known.dev != visit.observed.stat.dev:
             synced = self._state.synced_stats(occupant.file_id)
@@ -258,7 +258,7 @@ class Walk:
         if stat.kind != Kind.FOLDER:
             self._findings.see_in_place(entry, observed, path, rules)
             return
-        known, _ = self._findings.find_known(entry.file_id)
+        known, _ = find_known(self._state, entry.file_id)
         if is_same_inode(stat, known):
             if known is not None and stat.mode != known.mode:
                 self._findings.see_folder_in_place(entry, observed, path)
