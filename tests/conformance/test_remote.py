@@ -10,7 +10,7 @@ from drystone.client.adapters.remote_http import HttpRemote, HttpSession, sign_i
 from drystone.client.ports import Remote
 from drystone.core.ids import NamespaceId
 from drystone.server.storage.objects_memory import MemoryObjects
-from drystone.testing.conformance.remote import Aim, Join, RemoteSuite
+from drystone.testing.conformance.remote import Aim, Join, RemoteBlocksSuite, RemoteTreeSuite
 from drystone.testing.fakes.objects import FaultyObjects
 from drystone.testing.fakes.remote import FakeRemote
 from drystone.testing.loopback import listening
@@ -31,7 +31,7 @@ class WithServer:
         server.close()
 
 
-class TestFakeRemote(WithServer, RemoteSuite):
+class Fake(WithServer):
     @pytest.fixture
     def join(self, server: MemoryServer) -> Join:
         async def join(account: str) -> Remote:
@@ -48,7 +48,7 @@ class TestFakeRemote(WithServer, RemoteSuite):
         return aim
 
 
-class TestHttpRemote(WithServer, RemoteSuite):
+class Http(WithServer):
     @pytest_asyncio.fixture
     async def join(self, server: MemoryServer) -> AsyncIterator[Join]:
         opened: list[Remote] = []
@@ -70,3 +70,15 @@ class TestHttpRemote(WithServer, RemoteSuite):
     @pytest.fixture
     def aim(self) -> Aim:
         return lambda remote, namespace_id: HttpRemote(remote.session, namespace_id)
+
+
+class TestBlocksOfFake(Fake, RemoteBlocksSuite): ...
+
+
+class TestBlocksOfHttp(Http, RemoteBlocksSuite): ...
+
+
+class TestTreeOfFake(Fake, RemoteTreeSuite): ...
+
+
+class TestTreeOfHttp(Http, RemoteTreeSuite): ...

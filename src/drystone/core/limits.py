@@ -34,9 +34,6 @@ MANIFEST_BYTES_MAX: Final = BLOCK_BYTES_MAX
 FILE_BYTES_MAX: Final = 1 << 40
 """Largest file accepted by the server: 1 TiB. The manifest's bound is met first."""
 
-DECOMPRESSED_BYTES_MAX: Final = BLOCK_BYTES_MAX
-"""No compressed frame may claim or yield more than a block. Refused before allocating."""
-
 # --- packs and bundles ---------------------------------------------------------------------
 
 PACK_BYTES_TARGET: Final = 16 * MIB

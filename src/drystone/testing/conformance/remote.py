@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every implementation of the client's port ``Remote`` must do.
 
-Subclass ``RemoteSuite`` in a test module and give it the fixtures ``objects``, in which a server
+Subclass the suites in a test module and give them the fixtures ``objects``, in which a server
 keeps its packs, ``join``, which signs a device of an account in and returns its ``Remote``, and
 ``aim``, which lets a ``Remote`` ask about another namespace. Tests run on an event loop.
 """
@@ -28,12 +28,6 @@ Aim = Callable[[Remote, NamespaceId], Remote]
 
 TEXT = b"a line of text that compresses\n" * 400
 NEVER = BlockId(b"\x11" * 32)
-
-
-class Broken(Unavailable):
-    """What breaks a bundle off at its source."""
-
-    code = "broken-in-this-test"
 
 
 async def send(remote: Remote, *portions: Sequence[Frame]) -> int:
@@ -93,8 +87,8 @@ async def read_all(remote: Remote, cursor: str = "") -> tuple[dict[str, bool], s
             return seen, cursor
 
 
-class RemoteSuite:
-    """The suite; each test gets a server without anything on it."""
+class RemoteBlocksSuite:
+    """What is done with blocks; each test gets a server without anything on it."""
 
     # --- ask and put -------------------------------------------------------------------------
 
@@ -141,9 +135,9 @@ class RemoteSuite:
 
         async def breaking() -> AsyncIterator[Sequence[Frame]]:
             yield frames_of(blocks[:1])
-            raise Broken("the disk is gone")
+            raise Unavailable("the disk is gone")
 
-        with pytest.raises(Broken, match="the disk is gone"):
+        with pytest.raises(Unavailable, match="the disk is gone"):
             await remote.put_blocks(breaking())
         assert await send(remote, frames_of(blocks)) == 2
 
@@ -234,7 +228,9 @@ class RemoteSuite:
         assert await remote.ask([*names, NEVER]) == [NEVER]
         assert await remote.ask([*names, NEVER], verify=True) == [names[2], NEVER]
 
-    # --- commits and changes -----------------------------------------------------------------
+
+class RemoteTreeSuite:
+    """Commits, changes and the bell; each test gets a server without anything on it."""
 
     async def test_commit_is_told_to_other_devices(self, join: Join) -> None:
         one, two = await join("anna"), await join("anna")

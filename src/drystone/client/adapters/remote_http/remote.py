@@ -196,6 +196,9 @@ class HttpRemote:
             found += page
             if not after:
                 return found
+            if not page:
+                # It would lead us on for ever.
+                raise not_drystone(self.session.url)
 
     async def list_deleted(self, after: str) -> tuple[list[StoredEntry], str]:
         """Returns a page of what was deleted, newest first, and where to go on."""
