@@ -91,7 +91,7 @@ class World:
         self._users = {
             name: User(name, device.disk, self.ledger) for name, device in self.devices.items()
         }
-        self._accidents = Accidents(self)
+        self._accidents = Accidents(self, script.acts)
         self._acts = deque(sorted(script.acts, key=lambda act: act.at_s))
         self._storm_s = max((act.at_s for act in self._acts), default=0.0)
         self._broken: Broken | None = None
@@ -217,6 +217,9 @@ class World:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         what = f"the loop of {device} ended: {_show_error(error)}"
+        self.note(device, what)
+        if isinstance(error, DrystoneError):
+            return  # Told to the user; the daemon begins anew.
         self._broken = self._broken or Broken("no defect", what)
 
     # --- small things ------------------------------------------------------------------------
@@ -225,6 +228,7 @@ class World:
         return SOME_DAY_NS + round((self.timeline.time() + self.server_skew_s) * _NS_PER_S)
 
     def _close(self) -> None:
+        self._accidents.is_over = True
         for device in self.devices.values():
             device.life.end()
         self.server.life.end()
