@@ -52,6 +52,7 @@ class Accidents:
     Attributes:
         of_device: Accidents of a device, by name.
         of_server: Accidents of the server, by name.
+        has_any: Something has gone wrong.
         is_over: Nobody is started again: the world ends.
     """
 
@@ -59,6 +60,7 @@ class Accidents:
         self._scene = scene
         self._timeline = scene.timeline
         self._is_healed = self.is_over = False
+        self.has_any = False
         self._down_s: dict[str, float] = {}
         self._copies: dict[str, bytes] = {}
         self.of_device: dict[str, Callable[..., None]] = {
@@ -84,6 +86,7 @@ class Accidents:
 
     def perform(self, act: Act) -> None:
         """Does one."""
+        self.has_any = True
         if act.who == "server":
             self.of_server[act.deed](*act.args)
         else:

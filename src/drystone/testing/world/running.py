@@ -139,18 +139,24 @@ class World:
             self._accidents.perform(act)
 
     async def _come_to_rest(self) -> None:
-        """Waits until nothing has happened for as long as it takes to look everywhere."""
+        """Waits until nothing happens any more. Where nothing went wrong that has to be so
+        soon; otherwise only after everybody has looked everywhere.
+        """
         requests = {n: d.link.requests_count for n, d in self.devices.items()}
-        wait_s = _FIRST_WINDOW_S
+        wait_s, is_long = _FIRST_WINDOW_S, False
         for _ in range(_WINDOWS_MAX):
             before = self._count_changes()
             await asyncio.sleep(wait_s)
             self._check_broken()
-            wait_s = _WINDOW_S
             if any([await device.agree() for device in self.devices.values()]):
-                wait_s = _FIRST_WINDOW_S
+                wait_s, is_long = _FIRST_WINDOW_S, False
             elif before == self._count_changes() and await self._is_settled():
-                break
+                if is_long or not self._accidents.has_any:
+                    break
+                is_long = True
+                wait_s = _WINDOW_S
+            else:
+                wait_s, is_long = _WINDOW_S, True
         else:
             await self._tell_unrest()
         for name, device in self.devices.items():
