@@ -9,11 +9,12 @@ from typing import Final
 from drystone.client.loop.parts import Parts, Saving
 from drystone.client.loop.planning import Planning
 from drystone.client.loop.sending import Sending
-from drystone.client.ports import Digested, Hints, Unread
+from drystone.client.ports import Digested, Hints, State, Unread
 from drystone.client.steps.digest import Digest, DigestOutcome, plan_reading
 from drystone.client.steps.scan import ScanBatch
 from drystone.core.ids import FileId
-from drystone.core.planning.plan import Submit
+from drystone.core.planning.plan import Discard, Plan, Submit
+from drystone.core.tree.entry import Kind
 
 _HELD_BYTES: Final = 16 * 1024 * 1024
 """Of files of one batch, kept in memory until they are sent. A few batches are under way."""
@@ -67,6 +68,29 @@ class Outward:
         finally:
             await self._threads.control(_close, batches)
         self._planning.is_local_complete = True
+
+    async def look_into_doomed(
+        self, plan: Plan, sending: Sending, looked: set[FileId], again: set[str]
+    ) -> bool:
+        """Looks into folders that a plan would discard, before it is carried out: what somebody
+        put there since, or what a watcher has missed, must not go with them.
+
+        Args:
+            plan: What is about to be done.
+            sending: Takes what is new.
+            looked: Folders that were looked into in this round; more are added.
+            again: Gets the folders to look at again soon.
+
+        Returns:
+            Whether there was something to look at: then the plan is to be made anew.
+        """
+        found = await self._threads.control(_find_doomed, self._parts.world.state, plan)
+        folders = {path for file_id, path in found.items() if file_id not in looked}
+        if not folders:
+            return False
+        looked |= found.keys()
+        await self.look(Hints(frozenset(folders)), sending, again)
+        return True
 
     async def _verify(self) -> None:
         """After a power loss: forgets what did not survive it, before it is missed."""
@@ -128,6 +152,27 @@ class Outward:
             for outcome in outcomes
             if isinstance(outcome, Digested) and outcome.data is not None
         }
+
+
+def _find_doomed(state: State, plan: Plan) -> dict[FileId, str]:
+    """Returns the folders that a plan would discard, and those below them, with their paths."""
+    waiting = [
+        (step.before.file_id, state.path_of(state.local, step.before.file_id))
+        for step in plan.steps
+        if isinstance(step, Discard) and step.before.kind == Kind.FOLDER
+    ]
+    found: dict[FileId, str] = {}
+    while waiting:
+        file_id, path = waiting.pop()
+        if path is None:
+            continue
+        found[file_id] = path
+        waiting += [
+            (child.file_id, f"{path}/{name}")
+            for name, child in state.local.children(file_id).items()
+            if child.kind == Kind.FOLDER
+        ]
+    return found
 
 
 def _content_bytes(step: Submit) -> int:

@@ -14,7 +14,8 @@ from drystone.client.loop.sending import Sending
 from drystone.client.loop.troubles import Troubles
 from drystone.client.ports import Hints
 from drystone.core.errors import DrystoneError
-from drystone.core.ids import Seq
+from drystone.core.ids import FileId, Seq
+from drystone.core.planning.plan import Plan
 
 _PLANS_MAX: Final = 8
 """Plans in one round: each does what the one before made possible."""
@@ -112,8 +113,11 @@ class Rounds:
 
     async def _plan_rest(self, done: Round) -> None:
         """Plans and carries out until a plan has no steps, or does no more."""
+        looked: set[FileId] = set()
         for _ in range(_PLANS_MAX):
             plan = await self._threads.control(self._planning.plan_all)
+            if await self._look_into_doomed(plan, looked, done):
+                plan = await self._threads.control(self._planning.plan_all)
             await self._threads.control(self._planning.tell, plan)
             # Also if nothing is planned: what has rested for long enough must not be waited for.
             resting = self._troubles.find_resting()
@@ -135,6 +139,17 @@ class Rounds:
                 return
             if not carrying.done_count:
                 return
+
+    async def _look_into_doomed(self, plan: Plan, looked: set[FileId], done: Round) -> bool:
+        sending = self._make_sending()
+        try:
+            has_looked = await self._outward.look_into_doomed(plan, sending, looked, done.again)
+            await sending.drain()
+        finally:
+            await sending.close()
+        await self._note_failed(sending, self._make_receiving(), done)
+        done.is_overtaken |= sending.is_overtaken
+        return has_looked
 
     async def _note_failed(self, sending: Sending, receiving: Receiving, done: Round) -> None:
         troubles = self._troubles
