@@ -12,9 +12,11 @@ from drystone.client.loop.planning import Planning
 from drystone.client.loop.receiving import Receiving
 from drystone.client.loop.sending import Sending
 from drystone.client.loop.troubles import Troubles
-from drystone.client.ports import Hints
+from drystone.client.ports import Hints, Stat
+from drystone.client.steps.digest import is_racy_at
 from drystone.core.errors import DrystoneError
 from drystone.core.ids import FileId, Seq
+from drystone.core.instant import NS_PER_S
 from drystone.core.planning.plan import Plan
 
 _PLANS_MAX: Final = 8
@@ -160,6 +162,7 @@ class Rounds:
         if receiving.failed:
             noted = await self._threads.control(troubles.note_unplaced, receiving.failed)
             done.again |= noted.again
+        done.again |= receiving.again
 
     # --- small things ------------------------------------------------------------------------
 
@@ -172,8 +175,20 @@ class Rounds:
     def _make_receiving(self) -> Receiving:
         parts = self._parts
         return Receiving(
-            parts.threads, parts.world.state, parts.fetch, parts.materialize, parts.tally
+            parts.threads,
+            parts.world.state,
+            parts.fetch,
+            parts.materialize,
+            parts.tally,
+            is_to_be_read=self._is_to_be_read,
         )
+
+    def _is_to_be_read(self, file_id: FileId, stat: Stat) -> bool:
+        """On disks with coarse stamps a user may write again before the stamp changes."""
+        if stat.ctime_ns % NS_PER_S or not is_racy_at(stat, self._parts.world.clock.now_ns()):
+            return False
+        self._parts.doubtful.add(file_id)
+        return True
 
     def _look_back(self) -> tuple[int, Seq]:
         state = self._parts.world.state

@@ -32,6 +32,7 @@ def main(words: Sequence[str] | None = None) -> int:
     simulate.add_argument("--seconds", type=float, default=600.0)
     simulate.add_argument("--workers", type=int, default=2)
     simulate.add_argument("--first", type=int, default=None, help="seed to begin with")
+    simulate.add_argument("--grave", action="store_true", help="draw grave accidents too")
     simulate.add_argument("--keep", type=Path, default=None, help="folder for short scripts")
     told = parser.parse_args(words)
     if told.command == "replay":

@@ -225,8 +225,12 @@ class _Misfortune:
 
 ACCIDENTS: Final = (
     "crash", "cut", "lose_answers", "lose_requests", "server_crash", "slow", "deaf", "invent",
-    "overflow", "full", "bad_disk", "jump", "power", "lie", "old_state", "restore",
+    "overflow", "full", "bad_disk", "jump", "power", "old_state",
 )  # fmt: skip
+"""What every world may meet."""
+
+GRAVE: Final = ("lie", "restore")
+"""What no device can make good by itself yet: drawn only if asked for."""
 
 
 def draw_script(seed: int, *, accidents: Sequence[str] = ACCIDENTS) -> Script:
