@@ -130,7 +130,7 @@ class Accidents:
 
     def jump(self, device: WorldDevice, seconds: float) -> None:
         """Its clock jumps."""
-        device.clock.skew_s += seconds
+        device.clock.jump(seconds)
 
     def copy_state(self, device: WorldDevice) -> None:
         """Somebody makes a copy of the client's database."""

@@ -63,8 +63,11 @@ def check_agreement(devices: Sequence[WorldDevice], paths: Paths) -> None:
         )
 
 
-def check_no_loss(ledger: Ledger, paths: Paths, history: Sequence[bytes]) -> None:
-    """What nobody destroyed is somewhere, and what nobody wrote is nowhere."""
+def check_no_loss(
+    ledger: Ledger, paths: Paths, history: Sequence[bytes], devices: Sequence[WorldDevice]
+) -> None:
+    """What nobody destroyed is current, and what nobody wrote is nowhere."""
+    trash = {content for d in devices for _, content in d.disk.hand.list_trash()}
     current = {content for content in paths.values() if isinstance(content, bytes)}
     known = set(history)
     for content in current:
@@ -77,7 +80,10 @@ def check_no_loss(ledger: Ledger, paths: Paths, history: Sequence[bytes]) -> Non
         )
         if content not in current and not is_given_up:
             where = "only in the history" if content in known else "nowhere"
-            raise Broken("no loss", f"{show_content(content)}, written on {who}, is {where}")
+            law = "no loss"
+            if content in trash and content not in known:
+                where, law = "only in a trash", "not trashed"
+            raise Broken(law, f"{show_content(content)}, written on {who}, is {where}")
 
 
 def check_untroubled(devices: Sequence[WorldDevice]) -> None:

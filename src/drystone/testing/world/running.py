@@ -193,7 +193,7 @@ class World:
             self.note("at rest", path, paths[path])
         devices = list(self.devices.values())
         check_agreement(devices, paths)
-        check_no_loss(self.ledger, paths, history)
+        check_no_loss(self.ledger, paths, history, devices)
         check_untroubled(devices)
 
     def _check_broken(self) -> None:

@@ -79,7 +79,11 @@ class DeviceClock:
         self.skew_s = skew_s
 
     def now_ns(self) -> int:
-        return max(0, SOME_DAY_NS + round((self._timeline.time() + self.skew_s) * NS_PER_S))
+        return SOME_DAY_NS + round((self._timeline.time() + self.skew_s) * NS_PER_S)
+
+    def jump(self, seconds: float) -> None:
+        """Jumps, but not to before 1970."""
+        self.skew_s = max(self.skew_s + seconds, -SOME_DAY_NS / NS_PER_S)
 
     def date_text(self) -> str:
         return "2023-11-14"
