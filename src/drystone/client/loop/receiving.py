@@ -2,16 +2,18 @@
 """Receiving: batches of files on their way down. Fetched side by side, written as they come."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from drystone.client.loop.tally import Tally
 from drystone.client.loop.threads import Threads
-from drystone.client.ports import ChangedMeanwhile, DiskFull, DiskProblem, State
+from drystone.client.ports import ChangedMeanwhile, DiskFull, DiskProblem, Stat, State
 from drystone.client.steps.fetch import Fetch, Got, Wanted, needs_bytes
 from drystone.client.steps.materialize import DiskStep, Done, Job, Materialize, Problem, StepOutcome
 from drystone.core.errors import Corrupt, DrystoneError, Refused
+from drystone.core.ids import FileId
 from drystone.core.planning.plan import Place, Replace
+from drystone.core.tree.entry import Kind
 
 _BATCHES_AT_ONCE: Final = 2
 _BATCH_FILES: Final = 4_000
@@ -32,6 +34,7 @@ class Receiving:
         fetch: Gets bytes.
         materialize: Writes them.
         tally: Counts files.
+        is_to_be_read: Tells of a fingerprint whether newer bytes could hide behind it.
     """
 
     def __init__(
@@ -41,6 +44,8 @@ class Receiving:
         fetch: Fetch,
         materialize: Materialize,
         tally: Tally,
+        *,
+        is_to_be_read: Callable[[FileId, Stat], bool],
     ) -> None:
         self._threads = threads
         self._state = state
@@ -49,7 +54,10 @@ class Receiving:
         self._tally = tally
         self._room = asyncio.Semaphore(_BATCHES_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_to_be_read = is_to_be_read
         self.failed: list[Problem] = []
+        self.again: set[str] = set()
+        """Folders to look at again soon: what was written there may have been changed since."""
 
     async def do_now(self, steps: Sequence[DiskStep]) -> list[StepOutcome]:
         """Carries out steps that need no bytes from elsewhere, in order."""
@@ -181,6 +189,14 @@ class Receiving:
     async def _note(self, outcomes: Sequence[StepOutcome]) -> None:
         await self._threads.control(self._materialize.note, outcomes)
         done = [outcome for outcome in outcomes if isinstance(outcome, Done)]
+        self.again |= {
+            path.rpartition("/")[0]
+            for step, path, stat in done
+            if isinstance(step, Place | Replace)
+            and stat is not None
+            and stat.kind == Kind.FILE
+            and self._is_to_be_read(step.entry.file_id, stat)
+        }
         self.failed += [outcome for outcome in outcomes if isinstance(outcome, Problem)]
         self._tally.steps_done += len(done)
         self._tally.finished("download", len(done))

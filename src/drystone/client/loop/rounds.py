@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One round: see both sides, move what is new at once, then plan and carry out the rest."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,11 +12,12 @@ from drystone.client.loop.planning import Planning
 from drystone.client.loop.receiving import Receiving
 from drystone.client.loop.sending import Sending
 from drystone.client.loop.troubles import Troubles
-from drystone.client.ports import Hints
+from drystone.client.ports import Hints, Stat
+from drystone.client.steps.digest import is_racy_at
 from drystone.core.errors import DrystoneError
 from drystone.core.ids import FileId, Seq
-from drystone.core.planning.plan import Discard, Plan
-from drystone.core.tree.entry import Kind
+from drystone.core.instant import NS_PER_S
+from drystone.core.planning.plan import Plan
 
 _NO_HINTS: Final = Hints(frozenset())
 _PLANS_MAX: Final = 8
@@ -125,17 +125,16 @@ class Rounds:
 
     async def _plan_rest(self, done: Round) -> None:
         """Plans and carries out until a plan has no steps, or does no more."""
-        seen: set[FileId] = set()
+        looked: set[FileId] = set()
         for _ in range(_PLANS_MAX):
             plan = await self._threads.control(self._planning.plan_all)
+            if await self._look_into_doomed(plan, looked, done):
+                plan = await self._threads.control(self._planning.plan_all)
             await self._threads.control(self._planning.tell, plan)
             # Also if nothing is planned: what has rested for long enough must not be waited for.
             resting = await self._threads.control(self._troubles.find_resting)
             if not plan.steps:
                 return
-            if folders := await self._threads.control(self._find_unseen, plan, seen):
-                await self._look_within(folders, done)
-                continue
             self._parts.tally.phase("transfer")
             sending, receiving = self._make_sending(), self._make_receiving()
             held = await self._threads.control(self._planning.find_held, plan)
@@ -154,44 +153,29 @@ class Rounds:
             if not carrying.done_count:
                 return
 
-    def _find_unseen(self, plan: Plan, seen: set[FileId]) -> list[str]:
-        """Returns where folders are that a plan deletes here, unless they are in ``seen``.
-
-        What somebody has put into one of them since the last look would go with it, although
-        nobody ever saw it: so it is looked at again, just before.
-        """
-        state = self._parts.world.state
-        found: list[str] = []
-        for step in plan.steps:
-            if isinstance(step, Discard) and step.before.kind == Kind.FOLDER:
-                file_id = step.before.file_id
-                path = None if file_id in seen else state.path_of(state.local, file_id)
-                if path:
-                    found.append(path)
-                seen.add(file_id)
-        return found
-
-    async def _look_within(self, folders: Sequence[str], done: Round) -> None:
+    async def _look_into_doomed(self, plan: Plan, looked: set[FileId], done: Round) -> bool:
         sending = self._make_sending()
         try:
-            await self._outward.look_within(folders, sending, done.again)
+            has_looked = await self._outward.look_into_doomed(plan, sending, looked, done.again)
             await sending.drain()
-            done.is_overtaken |= sending.is_overtaken
-            await self._note_failed(sending, None, done)
         finally:
             await sending.close()
+        done.is_overtaken |= sending.is_overtaken
+        await self._note_unsent(sending, done)
+        return has_looked
 
-    async def _note_failed(
-        self, sending: Sending, receiving: Receiving | None, done: Round
-    ) -> None:
-        troubles = self._troubles
+    async def _note_failed(self, sending: Sending, receiving: Receiving, done: Round) -> None:
+        await self._note_unsent(sending, done)
+        done.again |= receiving.again
+        if receiving.failed:
+            noted = await self._threads.control(self._troubles.note_unplaced, receiving.failed)
+            done.again |= noted.again
+
+    async def _note_unsent(self, sending: Sending, done: Round) -> None:
         if sending.failed:
-            noted = await self._threads.control(troubles.note_failed, sending.failed)
+            noted = await self._threads.control(self._troubles.note_failed, sending.failed)
             done.again |= noted.again
             done.is_overtaken |= noted.is_overtaken
-        if receiving is not None and receiving.failed:
-            noted = await self._threads.control(troubles.note_unplaced, receiving.failed)
-            done.again |= noted.again
 
     # --- small things ------------------------------------------------------------------------
 
@@ -204,8 +188,20 @@ class Rounds:
     def _make_receiving(self) -> Receiving:
         parts = self._parts
         return Receiving(
-            parts.threads, parts.world.state, parts.fetch, parts.materialize, parts.tally
+            parts.threads,
+            parts.world.state,
+            parts.fetch,
+            parts.materialize,
+            parts.tally,
+            is_to_be_read=self._is_to_be_read,
         )
+
+    def _is_to_be_read(self, file_id: FileId, stat: Stat) -> bool:
+        """On disks with coarse stamps a user may write again before the stamp changes."""
+        if stat.ctime_ns % NS_PER_S or not is_racy_at(stat, self._parts.world.clock.now_ns()):
+            return False
+        self._parts.doubtful.add(file_id)
+        return True
 
     def _look_back(self) -> tuple[int, Seq]:
         state = self._parts.world.state

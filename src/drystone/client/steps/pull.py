@@ -25,6 +25,7 @@ CURSOR_KEY: Final = "cursor"
 SEEN_SEQ_KEY: Final = "seen_seq"
 _UNLISTED_KEY: Final = "unlisted"
 _RESET_KEY: Final = "reset"
+_NOT_FOUND: Final = "entry-not-found"
 
 
 class LeadsNowhere(Unavailable):
@@ -126,8 +127,16 @@ class Pull:
         return unlisted[0] if unlisted else None
 
     async def list_below(self, folder_id: FileId, after: str) -> tuple[list[StoredEntry], str]:
-        """Returns a page of all below a folder, and where to go on."""
-        return await self._remote.list_below(folder_id, after)
+        """Returns a page of all below a folder, and where to go on.
+
+        Nothing, if it was deleted since it was told of: the changes to come tell that as well.
+        """
+        try:
+            return await self._remote.list_below(folder_id, after)
+        except Refused as error:
+            if error.code != _NOT_FOUND:
+                raise
+            return [], ""
 
     def note_listed(self, folder_id: FileId, entries: list[StoredEntry], after: str) -> Pulled:
         """Tells State what a listing says. Uses State."""

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from drystone.client.ports import CommitResult, Remote, Stat, State, SyncedRow
 from drystone.core.ids import Seq
 from drystone.core.journal.change import Accepted, Move, Refusal
+from drystone.core.journal.record import Action, StoredEntry
 from drystone.core.limits import COMMIT_CHANGES_MAX
 from drystone.core.planning.plan import Submit
 from drystone.core.planning.progress import Settled, advance
@@ -99,9 +100,11 @@ class Submission:
                 entry = entry._replace(rev=outcome.rev)
         stored = outcome.entry
         is_whole = stored.is_at_same_place(entry) and stored.is_same_state(entry)
-        # If others had a part in it, the record is still to be read.
         seq = settled.seq if is_whole else Seq(0)
         self._state.settle(file_id, SyncedRow(entry, self._find_stat(entry, row), seq))
+        if not is_whole:
+            # Others had a part in it, and the record may not be read any more.
+            self._state.note_remote(StoredEntry(stored, outcome.seq, Action.EDIT))
 
     def _find_stat(self, entry: Entry, row: SyncedRow | None) -> Stat:
         """Returns the fingerprint that belongs to what was agreed on: not that of newer bytes,

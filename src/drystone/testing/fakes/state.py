@@ -156,13 +156,15 @@ class MemoryState:
         is_gone = self.path_of(self.remote, file_id) is None
         self.rows.pop(file_id, None)
         if is_gone:
-            self.remote_changes.pop(file_id, None)
-            self._forget_new_below(file_id, self.remote_changes)
+            self._forget_told_of(file_id)
 
     def renew_remote(self, file_id: FileId) -> None:
         row = self.rows.pop(file_id, None)
         if row is not None and file_id not in self.remote_changes:
             self.remote_changes[file_id] = StoredEntry(row.entry, row.seq, Action.EDIT)
+        stored = self.remote_changes.get(file_id)
+        if stored is not None and stored.is_deleted:
+            self._forget_told_of(file_id)
         change = self.local_changes.get(file_id)
         if change is not None and change.entry is None:
             del self.local_changes[file_id]
@@ -264,6 +266,10 @@ class MemoryState:
             found += [row.entry.file_id for row in rows]
             waiting += [row.entry.file_id for row in rows if row.entry.kind == Kind.FOLDER]
         return found
+
+    def _forget_told_of(self, file_id: FileId) -> None:
+        self.remote_changes.pop(file_id, None)
+        self._forget_new_below(file_id, self.remote_changes)
 
     def _forget_new_below(
         self, folder_id: FileId, changes: "dict[FileId, LocalChange] | dict[FileId, StoredEntry]"

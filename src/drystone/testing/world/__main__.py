@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from random import SystemRandom
+from typing import NamedTuple
 
-from drystone.testing.world.drawing import draw_script
+from drystone.testing.world.drawing import draw_grave_script, draw_script
 from drystone.testing.world.exploring import Finding, explore
 from drystone.testing.world.running import run_script
 from drystone.testing.world.script import decode_script
@@ -32,6 +33,7 @@ def main(words: Sequence[str] | None = None) -> int:
     simulate.add_argument("--seconds", type=float, default=600.0)
     simulate.add_argument("--workers", type=int, default=2)
     simulate.add_argument("--first", type=int, default=None, help="seed to begin with")
+    simulate.add_argument("--grave", action="store_true", help="draw grave accidents too")
     simulate.add_argument("--keep", type=Path, default=None, help="folder for short scripts")
     told = parser.parse_args(words)
     if told.command == "replay":
@@ -39,7 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if told.command == "seed":
         found = [finding for finding in explore(told.seeds) if finding is not None]
         return _tell(found, len(told.seeds), None)
-    return _simulate(told.seconds, told.workers, told.first, told.keep)
+    return _simulate(told)
 
 
 def _replay(path: Path, *, is_quiet: bool) -> int:
@@ -49,27 +51,37 @@ def _replay(path: Path, *, is_quiet: bool) -> int:
     return int(bool(verdict.law))
 
 
-def _simulate(seconds: float, workers_count: int, first: int | None, keep: Path | None) -> int:
-    start = SystemRandom().randrange(_SEEDS) if first is None else first
+def _simulate(told: argparse.Namespace) -> int:
+    start = SystemRandom().randrange(_SEEDS) if told.first is None else told.first
+    workers_count, seconds = told.workers, told.seconds
     until_s = time.monotonic() + seconds
+    orders = [_Order(start + n, workers_count, until_s, told.grave) for n in range(workers_count)]
     with multiprocessing.get_context("spawn").Pool(workers_count) as pool:
-        orders = [(start + n, workers_count, until_s) for n in range(workers_count)]
         results = pool.map(_explore_until, orders)
     found = [finding for findings, _ in results for finding in findings]
     worlds_count = sum(count for _, count in results)
     _say(f"{worlds_count / seconds:.1f} worlds per second from seed {start} on")
-    return _tell(found, worlds_count, keep)
+    return _tell(found, worlds_count, told.keep)
 
 
-def _explore_until(order: tuple[int, int, float]) -> tuple[list[Finding], int]:
-    first, step, until_s = order
+class _Order(NamedTuple):
+    """What one worker does: from a seed on, each so many-th, until a moment."""
+
+    first: int
+    step: int
+    until_s: float
+    is_grave: bool
+
+
+def _explore_until(order: _Order) -> tuple[list[Finding], int]:
     found: list[Finding] = []
     worlds_count = 0
 
     def go_on() -> bool:
-        return time.monotonic() < until_s and len(found) < _FINDINGS_MAX
+        return time.monotonic() < order.until_s and len(found) < _FINDINGS_MAX
 
-    for finding in explore(count(first, step), draw_script, go_on=go_on):
+    draw = draw_grave_script if order.is_grave else draw_script
+    for finding in explore(count(order.first, order.step), draw, go_on=go_on):
         worlds_count += 1
         if finding is not None:
             found.append(finding)

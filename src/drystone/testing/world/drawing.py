@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drawing: a script from a seed."""
 
+from collections.abc import Sequence
 from random import Random
 from typing import Any, Final
 
@@ -151,28 +152,123 @@ class _Deeds:
         return "link", (self._map.new_path(), self._chance.choice(("a", "b/c", "nowhere")))
 
 
-def draw_script(seed: int, *, devices_count: int = 2, acts_mean: int = 8) -> Script:
+class _Misfortune:
+    """Draws accidents: of each world only some kinds, so that none hides the others."""
+
+    def __init__(self, chance: Random, names: Sequence[str], storm_s: float) -> None:
+        self._chance = chance
+        self._names = names
+        self._storm_s = storm_s
+
+    def draw(self, kinds: Sequence[str]) -> list[Act]:
+        """Returns the accidents of some kinds."""
+        acts: list[Act] = []
+        for kind in kinds:
+            for _ in range(self._chance.choice((1, 1, 2, 3))):
+                acts += self._draw(kind)
+        return acts
+
+    def _draw(self, kind: str) -> list[Act]:
+        chance, at_s, who = self._chance, self._moment(), self._chance.choice(self._names)
+        match kind:
+            case "crash":
+                return [
+                    Act(at_s, who, "crash", (chance.choice((0, 1, 2, 5, 9, 20)), self._while()))
+                ]
+            case "power":
+                how = chance.choice(("kept", "reverted", "torn"))
+                return [Act(at_s, who, "power", (self._while(), how))]
+            case "lie":
+                return [Act(0.0, who, "lie"), *self._draw("power")]
+            case "cut" | "deaf":
+                return [Act(at_s, who, kind, (self._while(),))]
+            case "slow":
+                return [Act(at_s, who, "slow", (self._while(), chance.choice((50.0, 500.0))))]
+            case "lose_answers" | "lose_requests":
+                return [Act(at_s, who, kind, (chance.randint(1, 4),))]
+            case "full":
+                return [Act(at_s, who, "full", (self._while(), chance.choice((0, 20, 700))))]
+            case "bad_disk":
+                kinds = [
+                    k for k in ("read", "look", "write", "change", "flush") if chance.random() < 0.5
+                ]
+                return [Act(at_s, who, "bad_disk", (self._while(), *kinds))]
+            case "invent":
+                return [
+                    Act(at_s, who, "invent", (chance.choice(("", "a", "b", "a/b", "nowhere")),))
+                ]
+            case "overflow":
+                return [Act(at_s, who, "overflow")]
+            case "jump":
+                seconds = chance.choice((-1_700_000_000.0, -86_400.0, -3.0, -0.01, 2.0, 1e8))
+                return [Act(at_s, chance.choice((*self._names, "server")), "jump", (seconds,))]
+            case "old_state":
+                copies = [Act(self._moment(), who, "copy_state")] if chance.random() < 0.7 else []
+                return [*copies, Act(at_s, who, "old_state", (self._while(),))]
+            case "server_crash":
+                effects_count = chance.choice((0, 1, 2, 3, 6))
+                return [Act(at_s, "server", "crash", (effects_count, self._while()))]
+            case _:
+                assert kind == "restore", kind
+                backup_s = round(at_s * chance.random(), 3)
+                return [
+                    Act(backup_s, "server", "back_up"),
+                    Act(at_s, "server", "restore", (self._while(),)),
+                ]
+
+    def _moment(self) -> float:
+        return round(self._chance.random() * self._storm_s, 3)
+
+    def _while(self) -> float:
+        return self._chance.choice((0.05, 0.5, self._storm_s / 4, self._storm_s))
+
+
+ACCIDENTS: Final = (
+    "crash", "cut", "lose_answers", "lose_requests", "server_crash", "slow", "deaf", "invent",
+    "overflow", "full", "bad_disk", "jump", "power", "old_state",
+)  # fmt: skip
+"""What every world may meet."""
+
+GRAVE: Final = ("lie", "restore")
+"""What does not end well yet; see docs/contributing/simulation.md. Only if asked for."""
+
+
+def draw_script(
+    seed: int, *, accidents: Sequence[str] = ACCIDENTS, has_coarse_stamps: bool = False
+) -> Script:
     """Returns the world of a seed.
 
     Args:
         seed: Any number.
-        devices_count: How many devices there are.
-        acts_mean: About how many things users do.
+        accidents: Which kinds may happen. In a third of the worlds none does.
+        has_coarse_stamps: Whether disks may stamp only each second or two.
     """
     chance = Random(f"script/{seed}")
-    names = [chr(ord("a") + number) for number in range(devices_count)]
-    devices = {name: _draw_nature(chance) for name in names}
-    # From a second, in which everything meets everything, to a day's work.
+    names = ["a", "b", "c"] if chance.random() < 0.15 else ["a", "b"]
+    stamps_ms = (0, 0, 1_000, 2_000) if has_coarse_stamps else (0,)
+    devices = {name: _draw_nature(chance, stamps_ms) for name in names}
+    # From a second, in which everything meets everything, to a few minutes' work.
     storm_s = chance.choice((0.5, 3.0, 20.0, 200.0))
     deeds = _Deeds(chance)
-    moments = sorted(chance.random() * storm_s for _ in range(chance.randint(2, 2 * acts_mean - 2)))
+    count = chance.randint(2, 14) if chance.random() < 0.9 else chance.randint(15, 60)
+    moments = sorted(chance.random() * storm_s for _ in range(count))
     acts = [Act(round(at_s, 3), chance.choice(names), *deeds.draw()) for at_s in moments]
-    return Script(seed, devices, tuple(acts))
+    if accidents and chance.random() < 0.67:
+        kinds = chance.sample(accidents, min(len(accidents), chance.choice((1, 1, 2, 3))))
+        acts += _Misfortune(chance, names, storm_s).draw(kinds)
+    return Script(seed, devices, tuple(sorted(acts, key=lambda act: act.at_s)))
 
 
-def _draw_nature(chance: Random) -> DeviceNature:
+def draw_grave_script(seed: int) -> Script:
+    """Returns the world of a seed, in which also happens what does not end well yet."""
+    return draw_script(seed, accidents=(*ACCIDENTS, *GRAVE), has_coarse_stamps=True)
+
+
+def _draw_nature(chance: Random, stamps_ms: Sequence[int]) -> DeviceNature:
     return DeviceNature(
         disk_ms=chance.choice((0.1, 0.1, 5.0, 100.0)),
+        stamp_ms=chance.choice(stamps_ms),
+        skew_s=chance.choice((0.0, 0.0, 0.0, -5.0, 3_600.0)),
         link_ms=chance.choice((1.0, 20.0, 20.0, 300.0)),
         hint_ms=chance.choice((10.0, 100.0, 1_000.0)),
     )

@@ -26,7 +26,8 @@ class Finding(NamedTuple):
         acts = "\n".join(map(str, self.script.acts))
         return (
             f"seed {self.seed} broke {self.verdict.law!r}: {self.verdict.what}\n"
-            f"devices: {self.script.devices}\n{acts}\n"
+            f"{acts}\nTo see it, save this and run python -m drystone.testing.world replay FILE:\n"
+            f"{self.script.encode()}"
         )
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ledger: what people wrote and what they themselves destroyed: from it follows what must be."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from drystone.core.tree.entry import Kind
@@ -46,6 +47,14 @@ class Ledger:
         """Somebody gives up what stands somewhere, a folder with all below it."""
         for content in list_contents(inode):
             self.destroyed.setdefault(content, who)
+
+    def take(self, before: Sequence[bytes], after: Sequence[bytes]) -> None:
+        """A machine failed: there were these contents on its disk, and now there are those."""
+        for content in after:
+            if content not in self.made:
+                self.torn[content] = None
+        kept = set(after)
+        self.taken.update((content, None) for content in before if content not in kept)
 
     def is_known(self, content: bytes) -> bool:
         """Tells whether somebody wrote this, whole."""

@@ -91,7 +91,7 @@ class World:
         self._users = {
             name: User(name, device.disk, self.ledger) for name, device in self.devices.items()
         }
-        self._accidents = Accidents(self)
+        self._accidents = Accidents(self, script.acts)
         self._acts = deque(sorted(script.acts, key=lambda act: act.at_s))
         self._storm_s = max((act.at_s for act in self._acts), default=0.0)
         self._broken: Broken | None = None
@@ -139,18 +139,24 @@ class World:
             self._accidents.perform(act)
 
     async def _come_to_rest(self) -> None:
-        """Waits until nothing has happened for as long as it takes to look everywhere."""
+        """Waits until nothing happens any more. Where nothing went wrong that has to be so
+        soon; otherwise only after everybody has looked everywhere.
+        """
         requests = {n: d.link.requests_count for n, d in self.devices.items()}
-        wait_s = _FIRST_WINDOW_S
+        wait_s, is_long = _FIRST_WINDOW_S, False
         for _ in range(_WINDOWS_MAX):
             before = self._count_changes()
             await asyncio.sleep(wait_s)
             self._check_broken()
-            wait_s = _WINDOW_S
             if any([await device.agree() for device in self.devices.values()]):
-                wait_s = _FIRST_WINDOW_S
+                wait_s, is_long = _FIRST_WINDOW_S, False
             elif before == self._count_changes() and await self._is_settled():
-                break
+                if is_long or not self._accidents.has_any:
+                    break
+                is_long = True
+                wait_s = _WINDOW_S
+            else:
+                wait_s, is_long = _WINDOW_S, True
         else:
             await self._tell_unrest()
         for name, device in self.devices.items():
@@ -187,7 +193,7 @@ class World:
             self.note("at rest", path, paths[path])
         devices = list(self.devices.values())
         check_agreement(devices, paths)
-        check_no_loss(self.ledger, paths, history)
+        check_no_loss(self.ledger, paths, history, devices)
         check_untroubled(devices)
 
     def _check_broken(self) -> None:
@@ -217,6 +223,9 @@ class World:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         what = f"the loop of {device} ended: {_show_error(error)}"
+        self.note(device, what)
+        if isinstance(error, DrystoneError):
+            return  # Told to the user; the daemon begins anew.
         self._broken = self._broken or Broken("no defect", what)
 
     # --- small things ------------------------------------------------------------------------
@@ -225,6 +234,7 @@ class World:
         return SOME_DAY_NS + round((self.timeline.time() + self.server_skew_s) * _NS_PER_S)
 
     def _close(self) -> None:
+        self._accidents.is_over = True
         for device in self.devices.values():
             device.life.end()
         self.server.life.end()

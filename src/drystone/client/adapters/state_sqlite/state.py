@@ -130,14 +130,16 @@ class SqliteState(Ledger):
         is_gone = self.path_of(self._remote, file_id) is None
         self._drop_row(file_id)
         if is_gone:
-            self._remote_rows.forget(file_id)
-            self._forget_placed_below(self._remote, file_id)
+            self._forget_told_of(file_id)
 
     def renew_remote(self, file_id: FileId) -> None:
         row = self._synced.find_row(file_id)
         if row is not None and file_id not in self.remote_changes:
             self._remote_rows.note(StoredEntry(row.entry, row.seq, Action.EDIT))
         self._drop_row(file_id)
+        stored = self.remote_changes.get(file_id)
+        if stored is not None and stored.is_deleted:
+            self._forget_told_of(file_id)
         change = self.local_changes.get(file_id)
         if change is not None and change.entry is None:
             self._forget(self._local, file_id)
@@ -250,6 +252,12 @@ class SqliteState(Ledger):
                 else:
                     self._note_gone(overlay, child_id)
             waiting.extend(below)
+
+    def _forget_told_of(self, file_id: FileId) -> None:
+        """The server no longer has what is synced no longer: nothing is left to be settled."""
+        if file_id in self.remote_changes:
+            self._remote_rows.forget(file_id)
+        self._forget_placed_below(self._remote, file_id)
 
     def _note_gone(self, overlay: OverlayTree, file_id: FileId) -> None:
         """An entry that had moved below a folder went with it."""

@@ -129,6 +129,16 @@ class Findings:
             return False
         return stat is None or not is_same_inode(stat, source.stat)
 
+    def is_within(self, file_id: FileId, folder_id: FileId) -> bool:
+        """Tells whether an entry is a folder or is somewhere below it, as far as is known."""
+        local = self._state.local
+        while file_id != folder_id:
+            entry = local.find(file_id)
+            if entry is None:
+                return False
+            file_id = entry.parent_id
+        return True
+
     def create(self, observed: Observed, parent_id: FileId, path: str) -> FileId:
         """Notes an entry nobody knew."""
         name, stat, target = observed

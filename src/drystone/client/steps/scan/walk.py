@@ -150,6 +150,7 @@ class Walk:
         if (
             source is not None
             and findings.is_vacated(source, path)
+            and not findings.is_within(visit.parent_id, source.entry.file_id)
             and _holds_inodes_of(self._state.synced_stats(source.entry.file_id), listing)
         ):
             file_id = findings.claim(source, observed, visit.parent_id, path)

@@ -52,16 +52,25 @@ class KeptState(SqliteState):
         self._database = database
         self._keep = keep
         self._life = life
+        self._copy = database.copy()
+        self.saved: list[bytes] | None = None
+        """What a loss of power may leave: all that was saved since the last flush. None while
+        nobody asks.
+        """
         super().__init__(database, boot_id)
 
     def save(self) -> None:
         self._life.meet()
         super().save()
+        if self.saved is not None:
+            self.saved.append(self._database.copy())
         self._life.meet()
 
-    def copy(self) -> bytes | None:
-        """Returns what a copy of the file made now would hold; None in the midst of changes."""
-        return None if self._database.is_changing else self._database.copy()
+    def copy_saved(self) -> bytes:
+        """Returns the image as of the last time at which nothing was left to be saved."""
+        if not self._database.is_changing:
+            self._copy = self._database.copy()
+        return self._copy
 
     def die(self) -> None:
         """Gives away what was saved, and nothing more."""

@@ -79,7 +79,11 @@ class DeviceClock:
         self.skew_s = skew_s
 
     def now_ns(self) -> int:
-        return max(0, SOME_DAY_NS + round((self._timeline.time() + self.skew_s) * NS_PER_S))
+        return SOME_DAY_NS + round((self._timeline.time() + self.skew_s) * NS_PER_S)
+
+    def jump(self, seconds: float) -> None:
+        """Jumps, but not to before 1970."""
+        self.skew_s = max(self.skew_s + seconds, -SOME_DAY_NS / NS_PER_S)
 
     def date_text(self) -> str:
         return "2023-11-14"
@@ -95,6 +99,7 @@ class WorldDevice:
         disk: Its folder.
         link: Its network.
         clock: Its clock.
+        chance: What else happens to it.
         is_deaf: Its watcher tells nothing.
         faulty: Raises what a bad disk raises, given the kind of call and the path.
     """
@@ -114,7 +119,7 @@ class WorldDevice:
         self._timeline = timeline
         self._server = server
         self._watching = watching
-        self._chance = chance.stream(f"device {name}")
+        self.chance = chance.stream(f"device {name}")
         self.clock = DeviceClock(timeline, nature.skew_s)
         step_ns = nature.stamp_ms * _NS_PER_MS or _TICK_NS
         self.disk = WorldDisk(self.clock.now_ns, step_ns)
@@ -131,7 +136,10 @@ class WorldDevice:
         self._boots_count = 1
         self.image = b""
         """The database as it was saved last; empty: none."""
-        self.old_image: bytes | None = None
+        self.images: list[bytes] = []
+        """What a loss of power may leave of it, if the disk is fragile."""
+        self.on_end: Callable[[], None] = lambda: None
+        """Is told when the client has ended."""
         self._state: KeptState | None = None
         self._watcher: _Watcher | None = None
         self._task: asyncio.Task[None] | None = None
@@ -149,6 +157,8 @@ class WorldDevice:
         self._watching.note("start", self.name)
         database = KeptDatabase(self.image)
         self._state = KeptState(database, f"boot {self._boots_count}", self._note_image, life)
+        if self.disk.is_fragile:
+            self._state.saved = self.images = [self.image]
         self._watcher = _Watcher()
         remote = LinkedRemote(self._server, self._actor, self.link, life)
         world = LoopWorld(
@@ -166,10 +176,13 @@ class WorldDevice:
         )
         self._task = self._timeline.create_task(self._run(world, life))
 
-    def reboot(self) -> None:
-        """The machine was started anew: what was not flushed may be gone."""
-        assert not self.life.is_alive
+    def lose_power(self, how: str) -> None:
+        """The machine stops at once; what was not flushed is lost as ``WorldDisk`` tells."""
+        self.life.end()
         self._boots_count += 1
+        if self.images and how in ("reverted", "torn"):
+            self.image = self.chance.choice(self.images)
+        self.disk.lose_power(how, self.chance)
 
     async def agree(self) -> bool:
         """A human looks: agrees to what a guard stopped. Returns whether it was so."""
@@ -183,6 +196,10 @@ class WorldDevice:
         self.loop.hint_all()
         return True
 
+    def find_image(self) -> bytes:
+        """Returns what a copy of its database made now would hold: what was saved last."""
+        return self.image if self._state is None else self._state.copy_saved()
+
     async def describe(self) -> Standing | None:
         """Returns how it stands; None if it does not run."""
         return None if self.loop is None else await self.loop.describe()
@@ -192,15 +209,15 @@ class WorldDevice:
         return [] if self._state is None else self._state.problems()
 
     async def _run(self, world: LoopWorld, life: Life) -> None:
-        loop = self.loop = Loop(world, self._chance.random)
+        loop = self.loop = Loop(world, self.chance.random)
         assert self._watcher is not None
         try:
             await loop.run_forever(self._watcher)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  judged by whoever watches
             if not life.is_alive:
                 return
             self._watching.note_death(self.name, error)
-            raise
+            life.end()
 
     def _end(self) -> None:
         self._watching.note("end", self.name)
@@ -209,6 +226,7 @@ class WorldDevice:
         self._state.die()
         self._task.cancel()
         self._state = self._watcher = self.loop = self._task = None
+        self.on_end()
 
     def _note_image(self, image: bytes) -> None:
         self.image = image
@@ -218,19 +236,21 @@ class WorldDevice:
     def _meet_disk(self, life: Life) -> Callable[[str, str], None]:
         def before(kind: str, path: str) -> None:
             life.meet()
-            self._timeline.spend(self.disk_ms / 1_000 * self._chance.random())
+            self._timeline.spend(self.disk_ms / 1_000 * self.chance.random())
             self._watching.act_due()
             if not life.is_alive:
                 life.meet()
             self._watching.note(self.name, kind, path)
             self.faulty(kind, path)
+            if kind == "flush" and not self.disk.is_lying:
+                del self.images[:-1]
 
         return before
 
     def _tell_watcher(self, folder: str) -> None:
         watcher = self._watcher
         if watcher is not None and not self.is_deaf:
-            delay_s = self.nature.hint_ms / 1_000 * self._chance.random()
+            delay_s = self.nature.hint_ms / 1_000 * self.chance.random()
             self._timeline.call_later(delay_s, watcher.tell, folder)
 
     def invent_hint(self, folder: str) -> None:

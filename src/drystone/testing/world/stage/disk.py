@@ -4,7 +4,8 @@
 ``WorldDisk`` is what lasts; ``MortalDisk`` is the door to it for one life of the client.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from random import Random
 
 from drystone.client.ports import Stat
 from drystone.core.tree.entry import Kind
@@ -22,6 +23,8 @@ class WorldDisk(FakeDisk):
         tell: Is told the folder of each change: what a watcher could know.
         check_content: Is told each content that the client puts somewhere.
         changes_count: Changes by whomever.
+        is_fragile: What would survive a loss of power is kept in mind: it costs time.
+        is_lying: It says that it has flushed, and has not.
     """
 
     def __init__(self, clock: Callable[[], int], step_ns: int) -> None:
@@ -30,6 +33,8 @@ class WorldDisk(FakeDisk):
         self.tell: Callable[[str], None] = lambda _: None
         self.check_content: Callable[[str, bytes], None] = lambda _, __: None
         self.changes_count = 0
+        self.is_fragile = self.is_lying = False
+        self._durable: Inode | None = None
         super().__init__()
 
     def tick(self) -> int:
@@ -58,6 +63,38 @@ class WorldDisk(FakeDisk):
         self.note_change(path)
         return inode.stat()
 
+    def flush(self) -> None:
+        super().flush()
+        if not self.is_lying:
+            self.write_back()
+
+    def write_back(self) -> None:
+        """What is there now survives a loss of power, as it does after a while by itself."""
+        if self.is_fragile:
+            self._durable = _copy(self.root)
+
+    def lose_power(self, how: str, chance: Random) -> None:
+        """Loses what was not written back.
+
+        Args:
+            how: ``reverted``: all of it; ``torn``: names are kept, and of each new content all,
+                a beginning, or nothing; anything else: nothing.
+            chance: Which.
+        """
+        durable = self._durable
+        if durable is None or how not in ("reverted", "torn"):
+            return
+        self.changes_count += 1
+        if how == "reverted":
+            self.root = _copy(durable)
+            return
+        known = {inode.ino: inode.content for inode in _walk(durable)}
+        for inode in _walk(self.root):
+            if inode.kind == Kind.FILE and known.get(inode.ino) != inode.content:
+                length = len(inode.content)
+                kept = chance.choice((0, length // 2, length))
+                inode.content = inode.content[:kept]
+
     def note_change(self, path: str) -> None:
         """Something changed at a path."""
         self.changes_count += 1
@@ -74,3 +111,19 @@ class WorldDisk(FakeDisk):
         stat = super()._put(inode, path, expected)
         self.note_change(path)
         return stat
+
+
+def _copy(inode: Inode) -> Inode:
+    """Returns the same inode, and all below it, as other objects."""
+    copy = Inode(inode.kind, inode.ino, inode.ctime_ns)
+    copy.mode, copy.mtime_ns = inode.mode, inode.mtime_ns
+    copy.content, copy.target = inode.content, inode.target
+    for name, child in inode.names.items():
+        copy.names[name] = _copy(child)
+    return copy
+
+
+def _walk(inode: Inode) -> Iterator[Inode]:
+    yield inode
+    for child in inode.names.values():
+        yield from _walk(child)

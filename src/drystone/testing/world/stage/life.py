@@ -42,6 +42,10 @@ class Life:
         """Ends it after so many more effects."""
         self._effects_left = effects_count
 
+    def spare(self) -> None:
+        """Takes ``end_after`` back."""
+        self._effects_left = None
+
     def end(self) -> None:
         """Ends it. Idempotent."""
         if self.is_alive:

@@ -20,7 +20,7 @@ from typing import Any, Final, Self, TypeVar, TypeVarTuple, Unpack
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
 
-_DRAINED_MAX: Final = 50_000
+_DRAINED_MAX: Final = 20_000
 _HOP_S: Final = 0.0004
 """Mean of how long a job waits for a thread."""
 
