@@ -13,7 +13,7 @@ from drystone.client.ports import (
     Stat,
     State,
 )
-from drystone.client.steps.scan.findings import Candidate, Findings, is_same_inode
+from drystone.client.steps.scan.findings import Candidate, Findings, is_same_inode, is_within
 from drystone.client.steps.scan.rules import RulesOnDisk, join_names
 from drystone.client.steps.scan.troubles import Troubles
 from drystone.client.steps.scan.values import CONTROL_NAME, ScanBatch, Visit
@@ -149,7 +149,7 @@ class Walk:
         if (
             source is not None
             and findings.is_vacated(source, path)
-            and not findings.is_within(visit.parent_id, source.entry.file_id)
+            and not is_within(self._state.local, visit.parent_id, source.entry.file_id)
             and _holds_inodes_of(self._state.synced_stats(source.entry.file_id), listing)
         ):
             file_id = findings.claim(source, observed, visit.parent_id, path)
