@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from drystone.testing.world.__main__ import main
 from drystone.testing.world.drawing import draw_script
 from drystone.testing.world.exploring import explore
 from drystone.testing.world.running import run_script
@@ -107,6 +108,31 @@ def test_script_survives_being_written_down() -> None:
         decode_script("{}")
     with pytest.raises(ValueError, match="damaged"):
         decode_script('{"format": 1}')
+
+
+def test_command_line_replays_and_runs_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "lying-disk-and-power"
+    path = Path(__file__).parent / "open" / f"{name}.json"
+
+    assert main(["replay", str(path)]) == 1
+    assert main(["replay", "--quiet", str(CORPUS[0])]) == 0
+    assert main(["seed", str(SEED_0)]) == 0
+
+    told = capsys.readouterr().out
+    assert "no loss" in told
+    assert "all laws held" in told
+    assert "1 worlds, 0 broke a law" in told
+
+
+@pytest.mark.slow
+def test_command_line_simulates(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+
+    main(["simulate", "--seconds", "2", "--workers", "1", "--first", str(SEED_0)])
+
+    assert "worlds per second" in capsys.readouterr().out
 
 
 def _digests_in_a_process(hash_seed: str) -> str:
