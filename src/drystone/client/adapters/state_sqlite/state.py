@@ -3,6 +3,7 @@
 
 from collections.abc import Collection, Mapping
 
+from drystone.client.adapters.freed import give_back_freed
 from drystone.client.adapters.state_sqlite.batches import BATCH_KEY, Batches
 from drystone.client.adapters.state_sqlite.database import Database
 from drystone.client.adapters.state_sqlite.ledger import Ledger
@@ -189,6 +190,7 @@ class SqliteState(Ledger):
         self._local.forget_cached()
         self._remote.forget_cached()
         self._db.select("PRAGMA shrink_memory")
+        give_back_freed()
 
     def close(self) -> None:
         self._db.close()
