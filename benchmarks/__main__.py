@@ -62,7 +62,9 @@ def _run(options: argparse.Namespace, source: Path, home: Path) -> list[StepResu
 
 def _show(result: StepResult) -> None:
     state = "identical" if result.is_identical else "TREES DIFFER"
-    print(f"{result.name}: {result.seconds:.2f} s, {state}", file=sys.stderr, flush=True)
+    beside = "".join(f"; {peer.name} {peer.seconds:.2f} s" for peer in result.peers)
+    # The report comes at the end: a run that breaks off is not to be lost altogether.
+    print(f"{result.name}: {result.seconds:.2f} s, {state}{beside}", file=sys.stderr, flush=True)
 
 
 def _parse_options() -> argparse.Namespace:

@@ -29,13 +29,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from benchmarks.processes import Meter
+from drystone.cli.memory import keep_freed_memory
 from drystone.cli.output import format_table
 from drystone.core.content.coding import RAW_ONLY, decode_frame, encode_block
 from drystone.core.content.frame import Frame
 from drystone.core.content.hashing import Buffer, block_id
 from drystone.core.ids import AccountId, BlockId, DeviceId, NamespaceId
 from drystone.core.limits import GIB, KIB, MIB, SMALL_FILE_BYTES_MAX
-from drystone.server.bootstrap.memory import keep_freed_memory
 from drystone.server.faces.native import blocks as face
 from drystone.server.faces.native.call import Call
 from drystone.server.ports.metadata import Account

@@ -39,7 +39,20 @@ class Meter:
 
     def cost(self) -> Cost:
         """Returns what it used since ``reset``."""
-        return Cost(self._cpu_s() - self._cpu_s_before, self._peak_bytes() / 1e6)
+        return Cost(self._cpu_s() - self._cpu_s_before, self._status_bytes("VmHWM:") / 1e6)
+
+    def resident_mb(self) -> float:
+        """Returns what is resident now, in 10^6 bytes."""
+        return self._status_bytes("VmRSS:") / 1e6
+
+    def count_wakeups(self) -> int:
+        """Returns how often its threads have begun to run after waiting, since their start."""
+        found = 0
+        for status in Path(f"/proc/{self._pid}/task").glob("*/status"):
+            with contextlib.suppress(OSError):
+                lines = status.read_text().splitlines()
+                found += sum(int(x.split()[1]) for x in lines if x.startswith("voluntary_ctxt"))
+        return found
 
     def _cpu_s(self) -> float:
         try:
@@ -50,12 +63,12 @@ class Meter:
         # utime, stime, and those of children it has waited for: fields 14 to 17.
         return sum(map(int, text[11:15])) / _TICKS_PER_S
 
-    def _peak_bytes(self) -> int:
+    def _status_bytes(self, field: str) -> int:
         try:
             lines = Path(f"/proc/{self._pid}/status").read_text().splitlines()
         except OSError:
             return 0
-        return next((int(x.split()[1]) * 1024 for x in lines if x.startswith("VmHWM:")), 0)
+        return next((int(x.split()[1]) * 1024 for x in lines if x.startswith(field)), 0)
 
 
 class Watched(Meter):

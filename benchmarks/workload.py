@@ -28,6 +28,8 @@ _BIG: Final = "big.random"
 _APPENDED_BYTES: Final = 10_000_000
 _STEP_S_MAX: Final = 1_800.0
 _EDIT_S_MAX: Final = 30.0
+_SETTLING_S: Final = 15.0
+_IDLE_S: Final = 60.0
 
 
 class Sizes(NamedTuple):
@@ -112,9 +114,36 @@ class Workload:
         self._world.wait_quiet(_STEP_S_MAX)
         return result
 
+    def idle(self) -> StepResult:
+        """Nothing at all, after what is left to do when a device comes to rest."""
+        time.sleep(_SETTLING_S)
+        meters = {device.name: Meter(device.daemon_pid) for device in (self._a, self._b)}
+        before = {name: meter.count_wakeups() for name, meter in meters.items()}
+        result = self._measure("idle", lambda: time.sleep(_IDLE_S), is_change=False)
+        told = [
+            f"{name}: {meter.resident_mb():.0f} MB resident, "
+            f"{meter.count_wakeups() - before[name]} wake-ups"
+            for name, meter in meters.items()
+        ]
+        return result._replace(note="; ".join([*told, "A began anew before it"]), peers=())
+
     def rename(self) -> StepResult:
         """The top folder under another name."""
-        return self._measure("rename", lambda: self._path(TREE).rename(self._a.folder / _RENAMED))
+        stood_s = 0.0
+
+        def rename_and_see() -> None:
+            nonlocal stood_s
+            started_s = time.perf_counter()
+            self._path(TREE).rename(self._a.folder / _RENAMED)
+            while not (self._b.folder / _RENAMED).exists():
+                if time.perf_counter() - started_s > _EDIT_S_MAX:
+                    break
+                time.sleep(0.001)
+            stood_s = time.perf_counter() - started_s
+
+        result = self._measure("rename", rename_and_see)
+        note = f"stood on B after {stood_s:.2f} s; then A looked at all below it once more"
+        return result._replace(note=note)
 
     def edit_lines(self) -> StepResult:
         """Single edits of one line, one after the other, each until it stands on B."""
@@ -303,6 +332,7 @@ STEPS: Final[dict[str, tuple[str, Callable[[Workload], StepResult]]]] = {
     "first-sync": ("", Workload.sync_first),
     "rescan": ("first-sync", Workload.rescan),
     "rescan-once": ("first-sync", Workload.start_and_rescan),
+    "idle": ("rescan-once", Workload.idle),
     "rename": ("first-sync", Workload.rename),
     "edits": ("first-sync", Workload.edit_lines),
     "upgrade": ("first-sync", Workload.upgrade),

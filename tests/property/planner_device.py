@@ -259,8 +259,9 @@ class Device:
                 entry, ino = self.local[used_id]
                 self._renew_local(used_id, entry._replace(file_id=self._ids()), ino)
             except NotThereError:
-                # Only a plan made from half a scan may be mistaken about the disk.
-                assert is_half_seen, f"{plan.steps[index]} finds nothing"
+                # Only a plan made from half a scan may be mistaken about the disk: the real
+                # one finds out by the fingerprint.
+                assert is_half_seen, f"{plan.steps[index]} finds nothing, or another inode"
                 failed.add(index)
         self.conflicts.extend(plan.conflicts)
 
@@ -417,9 +418,10 @@ class Device:
         assert name == before.name, f"{before} is called {name}"
         folder = self._folder(local.parent_id)
         node = child_of(folder, name)
+        if node.ino != self._ino(before.file_id):
+            raise NotThereError(f"another inode at {before}")
         seen = observed(node, before.file_id, before.parent_id, name)
         assert seen.is_same_content(before), f"{before} expected, {seen} found"
-        assert node.ino == self._ino(before.file_id), f"another inode at {before}"
         if not leave:
             del folder.children[name]
         return node

@@ -85,12 +85,12 @@ class Disk:
 
 
 class NotThereError(Exception):
-    """Nothing stands where something was expected."""
+    """Nothing stands where something was expected, or another inode does."""
 
 
 def child_of(folder: Node, name: str) -> Node:
     if name not in folder.children:
-        raise NotThereError(name)
+        raise NotThereError(f"nothing is called {name}")
     return folder.children[name]
 
 

@@ -116,6 +116,23 @@ async def try_sync(device: MemoryDevice) -> None:
         assert device.remote.faults.is_away
 
 
+ONCE_FAILED = (
+    (81, 2, 28),  # a file was agreed on before the folder it is in, whose id was adopted
+    (3665, 2, 51),  # moved into a folder that was deleted there and lived on here
+)
+
+
+@pytest.mark.parametrize(("seed", "devices_count", "events_count"), ONCE_FAILED)
+def test_lives_that_once_failed_come_to_rest(
+    tmp_path: Path, seed: int, devices_count: int, events_count: int
+) -> None:
+    life = Life(seed, tmp_path)
+    try:
+        asyncio.run(life.run(devices_count, events_count))
+    finally:
+        life.close()
+
+
 @pytest.mark.slow
 @given(seed=st.integers(0, 10**9), devices_count=st.integers(2, 3), events_count=st.integers(5, 60))
 @settings(max_examples=25)

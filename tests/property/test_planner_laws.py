@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from drystone.core.ids import FileId
 from drystone.core.planning.merging.merge import is_alike, merge_state
-from drystone.core.planning.plan import Discard, MarkSynced, Place, Plan, Replace, Shift, Submit
+from drystone.core.planning.plan import (
+    Discard,
+    MarkSynced,
+    Place,
+    Plan,
+    Replace,
+    SetAside,
+    Shift,
+    Submit,
+)
 from drystone.core.planning.policy import Policy
 from drystone.core.planning.reconcile import reconcile
 from drystone.core.tree.entry import Kind
@@ -34,7 +43,8 @@ def test_what_one_side_did_is_told_to_the_other_only(data: st.DataObject) -> Non
     up, down = planned(changed, synced, synced), planned(synced, synced, changed)
 
     assert all(isinstance(step, Submit) for step in up.steps)
-    assert all(isinstance(s, Place | Replace | Shift | Discard | MarkSynced) for s in down.steps)
+    kinds = Place | Replace | Shift | SetAside | Discard | MarkSynced
+    assert all(isinstance(step, kinds) for step in down.steps)
     assert up.conflicts == down.conflicts == ()
     assert up.waiting == down.waiting == ()
 
@@ -47,7 +57,8 @@ def test_same_change_on_both_sides_moves_nothing(data: st.DataObject) -> None:
     found = planned(changed, synced, changed)
 
     assert not any(
-        isinstance(step, Submit | Place | Replace | Shift | Discard) for step in found.steps
+        isinstance(step, Submit | Place | Replace | Shift | SetAside | Discard)
+        for step in found.steps
     )
     assert found.conflicts == ()
 

@@ -34,9 +34,6 @@ MANIFEST_BYTES_MAX: Final = BLOCK_BYTES_MAX
 FILE_BYTES_MAX: Final = 1 << 40
 """Largest file accepted by the server: 1 TiB. The manifest's bound is met first."""
 
-DECOMPRESSED_BYTES_MAX: Final = BLOCK_BYTES_MAX
-"""No compressed frame may claim or yield more than a block. Refused before allocating."""
-
 # --- packs and bundles ---------------------------------------------------------------------
 
 PACK_BYTES_TARGET: Final = 16 * MIB
@@ -51,6 +48,9 @@ BUNDLE_BYTES_MAX: Final = 512 * MIB
 
 ASK_BLOCKS_MAX: Final = 16_384
 """Block ids in one ask, fetch or outline. Half a megabyte of ids; more is refused."""
+
+VERIFIED_BYTES_MAX: Final = 256 * MIB
+"""Plain bytes of the blocks that one ask may have read back from the disk."""
 
 OUTLINES_BYTES_MAX: Final = 16 * MIB
 """Outlines in one answer. Beyond it the rest are empty: their blocks are sent whole."""

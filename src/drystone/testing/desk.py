@@ -36,12 +36,14 @@ class Desk:
         numbers = count(1)
         self.new_file_id = lambda: FileId(next(numbers).to_bytes(16, "big"))
         self.scan = Scan(disk, self.state, self.new_file_id, self._now, self.doubtful)
-        self.digest = Digest(disk, self.state, self._now, self.doubtful)
+        self.rests_s: list[float] = []
+        self.digest = Digest(disk, self.state, self._now, rest=self._rest)
         self.materialize = Materialize(disk, self.state, self._now)
 
     def look(self, *hinted: str) -> list[ScanBatch]:
         """Scans fully, or where hinted."""
-        return list(self.scan.hinted(hinted) if hinted else self.scan.full())
+        found = list(self.scan.hinted(hinted) if hinted else self.scan.full())
+        return found + list(self.scan.below()) if self.scan.has_rest else found
 
     def read(self, batches: list[ScanBatch]) -> frozenset[str]:
         """Reads what a scan found; returns the folders to look at again."""
@@ -120,3 +122,7 @@ class Desk:
 
     def _now(self) -> int:
         return self.now_ns
+
+    def _rest(self, wait_s: float) -> None:
+        self.rests_s.append(wait_s)
+        self.now_ns += round(wait_s * 1e9)

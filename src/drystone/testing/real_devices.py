@@ -3,7 +3,6 @@
 
 import os
 import sqlite3
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -19,9 +18,6 @@ from drystone.core.planning.plan import Conflict
 from drystone.testing.servers import ServerProcess
 
 PASSWORD: Final = "correct horse"  # noqa: S105  of accounts that live for a second on loopback
-
-_TICK_S: Final = 0.025
-"""What was written longer ago than this is not taken for being written still."""
 
 _TURNS_MAX: Final = 4
 
@@ -99,8 +95,6 @@ class RealDevice:
 
     def sync(self, *, on_phase: Callable[[str], None] = lambda _: None) -> Summary:
         """Syncs once, as a program that is started for it does."""
-        # Otherwise each file written just now is read a second time, after a rest.
-        time.sleep(_TICK_S)
         self.told = Told(on_phase)
         root = open_root(self.settings, self.folder, url=self.url)
         return sync_once(self.settings, root, self.told)

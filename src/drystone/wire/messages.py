@@ -68,11 +68,16 @@ class AccountView(Message, frozen=True):
 
 
 class Ask(Message, frozen=True):
-    """``POST /v1/blocks/ask``: which of these must I send?"""
+    """``POST /v1/blocks/ask``: which of these must I send?
+
+    With ``verify``, blocks are read back from the server's disk first, and what is damaged
+    there must be sent, too.
+    """
 
     namespace_id: bytes
     ids: bytes
     """Block ids back to back, 32 bytes each."""
+    verify: bool = False
 
 
 class AskAnswer(Message, frozen=True):
@@ -94,11 +99,13 @@ class Fetch(Message, frozen=True):
 
     ``bases`` is empty or as long as ``ids``: for each id a block the caller holds that it
     may be sent as a delta against, or 32 zero bytes for none.
+    ``doubted`` are ids that arrived damaged before: they are verified before they are sent.
     """
 
     namespace_id: bytes
     ids: bytes
     bases: bytes = b""
+    doubted: bytes = b""
 
 
 class OutlineAsk(Message, frozen=True):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from drystone.cli.exit_codes import ExitCode
+from drystone.cli.memory import prepare_memory
 from drystone.cli.options import AllowDeletionsFlag, JsonFlag
 from drystone.cli.output import Output, count_of, format_bytes, format_when, printable
 from drystone.cli.progress import PlainProgress
@@ -185,6 +186,7 @@ def daemon() -> None:
     def announce() -> None:
         print("drystone: the daemon runs", file=sys.stderr, flush=True)
 
+    prepare_memory()
     bootstrap.run_daemon(load_settings(), lambda path: PlainProgress(_line_writer(path)), announce)
 
 

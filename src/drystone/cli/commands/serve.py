@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drystone.cli.memory import prepare_memory
 from drystone.cli.options import ConfigOption, DataDirOption, JsonFlag
 from drystone.cli.output import Output, printable
 
@@ -48,6 +49,7 @@ def serve(
     from drystone.server.bootstrap import run_server
     from drystone.server.settings import load_settings
 
+    prepare_memory()
     out = Output(as_json=as_json)
     flags = {"data_dir": data_dir, "host": host, "port": port, "config": config}
     settings = load_settings(flags)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from drystone.cli.exit_codes import CommandFailed, ExitCode
+from drystone.cli.memory import prepare_memory
 from drystone.cli.options import AllowDeletionsFlag, JsonFlag, ServerOption, parse_remote
 from drystone.cli.output import Output, count_of, format_bytes, printable
 from drystone.cli.progress import describe_problem, watch_progress
@@ -70,6 +71,7 @@ def sync(
     if _tell_daemon(settings):
         _sync_by_daemon(settings, root, out, is_waiting=once, allow_deletions=allow_deletions)
         return
+    prepare_memory()
     if once:
         with watch_progress(out) as notices:
             summary = bootstrap.sync_once(settings, root, notices, allow_deletions=allow_deletions)

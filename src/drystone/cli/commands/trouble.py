@@ -105,19 +105,46 @@ def conflicts(directory: FolderArgument = None, *, as_json: JsonFlag = False) ->
     Output(as_json=as_json).answer(found, lines or "There is no conflicted copy.")
 
 
-def doctor(*, as_json: JsonFlag = False) -> None:
+def doctor(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(
+            help="With --repair: one synced folder.  [default: all of this device]",
+            metavar="[DIR]",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Have the servers read back what the synced files are made of, and send again"
+            " what is damaged or missing there.",
+        ),
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
     """Check this device: daemon, servers, synced folders, room on the disk, watching.
 
-    It ends with code 7 if something needs you.
+    It ends with code 7 if something needs you. After a server's disk was damaged, --repair sends
+    again what it lost and this device still has; it takes as long as reading all of it takes.
 
     Examples:
       drystone doctor
       drystone doctor --json
+      drystone doctor --repair
+      drystone doctor --repair ~/Documents
     """
     from drystone.client import bootstrap
     from drystone.client.settings import load_settings
 
-    findings = bootstrap.check_device(load_settings())
+    settings = load_settings()
+    if directory is not None and not repair:
+        raise typer.BadParameter("a folder is named only with --repair")
+    findings = [] if directory is not None else bootstrap.check_device(settings)
+    if repair:
+        findings += bootstrap.repair_roots(settings, _choose_roots(directory))
     lines = []
     for finding in findings:
         sign = {"ok": "ok     ", "warning": "warning"}.get(finding.verdict, "TROUBLE")

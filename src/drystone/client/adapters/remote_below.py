@@ -33,8 +33,8 @@ class RemoteBelow:
         self._folder_id = folder_id
         self._path = path
 
-    async def ask(self, block_ids: Sequence[BlockId]) -> list[BlockId]:
-        return await self._remote.ask(block_ids)
+    async def ask(self, block_ids: Sequence[BlockId], *, verify: bool = False) -> list[BlockId]:
+        return await self._remote.ask(block_ids, verify=verify)
 
     async def put_blocks(self, batches: AsyncIterator[Sequence[Frame]]) -> int:
         return await self._remote.put_blocks(batches)

@@ -24,6 +24,7 @@ from drystone.client.bootstrap.browsing import (
 from drystone.client.bootstrap.checking import Finding, check_device
 from drystone.client.bootstrap.daemon import run_daemon, start_daemon, stop_daemon
 from drystone.client.bootstrap.inspecting import ConflictView, list_conflicts, list_problems, why
+from drystone.client.bootstrap.repairing import repair_roots
 from drystone.client.bootstrap.roots import forget_root, get_root, list_roots, open_root
 from drystone.client.bootstrap.syncing import sync_forever, sync_once
 from drystone.client.loop.summary import Summary
@@ -54,6 +55,7 @@ __all__ = [
     "open_root",
     "put_file",
     "remove_entry",
+    "repair_roots",
     "restore_entry",
     "revoke_device",
     "run_daemon",

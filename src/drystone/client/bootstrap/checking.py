@@ -42,7 +42,7 @@ def check_device(settings: ClientSettings) -> list[Finding]:
         credentials = load_credentials(settings.credentials_path)
         roots = load_roots(settings.roots_path)
     except DrystoneError as error:
-        return [*findings, _trouble("configuration", error)]
+        return [*findings, trouble("configuration", error)]
     if not credentials:
         advice = "Sign in first: drystone login URL"
         findings.append(Finding("sign-in", "trouble", "this device is signed in nowhere", advice))
@@ -58,7 +58,7 @@ def _check_daemon(settings: ClientSettings) -> Finding:
     except DaemonAway as error:
         return Finding("daemon", "warning", error.message, error.advice)
     except DrystoneError as error:
-        return _trouble("daemon", error)
+        return trouble("daemon", error)
     return Finding("daemon", "ok", f"runs as process {answer['pid']}")
 
 
@@ -92,7 +92,7 @@ def _check_server(settings: ClientSettings, url: str) -> Finding:
     try:
         account = asyncio.run(ask())
     except DrystoneError as error:
-        return _trouble(f"server {url}", error)
+        return trouble(f"server {url}", error)
     return Finding(f"server {url}", "ok", f"answers; signed in as {account}")
 
 
@@ -101,7 +101,7 @@ def _check_root(settings: ClientSettings, root: RootLine) -> list[Finding]:
     try:
         found = read_root_id(Path(root.path))
     except DrystoneError as error:
-        return [_trouble(subject, error)]
+        return [trouble(subject, error)]
     if found != root.root_id:
         told = "is not there" if found is None else "is not the folder that was synced"
         advice = "Mount or move it back, or begin anew with: drystone sync DIR"
@@ -116,10 +116,11 @@ def _check_root(settings: ClientSettings, root: RootLine) -> list[Finding]:
     try:
         find_credential(settings.credentials_path, root.url)
     except DrystoneError as error:
-        findings.append(_trouble(subject, error))
+        findings.append(trouble(subject, error))
     return findings
 
 
-def _trouble(subject: str, error: DrystoneError) -> Finding:
+def trouble(subject: str, error: DrystoneError) -> Finding:
+    """Returns what an error says about something that was looked at."""
     verdict = "warning" if isinstance(error, Unavailable) else "trouble"
     return Finding(subject, verdict, error.message, error.advice)

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 from drystone.client.adapters.roots import RootLine, load_roots
 from drystone.client.bootstrap.inspecting import explain_open, find_conflicts
+from drystone.client.bootstrap.repairing import Repaired, repair, to_answer
 from drystone.client.bootstrap.syncing import opened_loop, watch
 from drystone.client.control.client import DaemonAway, ask_daemon
 from drystone.client.control.server import Answer, Command, listening
@@ -141,6 +142,7 @@ class Daemon:
             "why": self._why,
             "conflicts": self._conflicts,
             "problems": self._problems,
+            "repair": self._repair,
             "stop": self._stop,
         }
         async with listening(self._settings.socket_path, commands):
@@ -185,6 +187,9 @@ class Daemon:
     async def _problems(self, asked: Mapping[str, Any]) -> Answer:
         found = await self._one(asked).look(lambda world: world.state.problems())
         return {"lines": [line._asdict() for line in found]}
+
+    async def _repair(self, asked: Mapping[str, Any]) -> Answer:
+        return to_answer(await self._one(asked).repair())
 
     async def _reload(self, _: Mapping[str, Any]) -> Answer:
         """Begins with folders that are new in the list, and ends those that left it."""
@@ -296,10 +301,17 @@ class Keeper:
         Raises:
             NoSuchRoot: The folder is not open now, and so nothing is known of it.
         """
+        return await self._open_loop().inspect(look)
+
+    async def repair(self) -> Repaired:
+        """Sends again what the server lost of the folder. Raises as ``look``."""
+        return await repair(self._open_loop())
+
+    def _open_loop(self) -> Loop:
         if self._loop is None:
             told = self._trouble.message if self._trouble is not None else "it is being opened"
             raise NoSuchRoot(f"{self.root.path} is not open now: {told}")
-        return await self._loop.inspect(look)
+        return self._loop
 
     async def _keep(self) -> None:
         while True:

@@ -28,8 +28,16 @@ class DaemonRefused(Refused):
         self.code = code
 
 
-def ask_daemon(path: Path, command: str, /, **arguments: object) -> dict[str, Any]:
-    """Sends one command and returns the daemon's answer. Blocks for at most 30 s.
+def ask_daemon(
+    path: Path, command: str, wait_s: float | None = _ANSWER_S_MAX, /, **arguments: object
+) -> dict[str, Any]:
+    """Sends one command and returns the daemon's answer.
+
+    Args:
+        path: The daemon's socket.
+        command: What it should do.
+        wait_s: Seconds for which it may say nothing; None: any number.
+        arguments: Of the command.
 
     Raises:
         DaemonAway: Nothing answers at the socket.
@@ -39,6 +47,7 @@ def ask_daemon(path: Path, command: str, /, **arguments: object) -> dict[str, An
         connection.settimeout(_ANSWER_S_MAX)
         try:
             connection.connect(str(path))
+            connection.settimeout(wait_s)
             connection.sendall(msgspec.json.encode({"do": command, **arguments}) + b"\n")
             line = _read_line(connection)
             answer = msgspec.json.decode(line, type=dict[str, Any])

@@ -167,15 +167,23 @@ class Carrying:
     def _take(self, is_wanted: Callable[[Step], bool], *, together: bool = True) -> list[int]:
         """Takes the steps of a kind that may run now, in order.
 
-        ``together``: also those that only wait for others of the same batch before them.
+        ``together``: also those that only wait for others of the same batch before them; but
+        of one entry no more than one. Each of its steps says what is agreed on after it, with
+        all that those before it did: whether they were done must be known.
         """
         taken: list[int] = []
         is_taken: set[int] = set()
+        subjects: set[FileId] = set()
         for index in self._left:
-            if is_wanted(self._plan.steps[index]) and all(
+            step = self._plan.steps[index]
+            if is_wanted(step) and all(
                 self._is_done[need] or (together and need in is_taken)
                 for need in self._after[index]
             ):
+                subject = find_subject(step)
+                if subject in subjects:
+                    continue
+                subjects.add(subject)
                 taken.append(index)
                 is_taken.add(index)
         if is_taken:

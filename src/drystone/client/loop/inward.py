@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inward: read what changed on the server, and put what is new in place while reading on."""
 
+from collections.abc import Sequence
+
 from drystone.client.loop.parts import Parts, Saving
 from drystone.client.loop.planning import Planning
 from drystone.client.loop.receiving import Receiving
 from drystone.core.ids import FileId
-from drystone.core.planning.plan import Place
+from drystone.core.planning.plan import Place, Plan
 from drystone.core.tree.entry import Kind
 
 
@@ -64,7 +66,7 @@ class Inward:
             return
         news = [file_id for file_id in self._news if file_id not in self._in_flight]
         self._news = []
-        plan = await self._threads.control(self._planning.plan_new, news)
+        plan = await self._threads.control(self._plan_unknown, news)
         placed = [step for step in plan.steps if isinstance(step, Place)]
         if not placed:
             return
@@ -72,3 +74,8 @@ class Inward:
         self._in_flight.update(step.entry.file_id for step in placed)
         await receiving.do_now([step for step in placed if step.entry.kind == Kind.FOLDER])
         await receiving.put([step for step in placed if step.entry.kind != Kind.FOLDER])
+
+    def _plan_unknown(self, news: Sequence[FileId]) -> Plan:
+        """Plans what was never synced: only that can be put in place before all is known."""
+        synced = self._parts.world.state.synced
+        return self._planning.plan_new([one for one in news if synced.find(one) is None])

@@ -9,12 +9,11 @@ from typing import Final
 from drystone.client.loop.parts import Parts, Saving
 from drystone.client.loop.planning import Planning
 from drystone.client.loop.sending import Sending
-from drystone.client.ports import Digested, Hints, State, Unread
+from drystone.client.ports import Digested, Hints, Unread
 from drystone.client.steps.digest import Digest, DigestOutcome, plan_reading
 from drystone.client.steps.scan import ScanBatch
 from drystone.core.ids import FileId
-from drystone.core.planning.plan import Discard, Plan, Submit
-from drystone.core.tree.entry import Kind
+from drystone.core.planning.plan import Submit
 
 _HELD_BYTES: Final = 16 * 1024 * 1024
 """Of files of one batch, kept in memory until they are sent. A few batches are under way."""
@@ -38,59 +37,54 @@ class Outward:
         self._saving = saving
         self._threads = parts.threads
 
+    @property
+    def has_rest(self) -> bool:
+        """Whether what was looked at has left something to look at: call ``look`` again."""
+        return self._parts.scan.has_rest
+
     async def look(self, hints: Hints, sending: Sending, again: set[str]) -> None:
         """Looks where hints say, or everywhere as long as that was not done.
 
         Args:
-            hints: Where.
+            hints: Where; without any, at what an earlier look has left (``has_rest``).
             sending: Takes what is new.
             again: Gets the folders to look at again soon.
         """
         if not self._planning.is_local_complete:
             hints = Hints(frozenset(), all=True)
-        if not hints.all and not hints.folders:
-            return
-        self._parts.tally.phase("scan")
-        if hints.all:
-            await self._verify()
         scan = self._parts.scan
-        batches = scan.full() if hints.all else scan.hinted(hints.folders)
         if hints.all:
+            self._parts.tally.phase("scan")
+            await self._verify()
             self._planning.is_local_complete = False
+            batches = scan.full()
+        elif hints.folders:
+            self._parts.tally.phase("scan")
+            batches = scan.hinted(hints.folders)
+        elif scan.has_rest:
+            batches = scan.below()
+        else:
+            return
+        await self._take_all(batches, sending, again, is_all=hints.all)
+        self._planning.is_local_complete = True
+
+    async def look_within(self, folders: Sequence[str], sending: Sending, again: set[str]) -> None:
+        """Looks at these folders and all below them, whatever was hinted."""
+        batches = self._parts.scan.within(folders)
+        await self._take_all(batches, sending, again, is_all=False)
+
+    async def _take_all(
+        self, batches: Iterator[ScanBatch], sending: Sending, again: set[str], *, is_all: bool
+    ) -> None:
         try:
             while (found := await self._threads.control(_take_some, batches)) is not None:
                 self._parts.tally.scanned(
-                    found.folders_count + found.files_count,
-                    is_all=hints.all and found.is_complete,
+                    found.folders_count + found.files_count, is_all=is_all and found.is_complete
                 )
                 await self._take_batch(found, sending, again)
                 await self._saving.sometimes()
         finally:
             await self._threads.control(_close, batches)
-        self._planning.is_local_complete = True
-
-    async def look_into_doomed(
-        self, plan: Plan, sending: Sending, looked: set[FileId], again: set[str]
-    ) -> bool:
-        """Looks into folders that a plan would discard, before it is carried out: what somebody
-        put there since, or what a watcher has missed, must not go with them.
-
-        Args:
-            plan: What is about to be done.
-            sending: Takes what is new.
-            looked: Folders that were looked into in this round; more are added.
-            again: Gets the folders to look at again soon.
-
-        Returns:
-            Whether there was something to look at: then the plan is to be made anew.
-        """
-        found = await self._threads.control(_find_doomed, self._parts.world.state, plan)
-        folders = {path for file_id, path in found.items() if file_id not in looked}
-        if not folders:
-            return False
-        looked |= found.keys()
-        await self.look(Hints(frozenset(folders)), sending, again)
-        return True
 
     async def _verify(self) -> None:
         """After a power loss: forgets what did not survive it, before it is missed."""
@@ -152,27 +146,6 @@ class Outward:
             for outcome in outcomes
             if isinstance(outcome, Digested) and outcome.data is not None
         }
-
-
-def _find_doomed(state: State, plan: Plan) -> dict[FileId, str]:
-    """Returns the folders that a plan would discard, and those below them, with their paths."""
-    waiting = [
-        (step.before.file_id, state.path_of(state.local, step.before.file_id))
-        for step in plan.steps
-        if isinstance(step, Discard) and step.before.kind == Kind.FOLDER
-    ]
-    found: dict[FileId, str] = {}
-    while waiting:
-        file_id, path = waiting.pop()
-        if path is None:
-            continue
-        found[file_id] = path
-        waiting += [
-            (child.file_id, f"{path}/{name}")
-            for name, child in state.local.children(file_id).items()
-            if child.kind == Kind.FOLDER
-        ]
-    return found
 
 
 def _content_bytes(step: Submit) -> int:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parts: what a loop is made of, put together in one place."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -38,6 +39,7 @@ class World:
         new_key: Makes idempotency keys.
         device_name: For the names of conflicted copies.
         traits: What the disk can hold.
+        rest: Waits for a fraction of a second, in the thread that calls it.
     """
 
     disk: Disk
@@ -49,6 +51,7 @@ class World:
     new_key: Callable[[], str]
     device_name: str
     traits: Traits = field(default_factory=Traits)
+    rest: Callable[[float], None] = time.sleep
 
 
 @dataclass(slots=True)
@@ -100,7 +103,7 @@ def assemble(world: World) -> Parts:
         threads=threads,
         tally=tally,
         scan=Scan(disk, state, world.new_file_id, now_ns, doubtful),
-        digest=Digest(disk, state, now_ns, doubtful),
+        digest=Digest(disk, state, now_ns, rest=world.rest),
         pull=Pull(remote, state),
         upload=Upload(
             disk, state, remote, threads.workers, lambda length: tally.moved("upload", length)

@@ -3,9 +3,10 @@
 
 from collections.abc import Sequence
 
+from drystone.client.loop.carrying import find_subject
 from drystone.client.loop.parts import Parts
 from drystone.client.loop.troubles import Troubles
-from drystone.core.ids import FileId
+from drystone.core.ids import ROOT_ID, FileId
 from drystone.core.planning.plan import Plan
 from drystone.core.planning.reconcile import reconcile
 from drystone.core.tree.entry import Kind
@@ -32,6 +33,8 @@ class Planning:
     def plan_new(self, candidates: Sequence[FileId]) -> Plan:
         """Plans what is new on one side, while the other may not be known whole."""
         state = self._parts.world.state
+        if unnamed := self._parts.scan.unnamed_ids:
+            candidates = [i for i in candidates if not self._is_below(unnamed, i)]
         policy = self._parts.policy(
             local_complete=self.is_local_complete, remote_complete=self.is_remote_complete
         )
@@ -63,6 +66,15 @@ class Planning:
         self._troubles.check_halt(plan, policy.permissions)
         return plan
 
+    def find_held(self, plan: Plan) -> frozenset[FileId]:
+        """Returns whose steps cannot be carried out, because they or the folder that they are in
+        stand on the disk under a name that cannot be synced. The scan has told so.
+        """
+        unnamed = self._parts.scan.unnamed_ids
+        if not unnamed:
+            return unnamed
+        return frozenset(i for i in map(find_subject, plan.steps) if self._is_below(unnamed, i))
+
     def tell(self, plan: Plan) -> None:
         """Tells of conflicts, and of what this disk cannot hold."""
         state, tally = self._parts.world.state, self._parts.tally
@@ -70,3 +82,18 @@ class Planning:
             path = state.path_of(state.local, conflict.file_id) or conflict.name
             tally.conflict(conflict, path)
         self._troubles.note_unplaceable(plan.unplaceable)
+
+    def _is_below(self, unnamed: frozenset[FileId], file_id: FileId) -> bool:
+        """Tells whether an entry is one of these, or in one of them on either side."""
+        state = self._parts.world.state
+        for view in (state.local, state.remote):
+            at, passed = file_id, set[FileId]()
+            while at != ROOT_ID and at not in passed:
+                if at in unnamed:
+                    return True
+                passed.add(at)
+                entry = view.find(at)
+                if entry is None:
+                    break
+                at = entry.parent_id
+        return False

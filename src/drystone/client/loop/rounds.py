@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One round: see both sides, move what is new at once, then plan and carry out the rest."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,8 +18,10 @@ from drystone.client.steps.digest import is_racy_at
 from drystone.core.errors import DrystoneError
 from drystone.core.ids import FileId, Seq
 from drystone.core.instant import NS_PER_S
-from drystone.core.planning.plan import Plan
+from drystone.core.planning.plan import Discard, Plan
+from drystone.core.tree.entry import Kind
 
+_NO_HINTS: Final = Hints(frozenset())
 _PLANS_MAX: Final = 8
 """Plans in one round: each does what the one before made possible."""
 
@@ -80,8 +83,25 @@ class Rounds:
         """
         done = Round()
         steps_before = self._parts.tally.steps_done
-        sending = self._make_sending()
-        receiving = self._make_receiving()
+        try:
+            await self._run_part(hints, done, pull=pull)
+            if self._outward.has_rest:
+                # The others know of a moved folder; what is in it is looked at only now.
+                await self._run_part(_NO_HINTS, done, pull=False)
+            await self._threads.control(self._troubles.end_settled)
+        finally:
+            self._inward.forget()
+            await self._threads.control(self._troubles.tell_new)
+            await self._saving.now()
+        done.steps_count = self._parts.tally.steps_done - steps_before
+        done.unsettled_count, self.seen_seq = await self._threads.control(self._look_back)
+        self._is_fresh = False
+        return done
+
+    # --- a part ------------------------------------------------------------------------------
+
+    async def _run_part(self, hints: Hints, done: Round, *, pull: bool) -> None:
+        sending, receiving = self._make_sending(), self._make_receiving()
         try:
             if pull or not self._planning.is_remote_complete:
                 await self._inward.pull_page(receiving)
@@ -96,38 +116,32 @@ class Rounds:
                 await receiving.drain()
                 raise
             await receiving.drain()
-            done.is_overtaken = sending.is_overtaken
+            done.is_overtaken |= sending.is_overtaken
             await self._note_failed(sending, receiving, done)
             await self._plan_rest(done)
-            await self._threads.control(self._troubles.end_settled)
         finally:
             await sending.close()
             await receiving.close()
-            self._inward.forget()
-            await self._threads.control(self._troubles.tell_new)
-            await self._saving.now()
-        done.steps_count = self._parts.tally.steps_done - steps_before
-        done.unsettled_count, self.seen_seq = await self._threads.control(self._look_back)
-        self._is_fresh = False
-        return done
 
     # --- the rest ----------------------------------------------------------------------------
 
     async def _plan_rest(self, done: Round) -> None:
         """Plans and carries out until a plan has no steps, or does no more."""
-        looked: set[FileId] = set()
+        seen: set[FileId] = set()
         for _ in range(_PLANS_MAX):
             plan = await self._threads.control(self._planning.plan_all)
-            if await self._look_into_doomed(plan, looked, done):
-                plan = await self._threads.control(self._planning.plan_all)
             await self._threads.control(self._planning.tell, plan)
             # Also if nothing is planned: what has rested for long enough must not be waited for.
-            resting = self._troubles.find_resting()
+            resting = await self._threads.control(self._troubles.find_resting)
             if not plan.steps:
                 return
+            if folders := await self._threads.control(self._find_unseen, plan, seen):
+                await self._look_within(folders, done)
+                continue
             self._parts.tally.phase("transfer")
             sending, receiving = self._make_sending(), self._make_receiving()
-            carrying = Carrying(self._parts, sending, receiving, plan, resting)
+            held = await self._threads.control(self._planning.find_held, plan)
+            carrying = Carrying(self._parts, sending, receiving, plan, resting | held)
             try:
                 await carrying.run()
             finally:
@@ -142,27 +156,46 @@ class Rounds:
             if not carrying.done_count:
                 return
 
-    async def _look_into_doomed(self, plan: Plan, looked: set[FileId], done: Round) -> bool:
+    def _find_unseen(self, plan: Plan, seen: set[FileId]) -> list[str]:
+        """Returns where folders are that a plan deletes here, unless they are in ``seen``.
+
+        What somebody has put into one of them since the last look would go with it, although
+        nobody ever saw it: so it is looked at again, just before.
+        """
+        state = self._parts.world.state
+        found: list[str] = []
+        for step in plan.steps:
+            if isinstance(step, Discard) and step.before.kind == Kind.FOLDER:
+                file_id = step.before.file_id
+                path = None if file_id in seen else state.path_of(state.local, file_id)
+                if path:
+                    found.append(path)
+                seen.add(file_id)
+        return found
+
+    async def _look_within(self, folders: Sequence[str], done: Round) -> None:
         sending = self._make_sending()
         try:
-            has_looked = await self._outward.look_into_doomed(plan, sending, looked, done.again)
+            await self._outward.look_within(folders, sending, done.again)
             await sending.drain()
+            done.is_overtaken |= sending.is_overtaken
+            await self._note_failed(sending, None, done)
         finally:
             await sending.close()
-        await self._note_failed(sending, self._make_receiving(), done)
-        done.is_overtaken |= sending.is_overtaken
-        return has_looked
 
-    async def _note_failed(self, sending: Sending, receiving: Receiving, done: Round) -> None:
+    async def _note_failed(
+        self, sending: Sending, receiving: Receiving | None, done: Round
+    ) -> None:
         troubles = self._troubles
         if sending.failed:
             noted = await self._threads.control(troubles.note_failed, sending.failed)
             done.again |= noted.again
             done.is_overtaken |= noted.is_overtaken
-        if receiving.failed:
+        if receiving is not None and receiving.failed:
             noted = await self._threads.control(troubles.note_unplaced, receiving.failed)
             done.again |= noted.again
-        done.again |= receiving.again
+        if receiving is not None:
+            done.again |= receiving.again
 
     # --- small things ------------------------------------------------------------------------
 

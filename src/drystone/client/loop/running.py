@@ -61,7 +61,7 @@ class Loop:
         self._chance = chance
         self._parts = assemble(world)
         self._tally = self._parts.tally
-        self._troubles = Troubles(world.state, self._tally, world.clock.now_ns)
+        self._troubles = Troubles(world.state, self._tally, world.clock.now_ns, world.new_file_id)
         self._rounds = Rounds(self._parts, self._troubles)
         self._wake = asyncio.Event()
         self._looks = Looks()

@@ -8,13 +8,14 @@ from typing import Final, NamedTuple
 from drystone.client.loop.tally import Tally
 from drystone.client.loop.threads import Threads
 from drystone.client.steps.submit import RefusedStep, Submission
-from drystone.client.steps.upload import Upload
-from drystone.core.errors import DrystoneError
+from drystone.client.steps.upload import Outgoing, Upload
+from drystone.core.errors import DrystoneError, Unavailable
 from drystone.core.ids import FileId
 from drystone.core.journal.change import Create, Edit
 from drystone.core.limits import COMMIT_CHANGES_MAX
 from drystone.core.planning.plan import Submit
 
+_SERVER_FULL: Final = "server-storage-full"
 _BATCHES_AT_ONCE: Final = 2
 """Their bytes are in memory: about 32 MiB each."""
 
@@ -112,15 +113,50 @@ class Sending:
     ) -> None:
         try:
             outgoing = await self._threads.control(self._upload.prepare, steps, held)
-            failures = await self._upload.send(outgoing, ask=self._ask)
+            failures, full = await self._send_contents(outgoing)
             if before is not None:
                 # Parents first. If the one before failed as a whole, so does this one.
                 await asyncio.wait([before])
                 if before.cancelled() or before.exception() is not None:
                     return
             await self._commit([s for s in steps if not self._is_unsent(s, failures)])
+            if full is not None:
+                raise full
         finally:
             self._room.release()
+
+    async def _send_contents(
+        self, files: Sequence[Outgoing]
+    ) -> tuple[dict[FileId, DrystoneError], Unavailable | None]:
+        """Sends contents; returns what could not be sent, and the server's word if it is full.
+
+        What is too large for a server that is nearly full does not keep back what it can still
+        take: then the smaller half is tried, half of that, and so on, as often as it takes to
+        come to a single file, and on from there.
+        """
+        failures: dict[FileId, DrystoneError] = {}
+        full: Unavailable | None = None
+        rest = list(files)
+        count = len(rest)
+        ask = self._ask
+        for _ in range(2 * count.bit_length() + 1):
+            if not count:
+                break
+            try:
+                failures |= await self._upload.send(rest[:count], ask=ask)
+            except Unavailable as error:
+                if error.code != _SERVER_FULL:
+                    raise
+                if full is None:
+                    rest.sort(key=lambda file: file.content.size_bytes)
+                full, ask = error, True
+                count //= 2
+            else:
+                rest = rest[count:]
+                count = (len(rest) + 1) // 2 if full is not None else 0
+        if full is not None:
+            failures |= {file.file_id: full for file in rest}
+        return failures, full
 
     def _is_unsent(self, step: Submit, failures: Mapping[FileId, DrystoneError]) -> bool:
         if not failures or step.entry is None or not isinstance(step.change, Create | Edit):

@@ -7,13 +7,14 @@ from typing import Final, NamedTuple
 from drystone.client.loop.sending import Failed, Unsent
 from drystone.client.loop.tally import Tally
 from drystone.client.ports import ChangedMeanwhile, NotThere, ProblemRow, State
-from drystone.client.steps.materialize import Problem
+from drystone.client.steps.advance import Advance
+from drystone.client.steps.materialize import Problem, is_without_folder
 from drystone.client.steps.scan import FOUND_BY_SCAN
 from drystone.core.errors import DrystoneError, Refused, Unavailable
-from drystone.core.ids import ROOT_ID, FileId
+from drystone.core.ids import ROOT_ID, FileId, Rev
 from drystone.core.journal.change import RefusalCode
 from drystone.core.planning.guards import Halt, find_halt
-from drystone.core.planning.plan import Place, Plan, Submit, Unplaceable
+from drystone.core.planning.plan import Place, Plan, RenewLocal, Submit, Unplaceable
 from drystone.core.planning.policy import Permission
 from drystone.core.tree.entry import Entry
 from drystone.core.tree.view import TreeView
@@ -29,6 +30,7 @@ _STALE: Final = frozenset(
         RefusalCode.FOLDER_CHANGED,
         RefusalCode.ABORTED,
         RefusalCode.BLOCKS_MISSING,
+        RefusalCode.ID_IN_USE,
     }
 )
 """Refusals that only say that we did not know enough: read on and plan again."""
@@ -70,6 +72,10 @@ class Noted(NamedTuple):
     is_overtaken: bool
 
 
+_Looks = tuple[tuple[Entry | None, str | None], ...]
+"""An entry and its path on both sides."""
+
+
 class Troubles:
     """Keeps entries that cannot be settled now out of the way of the others.
 
@@ -77,14 +83,22 @@ class Troubles:
         state: Where problems are noted.
         tally: Is told of new ones.
         now_ns: The clock.
+        new_file_id: Makes ids for entries whose own is in use.
     """
 
-    def __init__(self, state: State, tally: Tally, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        state: State,
+        tally: Tally,
+        now_ns: Callable[[], int],
+        new_file_id: Callable[[], FileId],
+    ) -> None:
         self._state = state
         self._tally = tally
         self._now_ns = now_ns
-        self._resting: dict[FileId, tuple[int, str]] = {}
-        """Until when, and the path under which the problem is noted."""
+        self._new_file_id = new_file_id
+        self._resting: dict[FileId, tuple[int, _Looks]] = {}
+        """Until when, and how it was then: what has changed since is tried at once."""
         self._stale_counts: dict[FileId, int] = {}
         self._told: dict[str, str] = {}
         """Codes of the problems that were told since the start, by path."""
@@ -98,9 +112,13 @@ class Troubles:
             raise Halted(halt)
 
     def find_resting(self) -> frozenset[FileId]:
-        """Returns the entries that are to be left alone for now."""
+        """Returns the entries that are to be left alone for now. Uses State."""
         now_ns = self._now_ns()
-        self._resting = {i: rest for i, rest in self._resting.items() if rest[0] > now_ns}
+        self._resting = {
+            file_id: (until_ns, looks)
+            for file_id, (until_ns, looks) in self._resting.items()
+            if until_ns > now_ns and looks == self._look_at(file_id)
+        }
         return frozenset(self._resting)
 
     def find_next_try_s(self) -> float | None:
@@ -119,6 +137,7 @@ class Troubles:
         """Notes changes that did not reach the server. Uses State."""
         again: set[str] = set()
         is_overtaken = False
+        failed_ids = {_file_id_of(one.step) for one in failed}
         for one in failed:
             file_id = _file_id_of(one.step)
             path = self._path_of(one.step)
@@ -129,9 +148,14 @@ class Troubles:
                     self._rest(file_id, path, one.error.code, one.error.message, one.error.advice)
                 continue
             refusal = one.refusal
+            if refusal.code == RefusalCode.PARENT_GONE and _parent_id_of(one.step) in failed_ids:
+                continue  # Its folder's trouble, not its own.
             count = self._stale_counts.get(file_id, 0) + 1
             self._stale_counts[file_id] = count
-            if refusal.code in _STALE and count < _STALE_TIMES_MAX:
+            is_renewed = (
+                refusal.code == RefusalCode.ID_IN_USE and count > 1 and self._renew(file_id)
+            )
+            if is_renewed or (refusal.code in _STALE and count < _STALE_TIMES_MAX):
                 is_overtaken = True
             else:
                 self._rest(file_id, path, refusal.code, refusal.message, "")
@@ -141,7 +165,10 @@ class Troubles:
         """Notes what could not be put on the disk. Uses State."""
         again: set[str] = set()
         rows = {row.path: row for row in self._state.problems()} if problems else {}
-        for step, path, error in problems:
+        for problem in problems:
+            step, path, error = problem
+            if is_without_folder(problem, self._state):
+                continue
             file_id = step.entry.file_id if isinstance(step, Place) else step.before.file_id
             row = rows.get(path)
             if isinstance(error, ChangedMeanwhile | NotThere):
@@ -155,8 +182,8 @@ class Troubles:
                 # Once it is tried again at once; the step has noted what the trouble is.
                 rest_s = _find_rest_s(row.tries - 1, is_passing=isinstance(error, Unavailable))
                 until_ns = self._now_ns() + rest_s * _NS_PER_S
-                self._resting[file_id] = (until_ns, path)
                 self._state.note_problem(row._replace(next_try_ns=until_ns))
+                self._let_rest(file_id, until_ns)
         return Noted(frozenset(again), is_overtaken=False)
 
     def end_settled(self) -> None:
@@ -208,10 +235,37 @@ class Troubles:
         since_ns = now_ns if known is None else known.since_ns
         row = ProblemRow(path, code, message, advice, since_ns, tries, until_ns)
         self._state.note_problem(row)
-        self._resting[file_id] = (until_ns, path)
+        self._let_rest(file_id, until_ns)
+
+    def _let_rest(self, file_id: FileId, until_ns: int) -> None:
+        self._resting[file_id] = until_ns, self._look_at(file_id)
+
+    def _look_at(self, file_id: FileId) -> "_Looks":
+        state = self._state
+        return tuple(
+            (view.find(file_id), state.path_of(view, file_id))
+            for view in (state.local, state.remote)
+        )
+
+    def _renew(self, file_id: FileId) -> bool:
+        """Gives a new entry of the disk another id, unless the server has an entry of that id:
+        with that one the planner settles it.
+
+        The id was used: by this entry itself, if the answer to its creation was lost, and
+        somebody has deleted it since. It is created again, so that nothing is lost.
+        """
+        state = self._state
+        change = state.local_changes.get(file_id)
+        if change is None or change.entry is None or state.synced.find(file_id) is not None:
+            return False
+        if state.path_of(state.remote, file_id) is not None:
+            return False
+        renewed = change.entry._replace(file_id=self._new_file_id(), rev=Rev(0))
+        Advance(state).note(RenewLocal(change.entry, renewed))
+        return True
 
     def _is_open(self, row: ProblemRow, local: "_Finder", remote: "_Finder") -> bool:
-        if row.code in FOUND_BY_SCAN:
+        if row.code in FOUND_BY_SCAN and not row.next_try_ns:
             # A scan ends it when it lists the folder, unless that is there no longer.
             above = row.path.rpartition("/")[0]
             return not above or local.find(above) is not None
@@ -233,6 +287,10 @@ def _file_id_of(step: Submit) -> FileId:
     file_id = getattr(change, "file_id", None)
     assert file_id is not None, "only a deletion has no entry, and it names its file"
     return FileId(file_id)
+
+
+def _parent_id_of(step: Submit) -> FileId | None:
+    return None if step.entry is None else step.entry.parent_id
 
 
 def _find_rest_s(tries: int, *, is_passing: bool) -> int:

@@ -44,6 +44,8 @@ class Skipped(NamedTuple):
     """Printable; undecodable bytes are shown as ``\\xNN``."""
     code: str
     detail: str
+    stat: Stat | None = None
+    """Its fingerprint, if it is a file, a folder or a symlink."""
 
 
 class FolderListing(NamedTuple):
@@ -311,7 +313,7 @@ class Digested(NamedTuple):
             bytes have to be read again to be sent.
         manifest: The encoding of its manifest if ``content.chunked``; else empty.
         is_racy: It was stamped within one tick of the clock before it was read, so that a
-            write just after may not show: read it again soon.
+            write still going on would not show: these bytes count for nothing, read it again.
     """
 
     unread: Unread

@@ -53,8 +53,12 @@ class Remote(Protocol):
 
     namespace_id: NamespaceId
 
-    async def ask(self, block_ids: Sequence[BlockId]) -> list[BlockId]:
-        """Returns those the server lacks, in order, each once."""
+    async def ask(self, block_ids: Sequence[BlockId], *, verify: bool = False) -> list[BlockId]:
+        """Returns those the server lacks, in order, each once.
+
+        With ``verify`` it reads back those it has, at most ``limits.VERIFIED_BYTES_MAX``; what
+        is damaged there it lacks.
+        """
         ...
 
     async def put_blocks(self, batches: AsyncIterator[Sequence[Frame]]) -> int:
@@ -73,7 +77,8 @@ class Remote(Protocol):
 
         With each goes a base that the server may use, whose bytes ``find_base`` gives when
         they are needed (from another thread). Raises ``Unavailable`` if the rest does not
-        come; what was yielded is whole.
+        come; what was yielded is whole. A block that arrived damaged is verified by the server
+        when it is wanted again, so that damage on its disk is told from damage on the way.
         """
         ...
 

@@ -47,6 +47,8 @@ class ProblemRow(NamedTuple):
     since_ns: int
     tries: int
     next_try_ns: int
+    """When what failed is tried again; 0 where nothing is tried, but looked at again: a scan or a
+    reading found the trouble and ends it."""
 
 
 class State(Protocol):
@@ -77,6 +79,10 @@ class State(Protocol):
 
     remote_changes: dict[FileId, StoredEntry]
     """The remote overlay; a deleted one has ``action`` DELETE. Only through ``note_remote``."""
+
+    def is_local_changed_in(self, folder_id: FileId) -> bool:
+        """Tells whether something in the local overlay stands in this folder."""
+        ...
 
     def note_local(self, file_id: FileId, change: LocalChange | None) -> None:
         """Records an observation of the disk; None: it is as synced says."""

@@ -13,9 +13,12 @@ whoever wants their blocks gets each as it is cut. Holes of sparse files are nei
 hashed byte by byte.
 
 A file that changes while it is read is left for later: its local change stays without content,
-which nobody plans with.
+which nobody plans with. So is a file that was written within a tick of the clock before it was
+read: a write that was still going on would not show in its stamps, and half of it be taken for
+the whole. The tick is waited out first, so that a file that was just saved is not held up.
 """
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
@@ -40,7 +43,7 @@ from drystone.core.content.digest import Digest as ContentDigest
 from drystone.core.content.digest import Digester, digest_whole, new_chunker
 from drystone.core.content.hashing import block_id, content_hash_of_block_id
 from drystone.core.errors import DrystoneError, Refused, Unavailable
-from drystone.core.ids import BlockId, FileId
+from drystone.core.ids import BlockId
 
 _WHOLE_BYTES_MAX: Final = 8 * limits.MIB
 """Files up to this size are read whole: there are few larger ones among many."""
@@ -114,8 +117,8 @@ class Digest:
         disk: The synced folder.
         state: Its trees.
         now_ns: The clock that stamps files.
-        doubtful: Gets the ids of files read within a tick of being written; see ``Scan``.
         make_chunker: How the namespace cuts.
+        rest: Waits for so many seconds. Called in the thread that reads.
     """
 
     def __init__(
@@ -123,14 +126,14 @@ class Digest:
         disk: Disk,
         state: State,
         now_ns: Callable[[], int],
-        doubtful: set[FileId],
         make_chunker: Callable[[], Chunker] = new_chunker,
+        rest: Callable[[float], None] = time.sleep,
     ) -> None:
         self._disk = disk
         self._state = state
         self._now_ns = now_ns
-        self._doubtful = doubtful
         self._make_chunker = make_chunker
+        self._rest = rest
 
     # --- disk only ---------------------------------------------------------------------------
 
@@ -154,7 +157,7 @@ class Digest:
 
         Cost: two threads, each hashing every stored byte once; nearly nothing for holes.
         """
-        now_ns = self._now_ns()
+        now_ns = self._wait_out_tick([unread])
         try:
             with self._disk.open_file(unread.path) as file:
                 found = _LargeReading(file, self._make_chunker(), take_block).run()
@@ -190,7 +193,7 @@ class Digest:
 
         Returns:
             Folders to be scanned again in a second: files in them changed while they were
-            read, or were read so soon after a write that another one might not show.
+            read, or were read so soon after a write that the rest of it might not show.
         """
         again: set[str] = set()
         troubled = {row.path: row for row in self._state.problems()}
@@ -203,10 +206,10 @@ class Digest:
             row = troubled.get(path)
             if row is not None and row.code in _READING_CODES:
                 self._state.clear_problem(path)
-            self._note_digested(outcome)
             if outcome.is_racy:
-                self._doubtful.add(outcome.unread.file_id)
                 again.add(path.rpartition("/")[0])
+            else:
+                self._note_digested(outcome)
         return frozenset(again)
 
     # --- inside ------------------------------------------------------------------------------
@@ -214,7 +217,7 @@ class Digest:
     def _read_folder(self, folder: str, files: Sequence[Unread]) -> list[DigestOutcome]:
         names = [unread.path.rpartition("/")[2] for unread in files]
         # Before any of them is read: a write just after that must not look like an old one.
-        now_ns = self._now_ns()
+        now_ns = self._wait_out_tick(files)
         try:
             found = self._disk.read_many(folder, names, _WHOLE_BYTES_MAX)
         except (Refused, Unavailable) as error:
@@ -239,8 +242,21 @@ class Digest:
             return Undigested(unread, error)
         return Digested(unread, stat, found.content, data, found.manifest or b"", is_racy)
 
+    def _wait_out_tick(self, files: Sequence[Unread]) -> int:
+        """Waits until none of these files, as they were seen, was written within the last tick;
+        returns the time then. Cost: nothing, unless a file was written just now.
+        """
+        now_ns = self._now_ns()
+        youngest_ns = max((unread.stat.ctime_ns for unread in files), default=0)
+        rest_ns = youngest_ns + _RACY_NS - now_ns
+        if 0 < rest_ns <= _RACY_NS:
+            self._rest(rest_ns / 1e9)
+            now_ns = self._now_ns()
+        return now_ns
+
     def _note_digested(self, digested: Digested) -> None:
         unread, stat, content, _, manifest, is_racy = digested
+        assert not is_racy, "what may be half of a write is nobody's content"
         state = self._state
         change = state.local_changes.get(unread.file_id)
         if change is None or change.entry is None or change.stat != unread.stat:
@@ -259,7 +275,7 @@ class Digest:
                 return
         if manifest:
             state.keep_manifest(content.root, manifest)
-        if stat.size_bytes > _WHOLE_BYTES_MAX and not is_racy:
+        if stat.size_bytes > _WHOLE_BYTES_MAX:
             state.note_digest(stat, content)
         state.note_local(unread.file_id, LocalChange(entry, stat))
 

@@ -255,7 +255,8 @@ class Fetch:
                         return found
         raise WrongManifest(
             f"the manifest of {wanted.step.entry.name!r} cannot be had from the server",
-            advice="Ask the server's operator to scrub its storage.",
+            advice="On a device that has the file run drystone doctor --repair, or have the"
+            " server's operator bring its storage back from a backup.",
         )
 
     def _copy(

@@ -192,11 +192,13 @@ class Upload:
             base = None if there is None else there.content
             if content.is_same(base):
                 return None
-        folder_id = entry.parent_id
+        # On the disk it may have been moved, too: the server is told so only afterwards.
+        standing = self._state.local.find(entry.file_id) or entry
+        folder_id = standing.parent_id
         if folder_id not in known:
             known[folder_id] = self._state.path_of(self._state.local, folder_id)
         folder = known[folder_id]
-        path = f"{folder}/{entry.name}" if folder else entry.name
+        path = f"{folder}/{standing.name}" if folder else standing.name
         return Outgoing(
             entry.file_id, path, content, self._find_manifest(content),
             base, self._find_manifest(base), data,

@@ -145,8 +145,8 @@ def decode_payload(frame: Frame, find_base: Callable[[BlockId], Buffer | None]) 
         case Codec.ABSENT:
             raise CorruptBlock(
                 read_absent(frame)[1],
-                advice="The server's operator should bring its storage back from a backup; it is"
-                " asked for again.",
+                advice="On a device that has it run drystone doctor --repair, or have the server's"
+                " operator bring its storage back from a backup; it is asked for again.",
             )
         case _:
             raise CorruptBlock(f"block {format_id(frame.block_id)} has no known codec")

@@ -61,12 +61,13 @@ class Discard(NamedTuple):
 
 
 class SetAside(NamedTuple):
-    """A conflict's loser: rename it on the disk to a conflicted-copy name.
+    """Rename an entry on the disk, in its folder: a conflict's loser to a conflicted-copy name,
+    or what is in the way of others to a temporary name.
 
     ``before`` is what stood there, ``entry`` what it is now. If the contents are in conflict
     it has a new file id and is a new local entry, to be created on the server like any
     other; if only the name was taken it keeps its file id, and the new name is a local
-    change like any other.
+    change like any other (a temporary one is nobody's wish, see ``Sight.has_moved``).
     """
 
     before: Entry

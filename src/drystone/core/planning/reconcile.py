@@ -79,11 +79,14 @@ def _pull_neighbours(survey: Survey) -> None:
     """Pulls what stands where a candidate stands on the other side, and deleted folders above."""
     sight = survey.sight
     is_local_folder, is_remote_folder = sight.is_local_folder, sight.is_remote_folder
+    is_whole = sight.policy.local_complete and sight.policy.remote_complete
     fresh = list(survey.work.values())
     while fresh:
         count = len(survey.work)
         for case in fresh:
             here, there = case.here, case.there
+            if is_whole and here is not None and there is not None and here.is_at_same_place(there):
+                continue  # Its place is its own on both sides.
             if here is not None and is_remote_folder(here.parent_id):
                 other = sight.remote_children(here.parent_id).get(here.name)
                 if other is not None and other.file_id != case.file_id:

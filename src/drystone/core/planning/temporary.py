@@ -5,7 +5,7 @@ from typing import Final
 
 from drystone.core.ids import FileId
 from drystone.core.journal.change import Delete, Move
-from drystone.core.planning.plan import Discard, Shift, Step, Submit
+from drystone.core.planning.plan import Discard, SetAside, Shift, Step, Submit
 from drystone.core.tree.entry import Entry
 
 _PREFIX: Final = ".drystone-moving-"
@@ -20,7 +20,8 @@ def split_at_detour(step: Step, standing: Entry, fresh_id: FileId) -> tuple[Step
     """Returns two steps for one by which an entry leaves its place.
 
     The first only gives the entry a temporary name in the folder where it is, which needs
-    nothing else to be done before; the second does the rest.
+    nothing else to be done before; the second does the rest. On the disk, synced keeps the
+    place it has meanwhile: where the server never moved the entry, nothing else remembers it.
 
     Args:
         step: ``Shift``, ``Discard``, or the ``Submit`` of a move or deletion.
@@ -31,11 +32,9 @@ def split_at_detour(step: Step, standing: Entry, fresh_id: FileId) -> tuple[Step
     away = standing._replace(name=name)
     match step:
         case Shift(_, entry, agreed):
-            meanwhile = None if agreed is None else _at(agreed, away)
-            first = _at(entry, away)
-            return Shift(standing, first, meanwhile), Shift(first, entry, agreed)
-        case Discard(before):
-            return Shift(before, away), Discard(away)
+            return SetAside(standing, away), Shift(away, entry, agreed)
+        case Discard():
+            return SetAside(standing, away), Discard(away)
         case Submit(Move() as move, entry):
             assert entry is not None, "a moved entry goes on living"
             leave = Move(move.file_id, standing.parent_id, name, standing.parent_id, standing.name)

@@ -18,7 +18,6 @@ import uvicorn
 from drystone.core.errors import Misconfigured
 from drystone.server.bootstrap.composing import Server, open_server
 from drystone.server.bootstrap.logs import configure_logs
-from drystone.server.bootstrap.memory import keep_freed_memory
 from drystone.server.settings import ServerSettings
 
 try:
@@ -86,9 +85,7 @@ def run_server(
         Misconfigured: The server cannot start. Nothing was changed.
     """
     os.umask(0o077)
-    keep_freed_memory()
     configure_logs(settings)
-    keep_freed_memory()
     _check_tls(settings)
     with (
         closing(open_server(settings)) as server,

@@ -46,6 +46,7 @@ class LostBlock(CorruptBlock):
     Only this block is concerned; others go on. Its ``code`` is ``corrupt-block``.
 
     Attributes:
+        place: Where it should lie.
         block_id: The block.
         pack_id: The pack that should hold it.
     """
@@ -54,8 +55,10 @@ class LostBlock(CorruptBlock):
         super().__init__(
             f"block {place.block_id.hex()} cannot be read back: {reason}"
             f" (pack {place.pack_id.hex()})",
-            advice="Restore the pack from a backup of the server's data directory.",
+            advice="Restore the pack from a backup of the server's data directory, or send the"
+            " block again from a device that has it: drystone doctor --repair",
         )
+        self.place = place
         self.block_id: BlockId = place.block_id
         self.pack_id: PackId = place.pack_id
 

@@ -251,10 +251,28 @@ class TreeUnit(Protocol):
 
 
 class BlocksUnit(Protocol):
-    """Block index and who holds what, inside one unit of work."""
+    """Block index and who holds what, inside one unit of work.
+
+    A block that was marked as damaged is for all methods but ``find_damaged`` as if nobody held
+    it and it lay nowhere, until it is marked as whole or comes again.
+    """
 
     def find_held(self, namespace_id: NamespaceId, block_ids: Collection[BlockId]) -> set[BlockId]:
         """Returns which of these blocks the namespace holds (refers to or leases)."""
+        ...
+
+    def find_damaged(
+        self, namespace_id: NamespaceId, block_ids: Collection[BlockId]
+    ) -> dict[BlockId, BlockPlace]:
+        """Returns where those of these blocks lie that are damaged and that the namespace
+        would hold otherwise.
+        """
+        ...
+
+    def mark(self, places: Collection[BlockPlace], *, is_damaged: bool) -> None:
+        """Notes that blocks cannot be read back from where they lie, or that they can after
+        all. A block that lies elsewhere by now stays as it is.
+        """
         ...
 
     def hold(
@@ -287,7 +305,7 @@ class BlocksUnit(Protocol):
 
     def add_pack(self, pack_id: PackId, length_bytes: int, places: Sequence[BlockPlace]) -> None:
         """Adds a durable pack and its blocks to the index. A block already in the index
-        keeps its old place.
+        keeps its old place, unless it is damaged there: then it is whole again.
         """
         ...
 

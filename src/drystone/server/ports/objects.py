@@ -48,8 +48,9 @@ class Objects(Protocol):
         """Stores the concatenated parts under ``name``; durable when it returns.
 
         Atomic: readers see nothing or all of it. Putting an existing name again leaves the
-        old object and is no error (names are of contents, so both are the same bytes).
-        On any error nothing stays behind under ``name``.
+        old object and is no error: names are of contents, so both are the same bytes. If they
+        are not, the old object is damaged, and is replaced.
+        On any error nothing that is new stays behind under ``name``.
         """
         ...
 

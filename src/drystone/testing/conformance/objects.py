@@ -84,18 +84,43 @@ class ObjectsSuite:
             objects.read(NAME, [(0, 1)])
         assert objects.find_length(NAME) is None
 
-    def test_putting_a_name_again_leaves_the_old_object(self, objects: Objects) -> None:
-        objects.put(NAME, [b"first"])
-        objects.put(NAME, [b"second"])
+    def test_putting_a_name_again_changes_nothing(self, objects: Objects) -> None:
+        objects.put(NAME, [b"the ", b"same"])
+        before = next(objects.iter_names())
+        objects.put(NAME, [b"the", b" same"])
 
-        assert objects.read(NAME, [(0, 9)]) == [b"first"]
+        assert list(objects.iter_names()) == [before]
+        assert objects.read(NAME, [(0, 9)]) == [b"the same"]
+
+    @pytest.mark.parametrize("damaged", [b"", b"the sane", b"the s", b"the same, longer"])
+    def test_an_object_with_other_bytes_is_damaged_and_replaced(
+        self, objects: Objects, damaged: bytes
+    ) -> None:
+        objects.put(NAME, [damaged])
+        objects.put(NAME, [b"the ", b"same"])
+
+        assert objects.read(NAME, [(0, 99)]) == [b"the same"]
+        assert len(list(objects.iter_names())) == 1
+
+    def test_a_large_object_with_one_other_byte_is_replaced(self, objects: Objects) -> None:
+        content = Random(1).randbytes(3 * MIB + 5)
+        for at in (0, 2 * MIB, len(content) - 1):
+            damaged = bytearray(content)
+            damaged[at] ^= 1
+            objects.delete(NAME)
+            objects.put(NAME, [damaged])
+            objects.put(NAME, [content[:1_000], content[1_000:]])
+
+            assert objects.read(NAME, [(0, len(content))]) == [content]
 
     def test_many_are_put_together(self, objects: Objects) -> None:
-        objects.put("packs/01/01ff", [b"old"])
+        objects.put("packs/01/01ff", [b"damaged"])
+        objects.put("packs/02/02ff", [b"new\x02"])
         objects.put_many([(f"packs/{i:02x}/{i:02x}ff", [b"new", bytes([i])]) for i in range(20)])
 
         assert objects.read("packs/13/13ff", [(0, 9)]) == [b"new\x13"]
-        assert objects.read("packs/01/01ff", [(0, 9)]) == [b"old"]
+        assert objects.read("packs/01/01ff", [(0, 9)]) == [b"new\x01"]
+        assert objects.read("packs/02/02ff", [(0, 9)]) == [b"new\x02"]
 
     def test_nothing_may_be_put_together(self, objects: Objects) -> None:
         objects.put_many([])

@@ -77,6 +77,28 @@ class SyncedRows:
             "file": (file.file_id, make_row(file).stat)
         }
 
+    def test_root_is_no_entry_and_still_a_folder(self, state: State) -> None:
+        assert state.find_synced_row(ROOT_ID) is None
+        assert not state.synced.children(ROOT_ID)
+
+        add(state, make_entry(1, "file"))
+
+        assert list(state.synced.children(ROOT_ID)) == ["file"]
+        assert list(state.local.children(ROOT_ID)) == ["file"]
+
+    @pytest.mark.parametrize("folder_number", [1, 9])
+    def test_entry_may_be_settled_before_its_folder(self, state: State, folder_number: int) -> None:
+        folder = make_entry(folder_number, "folder", kind=Kind.FOLDER)
+        file, moved = make_entry(5, "file", folder.file_id), make_entry(6)
+        add(state, moved)
+        assert state.synced.find(folder.file_id) is None
+
+        add(state, file, moved._replace(parent_id=folder.file_id, name="moved"), folder)
+
+        assert set(state.synced_rows(folder.file_id)) == {"file", "moved"}
+        assert set(state.synced_stats(folder.file_id)) == {"file", "moved"}
+        assert state.path_of(state.local, file.file_id) == "folder/file"
+
     def test_unknown_ids_are_nowhere(self, state: State) -> None:
         add(state, make_entry(5))
 
@@ -237,6 +259,26 @@ class LocalOverlay:
         assert state.local_changes == {newer.file_id: change}
         assert state.local.find(newer.file_id) == newer
 
+    def test_local_changes_are_known_by_the_folder_they_stand_in(self, state: State) -> None:
+        folder, inside = make_entry(1, "f", kind=Kind.FOLDER), make_entry(2, "x", file_id(1))
+        add(state, folder, inside)
+        places = (ROOT_ID, folder.file_id)
+        assert [state.is_local_changed_in(place) for place in places] == [False, False]
+
+        state.note_local(inside.file_id, LocalChange(inside._replace(name="y"), make_stat(2)))
+
+        assert [state.is_local_changed_in(place) for place in places] == [False, True]
+
+        state.note_local(
+            inside.file_id, LocalChange(inside._replace(parent_id=ROOT_ID), make_stat(2))
+        )
+
+        assert [state.is_local_changed_in(place) for place in places] == [True, False]
+
+        state.note_local(inside.file_id, LocalChange(None, None))
+
+        assert [state.is_local_changed_in(place) for place in places] == [False, False]
+
     def test_renamed_id_is_replaced_as_a_parent_too(self, state: State) -> None:
         folder, file = make_entry(1, "f", kind=Kind.FOLDER), make_entry(2, "x", file_id(1))
         state.note_local(folder.file_id, LocalChange(folder, make_stat(1)))
@@ -369,6 +411,22 @@ class LivingOn:
         assert state.synced.find(inside.file_id) == inside
         assert not state.remote_changes
 
+    def test_folder_renewed_locally_leaves_what_was_new_in_it_on_the_server(
+        self, state: State
+    ) -> None:
+        folder, below = make_entry(1, "f", kind=Kind.FOLDER), make_entry(2, "g", file_id(1))
+        below = below._replace(kind=Kind.FOLDER, content=None, mtime_ns=0)
+        add(state, folder)
+        state.note_remote(told(below, 4, Action.CREATE))
+        state.note_remote(told(make_entry(3, "new", below.file_id), 5, Action.CREATE))
+        state.note_remote(told(folder, 6, Action.DELETE))
+
+        state.renew_local(folder.file_id, file_id(40))
+        renewed = folder._replace(file_id=file_id(40), rev=Rev(0))
+        state.note_local(renewed.file_id, LocalChange(renewed, make_stat(1)))
+
+        assert not state.remote_changes
+
     def test_entry_renewed_locally_keeps_of_the_server_only_what_lives_there(
         self, state: State
     ) -> None:
@@ -388,6 +446,19 @@ class LivingOn:
 
         assert set(state.remote_changes) == {folder.file_id, outside.file_id}
         assert state.remote.find(outside.file_id) == edited.entry
+
+    def test_folder_renewed_locally_leaves_nothing_of_what_the_server_had_put_into_it(
+        self, state: State
+    ) -> None:
+        folder, moved = make_entry(1, "f", kind=Kind.FOLDER), make_entry(2, "x")
+        add(state, folder, moved)
+        state.note_remote(told(make_entry(7, "new", folder.file_id), 4, Action.CREATE))
+        state.note_remote(told(moved._replace(parent_id=folder.file_id), 5, Action.MOVE))
+        state.note_remote(told(folder, 6, Action.DELETE))
+
+        state.renew_local(folder.file_id, file_id(40))
+
+        assert {i: s.is_deleted for i, s in state.remote_changes.items()} == {moved.file_id: True}
 
     def test_entry_renewed_remotely_is_as_if_new_there(self, state: State) -> None:
         folder = make_entry(1, "f", kind=Kind.FOLDER)

@@ -103,7 +103,9 @@ class FakeDisk:
         for name, inode in folder.names.items():
             if find_name_fault(name):
                 shown = ascii(name)[1:-1]
-                listing.skipped.append(Skipped(shown, "name-not-utf8", "its name is not text"))
+                stat = None if inode.kind is None else inode.stat()
+                code = "name-too-long" if name.isascii() else "name-not-utf8"
+                listing.skipped.append(Skipped(shown, code, "it cannot be a name", stat))
             elif inode.kind is None:
                 listing.skipped.append(Skipped(name, "special-file", "it is a pipe"))
             else:

@@ -59,13 +59,16 @@ class FakeRemote:
     sent_blocks: list[BlockId] = field(default_factory=list)
     sent_bytes: int = 0
     fetched_blocks: int = 0
+    doubts: set[BlockId] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.namespace_id = self.actor.root_namespace_id
 
-    async def ask(self, block_ids: Sequence[BlockId]) -> list[BlockId]:
+    async def ask(self, block_ids: Sequence[BlockId], *, verify: bool = False) -> list[BlockId]:
         self._meet("ask")
-        held = await self.service.blocks.ask(self.actor, self.namespace_id, block_ids)
+        held = await self.service.blocks.ask(
+            self.actor, self.namespace_id, block_ids, verify=verify
+        )
         return [name for name in dict.fromkeys(block_ids) if name not in held]
 
     async def put_blocks(self, batches: AsyncIterator[Sequence[Frame]]) -> int:
@@ -80,15 +83,18 @@ class FakeRemote:
     ) -> AsyncGenerator[list[FetchedBlock], None]:
         self._meet("fetch")
         bases = {name: base for name, base in wanted if base is not None}
+        names = [name for name, _ in wanted]
         groups = await self.service.blocks.fetch(
-            self.actor, self.namespace_id, [name for name, _ in wanted], bases
+            self.actor, self.namespace_id, names, bases, self.doubts.intersection(names)
         )
         found: list[FetchedBlock] = []
         async for frame in _iter_frames(groups):
             try:
                 found.append((frame.block_id, decode_frame(frame, find_base)))
+                self.doubts.discard(frame.block_id)
             except Corrupt as error:
                 found.append((frame.block_id, error))
+                self.doubts.add(frame.block_id)
             self.fetched_blocks += 1
             if len(found) == self.group_blocks:
                 yield found

@@ -69,6 +69,10 @@ class MemoryState:
 
     # --- observations ------------------------------------------------------------------------
 
+    def is_local_changed_in(self, folder_id: FileId) -> bool:
+        entries = (change.entry for change in self.local_changes.values())
+        return any(entry is not None and entry.parent_id == folder_id for entry in entries)
+
     def note_local(self, file_id: FileId, change: LocalChange | None) -> None:
         row = self.rows.get(file_id)
         if change is not None and change.entry is None and row is None:

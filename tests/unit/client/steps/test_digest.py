@@ -206,21 +206,43 @@ def test_problem_of_a_file_that_is_gone_ends(desk: Desk, hand: FakeHand, disk: F
     assert not desk.state.problems()
 
 
-def test_file_read_right_after_it_was_written_is_read_again(disk: FakeDisk, hand: FakeHand) -> None:
+def test_file_that_may_still_be_written_is_left_until_its_stamp_tells_writes_apart(
+    disk: FakeDisk, hand: FakeHand
+) -> None:
     desk = Desk(disk)
-    hand.write("file", b"1")
+    hand.write("file", b"half")
+    # Stamps of whole seconds: nobody waits that long, so it is looked at again instead.
+    assert disk.find_stat("file").ctime_ns % 1_000_000_000 == 0
     desk.now_ns = disk.now_ns + 1_000_000_000
     again = desk.read(desk.look())
-    assert again == {""}
-    entry = desk.find("file")
-    hand.write_silently("file", b"2")
-    desk.agree_on("file")
+    half = desk.changes()["file"]
+    hand.write_silently("file", b"done")
     desk.now_ns += 10_000_000_000
+    then = desk.read(desk.look())
 
-    changes = desk.see()
+    assert (again, half.entry.content) == ({""}, None)
+    assert then == frozenset()
+    assert desk.changes()["file"].entry.content == digest_whole(b"done").content
 
-    assert changes["file"].entry.content != entry.content
-    assert not desk.doubtful
+
+@pytest.mark.parametrize("size_bytes", [10, 9 * MIB])
+def test_tick_after_the_last_write_is_waited_out_before_reading(
+    disk: FakeDisk, hand: FakeHand, size_bytes: int
+) -> None:
+    desk = Desk(disk)
+    disk.now_ns += 1
+    hand.write("file", bytes(size_bytes))
+    stamped_ns = disk.find_stat("file").ctime_ns
+    desk.now_ns = stamped_ns + 5_000_000
+    again = desk.read(desk.look())
+
+    assert desk.rests_s == [0.015]
+    assert again == frozenset()
+    assert desk.changes()["file"].entry.content.size_bytes == size_bytes
+
+    desk.now_ns = stamped_ns + 20_000_000
+    desk.see()
+    assert desk.rests_s == [0.015]
 
 
 @pytest.mark.parametrize(

@@ -695,16 +695,36 @@ def test_move_is_complete_before_what_is_below_is_looked_at(desk: Desk, hand: Fa
     desk.agree()
     hand.rename("a", "z")
     hand.write("z/b/two", b"edited")
-    scan = desk.scan.hinted([""])
 
-    first = next(scan)
+    first = list(desk.scan.hinted([""]))
 
-    assert first.is_complete
-    assert not first.unread
+    assert first[-1].is_complete
+    assert not [unread for batch in first for unread in batch.unread]
     assert list(desk.changes()) == ["z"]
-    rest = list(scan)
+    assert desk.scan.has_rest
+    rest = list(desk.scan.below())
     assert rest[-1].is_complete
     assert [unread.path for batch in rest for unread in batch.unread] == ["z/b/two"]
+    assert not desk.scan.has_rest
+
+
+def test_what_is_below_a_move_is_looked_at_again_if_that_broke_off(
+    desk: Desk, hand: FakeHand
+) -> None:
+    fill(hand)
+    desk.agree()
+    hand.rename("a", "z")
+    hand.write("z/b/two", b"edited")
+    list(desk.scan.hinted([""]))
+    desk.scan.below().close()
+
+    below = desk.scan.below()
+    next(below)
+    below.close()
+
+    assert desk.scan.has_rest
+    assert "z/b/two" in desk.see("")
+    assert not desk.scan.has_rest
 
 
 def test_move_between_hinted_folders_is_a_move(desk: Desk, hand: FakeHand) -> None:

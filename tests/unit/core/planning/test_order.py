@@ -10,6 +10,7 @@ from drystone.core.planning.plan import (
     MarkSynced,
     Place,
     Plan,
+    SetAside,
     Shift,
 )
 from drystone.core.planning.temporary import is_temporary
@@ -93,7 +94,7 @@ def test_swapped_names_take_a_detour() -> None:
 
     away, first, rest = arranged(graph).steps
 
-    assert isinstance(away, Shift)
+    assert isinstance(away, SetAside)
     assert away.before in (A, B)
     assert is_temporary(away.entry.name)
     assert first == (Shift(B, to_a) if away.before == A else Shift(A, to_b))
@@ -114,7 +115,7 @@ def test_detour_comes_after_what_precedes_it_in_its_own_entry() -> None:
     found = arranged(graph)
 
     assert found.steps[:2] == (MarkSynced(C), MarkSynced(A))
-    assert isinstance(found.steps[2], Shift)
+    assert isinstance(found.steps[2], SetAside)
     assert found.steps[2].before == A
     assert found.after[2] == (0, 1)
 

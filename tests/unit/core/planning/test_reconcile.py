@@ -154,6 +154,13 @@ def test_two_claims_to_one_place_in_half_a_scan_are_not_both_believed() -> None:
     assert len(found.steps) == len(found.waiting) == 1
 
 
+def test_two_of_half_a_scan_at_one_place_are_not_both_the_servers() -> None:
+    found = plan([], [folder(1, "a"), folder(3, "a")], [folder(2, "a")], local_complete=False)
+
+    assert found.steps == (MarkSynced(folder(2, "a"), make_id(1)),)
+    assert found.waiting == (make_id(3),)
+
+
 def test_parent_that_is_no_candidate_is_waited_for() -> None:
     a, b = folder(1, "a"), file(2, "b", 1)
 
@@ -668,7 +675,7 @@ def test_new_case_is_reached_over_a_detour_on_a_disk_that_knows_no_case() -> Non
 
     away, arrive = plan([base], remote=[there], traits=CASELESS).steps
 
-    assert isinstance(away, Shift)
+    assert isinstance(away, SetAside)
     assert is_temporary(away.entry.name)
     assert arrive == Shift(away.entry, there)
     assert plan([base], remote=[there]).steps == (Shift(base, there),)

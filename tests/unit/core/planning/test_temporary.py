@@ -5,7 +5,8 @@ import pytest
 
 from drystone.core.ids import ROOT_ID
 from drystone.core.journal.change import Delete, Move
-from drystone.core.planning.plan import Discard, Place, Shift, Submit
+from drystone.core.planning.plan import Discard, Place, SetAside, Shift, Submit
+from drystone.core.planning.progress import Noted, advance
 from drystone.core.planning.temporary import is_temporary, split_at_detour
 from tests.unit.core.planning.trees import file, make_id
 
@@ -13,32 +14,23 @@ HERE = file(1, "here", text="edited")
 AGREED = file(1, "here", text="agreed")
 
 
-def test_shift_keeps_what_is_agreed_apart_from_what_the_disk_has() -> None:
+def test_shift_first_gets_out_of_the_way_and_synced_keeps_its_place() -> None:
     there = {"parent_id": make_id(7), "name": "there"}
     step = Shift(HERE, HERE._replace(**there), AGREED._replace(**there))
 
     first, rest = split_at_detour(step, HERE, make_id(9))
 
-    assert isinstance(first, Shift)
-    assert isinstance(rest, Shift)
+    assert isinstance(first, SetAside)
     assert is_temporary(first.entry.name)
-    assert first.agreed is not None
-    assert first.entry.is_at_same_place(first.agreed)
-    assert first.agreed.is_same_state(AGREED)
+    assert first == SetAside(HERE, HERE._replace(name=first.entry.name))
+    assert advance(first) == Noted(HERE.file_id, first.entry)
     assert rest == Shift(first.entry, step.entry, step.agreed)
-
-
-def test_shift_of_what_is_unchanged_settles_at_once() -> None:
-    first, _ = split_at_detour(Shift(HERE, HERE._replace(name="x")), HERE, make_id(9))
-
-    assert isinstance(first, Shift)
-    assert first.agreed is None
 
 
 def test_discard_is_of_what_was_moved_away() -> None:
     first, rest = split_at_detour(Discard(HERE), HERE, make_id(9))
 
-    assert isinstance(first, Shift)
+    assert isinstance(first, SetAside)
     assert rest == Discard(first.entry)
 
 

@@ -69,7 +69,7 @@ def list_open_folder(fd: int, path: str, root_dev: int) -> FolderListing:
             if not path and name == CONTROL_NAME:
                 continue
             if (not name.isascii() or is_near_bound) and (fault := _find_fault(name, path)):
-                skipped.append(fault)
+                skipped.append(fault._replace(stat=_find_skipped_stat(entry, root_dev)))
                 continue
             try:
                 found = entry.stat(follow_symlinks=False)
@@ -209,6 +209,13 @@ def _is_same(one: os.stat_result, other: os.stat_result) -> bool:
     )
 
 
+def _find_skipped_stat(entry: "os.DirEntry[str]", root_dev: int) -> Stat | None:
+    try:
+        return make_stat(entry.stat(follow_symlinks=False), root_dev)
+    except OSError:
+        return None
+
+
 def _find_fault(name: str, path: str) -> Skipped | None:
     """Returns why a name cannot be taken in, or None."""
     try:
@@ -216,6 +223,11 @@ def _find_fault(name: str, path: str) -> Skipped | None:
     except UnicodeEncodeError:
         shown = os.fsencode(name).decode("utf-8", "backslashreplace")
         return Skipped(shown, "name-not-utf8", "its name is not valid UTF-8")
+    if length_bytes > limits.NAME_BYTES_MAX:
+        # Some disks count characters.
+        return Skipped(
+            name, "name-too-long", f"its name has {length_bytes} bytes, at most 255 are synced"
+        )
     whole_bytes = len(path.encode()) + 1 + length_bytes
     if whole_bytes > limits.PATH_BYTES_MAX:
         return Skipped(

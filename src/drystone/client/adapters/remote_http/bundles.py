@@ -23,10 +23,34 @@ _GROUP_BYTES: Final = 2 * 1024 * 1024
 """What is received is decoded in groups of this much: one thread hop for hundreds of blocks."""
 
 
+_DOUBTS_MAX: Final = 10_000
+
+
 class WrongBlocks(Corrupt):
     """The server sent other blocks than those asked for."""
 
     code = "wrong-blocks"
+
+
+class Source:
+    """Where the frames of a bundle come from; keeps the error that it ends with.
+
+    The HTTP library takes any error of a body's source for a broken connection: without this, the
+    device's own trouble would be taken for the server's, and tried again for ever.
+    """
+
+    def __init__(self, batches: AsyncIterator[Sequence[Frame]]) -> None:
+        self.error: Exception | None = None
+        self._batches = batches
+
+    async def iter_batches(self) -> AsyncIterator[Sequence[Frame]]:
+        """Yields the frames."""
+        try:
+            async for frames in self._batches:
+                yield frames
+        except Exception as error:
+            self.error = error
+            raise
 
 
 async def encode_bundle(
@@ -130,6 +154,27 @@ class BundleDecoder:
     def _check_complete(self) -> None:
         if self._taken_count < len(self._wanted):
             raise IncompleteBundle("the server sent fewer blocks than those asked for")
+
+
+class Doubts:
+    """Which blocks arrived damaged: the server is asked to look at those before it sends them
+    again. Only so many are remembered: it is a help, and no more.
+    """
+
+    def __init__(self) -> None:
+        self._block_ids: set[BlockId] = set()
+
+    def note(self, blocks: Sequence[FetchedBlock]) -> None:
+        """Takes note of what arrived."""
+        for block_id, found in blocks:
+            if isinstance(found, bytes):
+                self._block_ids.discard(block_id)
+            elif len(self._block_ids) < _DOUBTS_MAX:
+                self._block_ids.add(block_id)
+
+    def pick(self, block_ids: Sequence[BlockId]) -> list[BlockId]:
+        """Returns those of these blocks that arrived damaged the last time."""
+        return [name for name in block_ids if name in self._block_ids] if self._block_ids else []
 
 
 class IncompleteBundle(Unavailable):

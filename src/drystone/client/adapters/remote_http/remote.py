@@ -6,11 +6,17 @@ from concurrent.futures import Executor
 from typing import Final
 
 from drystone.client.adapters.remote_http.bell import Bell
-from drystone.client.adapters.remote_http.bundles import BundleDecoder, encode_bundle
+from drystone.client.adapters.remote_http.bundles import (
+    BundleDecoder,
+    Doubts,
+    Source,
+    encode_bundle,
+)
 from drystone.client.adapters.remote_http.session import HttpSession, not_drystone
 from drystone.client.ports import CommitResult, FetchedBlock, RemotePage, Traffic
 from drystone.core.content.frame import Frame
 from drystone.core.content.hashing import Buffer
+from drystone.core.errors import DrystoneError
 from drystone.core.ids import BlockId, FileId, NamespaceId, Seq, format_id
 from drystone.core.journal.change import Change, Commit
 from drystone.core.journal.record import StoredEntry
@@ -55,6 +61,7 @@ class HttpRemote:
         self.namespace_id = namespace_id
         self.session = session
         self._executor = executor
+        self._doubts = Doubts()
         self._cursor = ""
         self._link_bytes = 0
         self._link_s = 0.0
@@ -62,8 +69,8 @@ class HttpRemote:
 
     # --- blocks ------------------------------------------------------------------------------
 
-    async def ask(self, block_ids: Sequence[BlockId]) -> list[BlockId]:
-        message = Ask(self.namespace_id, join_ids(block_ids))
+    async def ask(self, block_ids: Sequence[BlockId], *, verify: bool = False) -> list[BlockId]:
+        message = Ask(self.namespace_id, join_ids(block_ids), verify)
         answer = await self.session.post(AskAnswer, "/v1/blocks/ask", message)
         return decode_missing(block_ids, answer.missing)
 
@@ -72,14 +79,20 @@ class HttpRemote:
             self.session.count(sent_bytes=length)
             self._note_link(length, taken_s)
 
-        async with self.session.request(
-            "PUT",
-            "/v1/blocks",
-            query={"namespace": format_id(self.namespace_id)},
-            body=encode_bundle(batches, count),
-            headers={"Content-Type": MEDIA_TYPE},
-        ) as response:
-            answer = await self.session.read_message(PutAnswer, response)
+        source = Source(batches)
+        try:
+            async with self.session.request(
+                "PUT",
+                "/v1/blocks",
+                query={"namespace": format_id(self.namespace_id)},
+                body=encode_bundle(source.iter_batches(), count),
+                headers={"Content-Type": MEDIA_TYPE},
+            ) as response:
+                answer = await self.session.read_message(PutAnswer, response)
+        except DrystoneError:
+            if source.error is not None:
+                raise source.error from None
+            raise
         return answer.blocks
 
     async def fetch_blocks(
@@ -92,7 +105,10 @@ class HttpRemote:
 
         block_ids = [block_id for block_id, _ in wanted]
         message = Fetch(
-            self.namespace_id, join_ids(block_ids), join_bases([base for _, base in wanted])
+            self.namespace_id,
+            join_ids(block_ids),
+            join_bases([base for _, base in wanted]),
+            join_ids(self._doubts.pick(block_ids)),
         )
         body, encoding = encode_body(message, accept_zstd=False)
         headers = {"Content-Type": JSON_MEDIA_TYPE}
@@ -105,6 +121,7 @@ class HttpRemote:
             if not response.headers.get("Content-Type", "").startswith(MEDIA_TYPE):
                 raise not_drystone(self.session.url)
             async for group in decoder.iter_groups(response.content, self._executor, count):
+                self._doubts.note(group)
                 yield group
 
     async def fetch_outlines(self, block_ids: Sequence[BlockId]) -> list[bytes]:
@@ -179,6 +196,9 @@ class HttpRemote:
             found += page
             if not after:
                 return found
+            if not page:
+                # It would lead us on for ever.
+                raise not_drystone(self.session.url)
 
     async def list_deleted(self, after: str) -> tuple[list[StoredEntry], str]:
         """Returns a page of what was deleted, newest first, and where to go on."""

@@ -72,6 +72,10 @@ class OverlayTree:
         else:
             self._note_place_changed(before, after)
 
+    def has_placed_in(self, folder_id: FileId) -> bool:
+        """Tells whether overlay entries stand in a folder."""
+        return folder_id in self._placed
+
     def list_ids_in(self, folder_id: FileId) -> list[FileId]:
         """Returns the ids of overlay entries that stand in a folder."""
         return list(self._placed.get(folder_id, {}).values())

@@ -72,6 +72,9 @@ class SqliteState(Ledger):
             self.local_changes[file_id] = change
             self._local.put(file_id, change.entry)
 
+    def is_local_changed_in(self, folder_id: FileId) -> bool:
+        return self._local.has_placed_in(folder_id)
+
     def note_remote(self, stored: StoredEntry) -> None:
         file_id = stored.entry.file_id
         row = self._synced.find_row(file_id)
@@ -122,8 +125,7 @@ class SqliteState(Ledger):
         below = self._local.list_ids_in(file_id)
         agreed = [row.entry.file_id for row in self._synced.rows(file_id).values()]
         self._forget(self._local, file_id)
-        self._hand_over(below, new_id)
-        self._hand_over([i for i in agreed if i not in self.local_changes], new_id)
+        self._hand_over([*below, *(i for i in agreed if i not in self.local_changes)], new_id)
         # What the server changed in it before it was deleted there, or a folder above it was.
         is_gone = self.path_of(self._remote, file_id) is None
         self._drop_row(file_id, is_gone=is_gone)

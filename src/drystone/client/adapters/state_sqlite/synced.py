@@ -209,6 +209,7 @@ class SyncedTable:
             self._id_max = max(self._id_max, file_id)
         else:
             self._uncache(before)
+        self._expect_folder(row.entry.parent_id)
         folder = self._folders.get(row.entry.parent_id)
         if folder is not None:
             folder[row.entry.name] = row
@@ -274,6 +275,11 @@ class SyncedTable:
         self.paths.clear()
 
     # --- inside ------------------------------------------------------------------------------
+
+    def _expect_folder(self, folder_id: FileId) -> None:
+        """A row may come before that of its folder: then there is something below that one."""
+        self._absent.discard(folder_id)
+        self._id_max = max(self._id_max, folder_id)
 
     def _note(self, file_id: FileId, row: SyncedRow | None) -> None:
         self._found.pop(file_id, None)

@@ -15,7 +15,7 @@ built piece by piece, see ``LargeBuild``.
 
 from drystone.client.steps.materialize.jobs import DiskStep, Done, Job, Problem, StepOutcome
 from drystone.client.steps.materialize.large import LargeBuild, SeedLied
-from drystone.client.steps.materialize.materialize import Materialize
+from drystone.client.steps.materialize.materialize import Materialize, is_without_folder
 
 __all__ = [
     "DiskStep",
@@ -26,4 +26,5 @@ __all__ = [
     "Problem",
     "SeedLied",
     "StepOutcome",
+    "is_without_folder",
 ]

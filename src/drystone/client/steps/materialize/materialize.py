@@ -10,6 +10,7 @@ from drystone.client.ports import (
     DiskProblem,
     LocalChange,
     NewFile,
+    NotThere,
     ProblemRow,
     Stat,
     State,
@@ -215,12 +216,14 @@ class Materialize:
         state.note_local(file_id, LocalChange(settled.local, stat))
 
     def _note_problem(self, outcome: Problem, known: ProblemRow | None) -> None:
-        error = outcome.error
-        if isinstance(error, ChangedMeanwhile):
-            return  # Somebody is at work there: the next scan sees what they did.
-        since_ns = known.since_ns if known else self._now_ns()
+        error, now_ns = outcome.error, self._now_ns()
+        if isinstance(error, ChangedMeanwhile) or is_without_folder(outcome, self._state):
+            return  # Somebody is at work there, or above: the next scan sees what they did.
+        since_ns = known.since_ns if known else now_ns
         tries = known.tries + 1 if known else 1
-        row = ProblemRow(outcome.path, error.code, error.message, error.advice, since_ns, tries, 0)
+        row = ProblemRow(
+            outcome.path, error.code, error.message, error.advice, since_ns, tries, now_ns
+        )
         self._state.note_problem(row)
 
     # --- inside: disk only -------------------------------------------------------------------
@@ -271,6 +274,17 @@ class Materialize:
             else:
                 outcomes.append(Problem(job.step, job.path, outcome))
         return outcomes
+
+
+def is_without_folder(problem: Problem, state: State) -> bool:
+    """Tells whether something could not be placed because its folder could not. That one is told
+    by itself. Uses State.
+    """
+    step = problem.step
+    if not isinstance(step, Place) or not isinstance(problem.error, NotThere | ChangedMeanwhile):
+        return False
+    parent_id = step.entry.parent_id
+    return parent_id != ROOT_ID and state.path_of(state.local, parent_id) is None
 
 
 def _find_common_folder(job: Job | Problem) -> str | None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Findings: who is who, and what one pass of a scan notes about them in State."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from drystone.client.ports import (
@@ -9,16 +9,17 @@ from drystone.client.ports import (
     DiskProblem,
     LocalChange,
     Observed,
+    Skipped,
     Stat,
     State,
     SyncedRow,
     Unread,
 )
+from drystone.client.steps.scan.unnamed import Unnamed
 from drystone.core.content.content import EMPTY_CONTENT
 from drystone.core.ids import FileId, Rev
 from drystone.core.names.ignore import IgnoreRules
 from drystone.core.tree.entry import Entry, Kind
-from drystone.core.tree.view import TreeView
 
 
 class Candidate(NamedTuple):
@@ -31,6 +32,15 @@ class Candidate(NamedTuple):
     occupant: Entry | None
     """Who stood here before, if it is of the same kind."""
     rules: IgnoreRules
+
+
+def find_known(state: State, file_id: FileId) -> tuple[Stat | None, SyncedRow | None]:
+    """Returns the last fingerprint of an entry, and its synced row."""
+    row = state.find_synced_row(file_id)
+    change = state.local_changes.get(file_id)
+    if change is not None:
+        return change.stat, row
+    return None if row is None else row.stat, row
 
 
 def is_same_inode(stat: Stat, known: Stat | None) -> bool:
@@ -47,7 +57,12 @@ class Findings:
     """
 
     def __init__(
-        self, disk: Disk, state: State, new_file_id: Callable[[], FileId], doubtful: set[FileId]
+        self,
+        disk: Disk,
+        state: State,
+        new_file_id: Callable[[], FileId],
+        doubtful: set[FileId],
+        unnamed: Unnamed,
     ) -> None:
         self.created: list[FileId] = []
         self.unread: list[Unread] = []
@@ -55,6 +70,7 @@ class Findings:
         self._state = state
         self._new_file_id = new_file_id
         self._doubtful = doubtful
+        self._unnamed = unnamed
         self._has_synced = state.count_synced() > 0
         self._missing: list[FileId] = []
         self._candidates: list[Candidate] = []
@@ -69,14 +85,6 @@ class Findings:
         return taken
 
     # --- what a listing shows ----------------------------------------------------------------
-
-    def find_known(self, file_id: FileId) -> tuple[Stat | None, SyncedRow | None]:
-        """Returns the last fingerprint of an entry, and its synced row."""
-        row = self._state.find_synced_row(file_id)
-        change = self._state.local_changes.get(file_id)
-        if change is not None:
-            return change.stat, row
-        return None if row is None else row.stat, row
 
     def find_source(self, stat: Stat, occupant_id: FileId | None = None) -> SyncedRow | None:
         """Returns the synced entry that something with a new inode here may be, moved.
@@ -168,7 +176,7 @@ class Findings:
 
     def see_in_place(self, entry: Entry, observed: Observed, path: str, rules: IgnoreRules) -> None:
         """A file or symlink stands in the place of one, and differs from what is known."""
-        known, row = self.find_known(entry.file_id)
+        known, row = find_known(self._state, entry.file_id)
         stat = observed.stat
         if not is_same_inode(stat, known):
             source = self.find_source(stat, entry.file_id)
@@ -186,8 +194,14 @@ class Findings:
     def see_folder_in_place(self, entry: Entry, observed: Observed, path: str) -> None:
         """A folder stands in the place of one; its inode or mode may be another."""
         self._in_place.add(entry.file_id)
-        known, row = self.find_known(entry.file_id)
+        known, row = find_known(self._state, entry.file_id)
         self._note_seen(entry, known, observed, row, path)
+
+    def see_skipped(self, path: str, skipped: Sequence[Skipped]) -> Sequence[Skipped]:
+        """A folder holds names that cannot be synced; returns them with more to say of some."""
+        told, gone = self._unnamed.see(path, skipped)
+        self._missing.extend(gone)
+        return told
 
     def note_missing(self, file_ids: Iterable[FileId]) -> None:
         """Keeps in mind who was not in a complete listing of its folder."""
@@ -208,7 +222,7 @@ class Findings:
                     self._missing.append(occupant.file_id)
             elif occupant is not None and occupant.file_id not in self._claimed:
                 self._in_place.add(occupant.file_id)
-                known, row = self.find_known(occupant.file_id)
+                known, row = find_known(self._state, occupant.file_id)
                 self._note_seen(occupant, known, observed, row, path)
             else:
                 strangers.append(candidate)
@@ -219,8 +233,9 @@ class Findings:
         """Notes as gone who was missing and was not found elsewhere."""
         state = self._state
         lost_folder = False
+        unnamed = self._unnamed.settle(self._claimed)
         for file_id in self._missing:
-            if file_id in self._claimed:
+            if file_id in self._claimed or file_id in unnamed:
                 continue
             entry = state.local.find(file_id)
             lost_folder |= entry is not None and entry.kind == Kind.FOLDER
@@ -228,15 +243,7 @@ class Findings:
             self._doubtful.discard(file_id)
         self._missing.clear()
         if lost_folder:
-            self._note_lost_with_folders()
-
-    def _note_lost_with_folders(self) -> None:
-        """What had been moved into a folder that is gone now went with it."""
-        state = self._state
-        for file_id, change in list(state.local_changes.items()):
-            entry = change.entry
-            if entry is not None and state.path_of(state.local, entry.parent_id) is None:
-                state.note_local(file_id, LocalChange(None, None))
+            _note_lost_with_folders(state)
 
     # --- inside ------------------------------------------------------------------------------
 
@@ -290,11 +297,9 @@ class Findings:
         return entry._replace(content=None)
 
 
-def is_within(tree: TreeView, file_id: FileId, folder_id: FileId) -> bool:
-    """Tells whether an entry is a folder or is somewhere below it."""
-    while file_id != folder_id:
-        entry = tree.find(file_id)
-        if entry is None:
-            return False
-        file_id = entry.parent_id
-    return True
+def _note_lost_with_folders(state: State) -> None:
+    """What had been moved into a folder that is gone now went with it."""
+    for file_id, change in list(state.local_changes.items()):
+        entry = change.entry
+        if entry is not None and state.path_of(state.local, entry.parent_id) is None:
+            state.note_local(file_id, LocalChange(None, None))

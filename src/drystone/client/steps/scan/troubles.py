@@ -4,7 +4,7 @@
 from collections.abc import Callable, Container, Sequence
 from typing import Final
 
-from drystone.client.ports import FolderListing, ProblemRow, Skipped, State
+from drystone.client.ports import ProblemRow, Skipped, State
 from drystone.core.errors import DrystoneError
 
 _FOUND_BY_LISTING: Final = frozenset(
@@ -37,22 +37,22 @@ class Troubles:
         self._now_ns = now_ns
         self._by_folder: dict[str, dict[str, ProblemRow]] = {}
         for row in state.problems():
-            if row.code in _ADVICE:
+            if row.code in _ADVICE and not row.next_try_ns:
                 folder, _, name = row.path.rpartition("/")
                 self._by_folder.setdefault(folder, {})[name] = row
 
-    def see_listing(self, path: str, listing: FolderListing, seen: Container[str]) -> None:
+    def see_listing(self, path: str, found: Sequence[Skipped], seen: Container[str]) -> None:
         """A folder was listed: notes what was skipped, ends what is fine or gone.
 
         Args:
             path: Of the folder.
-            listing: What it holds.
-            seen: The names in ``listing.observed``.
+            found: What was skipped in it.
+            seen: The names that were not.
         """
         known = self._by_folder.get(path)
-        if known is None and not listing.skipped:
+        if known is None and not found:
             return
-        skipped = {one.name: one for one in listing.skipped}
+        skipped = {one.name: one for one in found}
         for name, row in list((known or {}).items()):
             # A file that cannot be read is seen all the same: whoever reads it will tell.
             is_open = name in skipped or (row.code == "unreadable" and name in seen)

@@ -19,9 +19,7 @@ class ScanBatch(NamedTuple):
         created: Entries nobody knew, parents before children: they cannot be moves, and may
             be planned at once.
         unread: Files, new or changed, whose bytes must be read before they can be planned.
-        is_complete: All that was noted so far may be planned, moves and deletions too. A scan
-            of hints may be complete more than once: what is below a moved folder is looked at
-            after the move itself.
+        is_complete: All that was noted so far may be planned, moves and deletions too.
         folders_count: Folders listed so far.
         files_count: Files and symlinks seen so far.
     """

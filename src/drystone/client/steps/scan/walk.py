@@ -13,7 +13,7 @@ from drystone.client.ports import (
     Stat,
     State,
 )
-from drystone.client.steps.scan.findings import Candidate, Findings, is_same_inode, is_within
+from drystone.client.steps.scan.findings import Candidate, Findings, find_known, is_same_inode
 from drystone.client.steps.scan.rules import RulesOnDisk, join_names
 from drystone.client.steps.scan.troubles import Troubles
 from drystone.client.steps.scan.values import CONTROL_NAME, ScanBatch, Visit
@@ -116,7 +116,8 @@ class Walk:
         self._folders_count += 1
         self._files_count += sum(1 for one in listing.observed if one.stat.kind is not _FOLDER)
         self._troubles.see_listed(visit.path, is_replaced=visit.observed is not None)
-        self._troubles.see_listing(visit.path, listing, names)
+        skipped = self._findings.see_skipped(visit.path, listing.skipped)
+        self._troubles.see_listing(visit.path, skipped, names)
         rules = visit.rules
         if IGNORE_FILE_NAME in names:
             rules = self.rules.extend(visit.path, rules)
@@ -149,7 +150,6 @@ class Walk:
         if (
             source is not None
             and findings.is_vacated(source, path)
-            and not is_within(self._state.local, visit.parent_id, source.entry.file_id)
             and _holds_inodes_of(self._state.synced_stats(source.entry.file_id), listing)
         ):
             file_id = findings.claim(source, observed, visit.parent_id, path)
@@ -176,7 +176,7 @@ class Walk:
     ) -> None:
         """A folder was made anew in its place, or a disk was mounted or unmounted there."""
         assert visit.observed is not None
-        known, _ = self._findings.find_known(occupant.file_id)
+        known, _ = find_known(self._state, occupant.file_id)
         same = visit._replace(file_id=occupant.file_id)
         if known is not None and known.dev != visit.observed.stat.dev:
             synced = self._state.synced_stats(occupant.file_id)
@@ -209,7 +209,7 @@ class Walk:
         assert folder_id is not None
         synced = self._state.synced_stats(folder_id)
         changes = self._state.local_changes
-        entries = self._state.local.children(folder_id) if changes else None
+        entries = _find_differing(self._state, folder_id, synced)
         if not self._is_full and _is_ignore_file_other(synced, listing, names):
             self.later.append(visit._replace(observed=None, source=None, occupant=None))
         doubtful = self._doubtful
@@ -258,7 +258,7 @@ class Walk:
         if stat.kind != Kind.FOLDER:
             self._findings.see_in_place(entry, observed, path, rules)
             return
-        known, _ = self._findings.find_known(entry.file_id)
+        known, _ = find_known(self._state, entry.file_id)
         if is_same_inode(stat, known):
             if known is not None and stat.mode != known.mode:
                 self._findings.see_folder_in_place(entry, observed, path)
@@ -293,6 +293,19 @@ class Walk:
     def _take(self, *, is_complete: bool) -> ScanBatch:
         created, unread = self._findings.take()
         return ScanBatch(created, unread, is_complete, self._folders_count, self._files_count)
+
+
+def _find_differing(
+    state: State, folder_id: FileId, synced: Mapping[str, tuple[FileId, Stat]]
+) -> Mapping[str, Entry] | None:
+    """Returns what is known to stand in a folder, None if that is just what is synced."""
+    changes = state.local_changes
+    if not changes:
+        return None
+    is_changed = state.is_local_changed_in(folder_id)
+    if is_changed or any(file_id in changes for file_id, _ in synced.values()):
+        return state.local.children(folder_id)
+    return None
 
 
 _NOBODY: Final[tuple[FileId, Stat | None]] = (ROOT_ID, None)

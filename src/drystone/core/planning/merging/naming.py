@@ -103,6 +103,10 @@ class Naming:
         elif other.fate != Fate.NEW_THERE:
             case.is_stuck = True
             return
+        elif other.adopted_by is not None:
+            # Two of the disk at one place: half of what a scan under way has seen.
+            case.is_stuck = True
+            return
         elif _is_same_thing(case, other):
             case.adopts, other.adopted_by = other, case
             other.is_resolved = True

@@ -35,7 +35,7 @@ async def ask(call: Call) -> Response:
     message = await call.read(Ask, _IDS_BYTES_MAX)
     block_ids = split_ids(message.ids)
     namespace_id = _namespace(message.namespace_id)
-    held = await call.service.blocks.ask(call.actor, namespace_id, block_ids)
+    held = await call.service.blocks.ask(call.actor, namespace_id, block_ids, verify=message.verify)
     return call.answer(AskAnswer(encode_missing(block_ids, set(block_ids) - held)))
 
 
@@ -53,7 +53,8 @@ async def fetch(call: Call) -> Response:
     named = zip(block_ids, split_bases(message.bases, len(block_ids)), strict=True)
     bases = {name: base for name, base in named if base is not None}
     namespace_id = _namespace(message.namespace_id)
-    groups = await call.service.blocks.fetch(call.actor, namespace_id, block_ids, bases)
+    doubted = split_ids(message.doubted)
+    groups = await call.service.blocks.fetch(call.actor, namespace_id, block_ids, bases, doubted)
     return StreamedResponse(_write_bundle(groups), MEDIA_TYPE)
 
 

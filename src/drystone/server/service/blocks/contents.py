@@ -9,8 +9,6 @@ together, and nobody can commit what they have not shown to have. Runs in a thre
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-import structlog
-
 from drystone.core.content.content import EMPTY_CONTENT, Content
 from drystone.core.content.hashing import content_hash_of_block_id
 from drystone.core.content.manifest import Manifest, decode_manifest
@@ -19,9 +17,8 @@ from drystone.core.ids import BlockId, NamespaceId
 from drystone.core.journal.decide import Contents
 from drystone.server.ports.blocks import LostBlock
 from drystone.server.ports.metadata import BlockPlace
+from drystone.server.service.blocks.damage import read_again
 from drystone.server.service.blocks.shelf import Shelf, iter_batches, locate_held, read_plain
-
-log = structlog.get_logger()
 
 
 class ManifestLine(NamedTuple):
@@ -39,10 +36,12 @@ class Verdict(NamedTuple):
     Attributes:
         contents: For the decision: which lack blocks, which their blocks contradict.
         manifests: Of the chunked contents that are fine, each once.
+        lost: Where manifests cannot be read back.
     """
 
     contents: Contents
     manifests: list[ManifestLine]
+    lost: Sequence[BlockPlace] = ()
 
 
 def check_contents(
@@ -53,7 +52,7 @@ def check_contents(
     Cost: a read of metadata for all, and one for each few MiB of manifests, which are read
     and decoded. Other blocks are not read: they were verified when they came.
 
-    A manifest that cannot be read back is a fault of its content alone, and logged.
+    A manifest that cannot be read back is missing: it has to be sent again.
 
     Raises:
         Unavailable: The store or the database cannot be read now.
@@ -72,7 +71,7 @@ def check_contents(
             check.faulty[content] = why
     for batch in iter_batches([places[root] for root in chunked]):
         check.check_manifests(batch, chunked)
-    return Verdict(Contents(check.missing, check.faulty), check.manifests)
+    return Verdict(Contents(check.missing, check.faulty), check.manifests, check.lost)
 
 
 def decode_held_manifest(block: bytes | LostBlock) -> Manifest:
@@ -96,6 +95,7 @@ class _Check:
         self.missing: dict[Content, tuple[BlockId, ...]] = {}
         self.faulty: dict[Content, str] = {}
         self.manifests: list[ManifestLine] = []
+        self.lost: list[BlockPlace] = []
 
     def locate(self, block_ids: Collection[BlockId]) -> dict[BlockId, BlockPlace]:
         """Returns where those blocks lie that the namespace holds."""
@@ -108,10 +108,13 @@ class _Check:
         """Checks the contents whose manifests lie at these places."""
         manifests: dict[BlockId, Manifest] = {}
         for place, block in zip(batch, read_plain(self._shelf.packs, batch), strict=True):
-            if isinstance(block, LostBlock):
-                log.error("block.lost", block=place.block_id.hex(), why=block.message)
+            whole = read_again(self._shelf.packs, block) if isinstance(block, LostBlock) else block
+            if whole is None:
+                self.lost.append(place)
+                self.missing.update((c, (c.root,)) for c in chunked[place.block_id])
+                continue
             try:
-                manifests[place.block_id] = decode_held_manifest(block)
+                manifests[place.block_id] = decode_manifest(whole)
             except DrystoneError as error:
                 for content in chunked[place.block_id]:
                     self.faulty[content] = f"its manifest cannot be read: {error.message}"

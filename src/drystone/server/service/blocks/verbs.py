@@ -8,7 +8,7 @@ has it).
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, NamedTuple
 
 from drystone.core.content.content import Content
 from drystone.core.content.frame import Frame
@@ -26,6 +26,7 @@ from drystone.core.limits import (
     OUTLINES_BYTES_MAX,
     PACK_BYTES_TARGET,
     UPLOADS_AT_ONCE_MAX,
+    VERIFIED_BYTES_MAX,
 )
 from drystone.server.ports.blocks import LostBlock, Packs, Run
 from drystone.server.ports.clock import Clock
@@ -33,6 +34,7 @@ from drystone.server.ports.metadata import BlockPlace, Metadata, Unit
 from drystone.server.service import gate
 from drystone.server.service.actor import Actor
 from drystone.server.service.blocks.contents import Verdict, check_contents, decode_held_manifest
+from drystone.server.service.blocks.damage import note_damage, read_again, verify_blocks
 from drystone.server.service.blocks.ingest import Ingest, PutTally
 from drystone.server.service.blocks.reading import Wanted, stream_frames
 from drystone.server.service.blocks.shelf import Shelf, iter_batches, locate_held, read_plain
@@ -72,9 +74,9 @@ class TooManyBlocks(Refused):
 
     code = "too-many-blocks"
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, what: str, most: str) -> None:
         super().__init__(
-            f"the request names {count:,} blocks; at most {ASK_BLOCKS_MAX:,} are allowed",
+            f"the request names {what}; at most {most} are allowed",
             advice="Send several requests.",
         )
 
@@ -96,16 +98,31 @@ class Blocks:
         self._fetches = Turns(FETCHES_AT_ONCE_MAX, "downloads")
 
     async def ask(
-        self, actor: Actor, namespace_id: NamespaceId, block_ids: Sequence[BlockId]
+        self,
+        actor: Actor,
+        namespace_id: NamespaceId,
+        block_ids: Sequence[BlockId],
+        *,
+        verify: bool = False,
     ) -> set[BlockId]:
         """Returns which of these blocks the namespace holds; the others must be sent.
 
         Leases of those held that would end soon are renewed, so that a commit can follow.
 
+        Args:
+            actor: Who asks.
+            namespace_id: What they are held by.
+            block_ids: Any number up to ``ASK_BLOCKS_MAX``.
+            verify: Those held are read back first; what is damaged counts as not held. At most
+                ``VERIFIED_BYTES_MAX`` of them.
+
         Raises:
             NamespaceNotFound, TooManyBlocks: As their names say.
+            ServerBusy: Too many others read blocks, and these are to be verified.
         """
         _require_few(block_ids)
+        if verify:
+            await self._verify(actor, namespace_id, block_ids)
 
         def look_up(unit: Unit) -> set[BlockId]:
             gate.require_namespace(unit, actor, namespace_id)
@@ -164,6 +181,7 @@ class Blocks:
         namespace_id: NamespaceId,
         block_ids: Sequence[BlockId],
         bases: Mapping[BlockId, BlockId],
+        doubted: Collection[BlockId] = (),
     ) -> AsyncGenerator[list[Run | Frame], None]:
         """Returns a stream of these blocks' frames, in order, in groups of about 2 MiB.
 
@@ -176,6 +194,7 @@ class Blocks:
             block_ids: In the order in which they are wanted.
             bases: For some of them a block that the receiver has. Used if the namespace holds
                 it and a delta is shorter.
+            doubted: Those that arrived damaged before: they are verified before they are sent.
 
         Raises:
             NamespaceNotFound, TooManyBlocks: As their names say.
@@ -185,16 +204,25 @@ class Blocks:
         _require_few(block_ids)
         asked = {*block_ids, *bases.values()}
 
-        def look_up(unit: Unit) -> dict[BlockId, BlockPlace]:
+        def look_up(unit: Unit) -> _Found:
             gate.require_namespace(unit, actor, namespace_id)
-            return locate_held(unit, namespace_id, asked)
+            return _find(unit, namespace_id, asked)
 
-        places = await self.shelf.writer.read(look_up)
+        places, damaged = await self.shelf.writer.read(look_up)
         # A block that is held is in the index: both are written together.
-        missing = [name for name in block_ids if name not in places]
+        missing = [name for name in block_ids if name not in places and name not in damaged]
         if missing:
             raise BlockNotFound(missing)
-        wanted = [Wanted(places[name], _base_of(name, bases, places)) for name in block_ids]
+        doubts = {*doubted, *damaged}
+        wanted = [
+            Wanted(
+                places.get(name) or damaged[name],
+                _base_of(name, bases, places),
+                name in doubts,
+                name in damaged,
+            )
+            for name in block_ids
+        ]
         return self._stream(wanted)
 
     async def outline(
@@ -219,7 +247,8 @@ class Blocks:
         room_bytes = OUTLINES_BYTES_MAX
         in_order = [places[name] for name in dict.fromkeys(block_ids) if name in places]
         for batch in iter_batches(in_order):
-            made = await self.shelf.run(_make_outlines, self.shelf.packs, batch)
+            made, lost = await self.shelf.run(_make_outlines, self.shelf.packs, batch)
+            await note_damage(self.shelf, lost)
             room_bytes -= sum(map(len, made.values()))
             if room_bytes < 0:
                 break
@@ -239,7 +268,9 @@ class Blocks:
             NamespaceNotFound: As its name says.
         """
         await self._enter(actor, namespace_id)
-        return await self.shelf.run(check_contents, self.shelf, namespace_id, contents)
+        verdict = await self.shelf.run(check_contents, self.shelf, namespace_id, contents)
+        await note_damage(self.shelf, verdict.lost)
+        return verdict
 
     async def load_manifest(
         self, actor: Actor, namespace_id: NamespaceId, manifest_id: BlockId
@@ -254,12 +285,15 @@ class Blocks:
 
         def look_up(unit: Unit) -> BlockPlace:
             gate.require_namespace(unit, actor, namespace_id)
-            if place := locate_held(unit, namespace_id, (manifest_id,)).get(manifest_id):
+            held, damaged = _find(unit, namespace_id, (manifest_id,))
+            if place := held.get(manifest_id) or damaged.get(manifest_id):
                 return place
             raise BlockNotFound((manifest_id,))
 
         place = await self.shelf.writer.read(look_up)
         [block] = await self.shelf.run(read_plain, self.shelf.packs, (place,))
+        if isinstance(block, LostBlock):
+            await verify_blocks(self.shelf, {manifest_id: place}, {})
         return decode_held_manifest(block)
 
     def close(self) -> None:
@@ -280,6 +314,23 @@ class Blocks:
 
         await self.shelf.writer.read(work)
 
+    async def _verify(
+        self, actor: Actor, namespace_id: NamespaceId, block_ids: Sequence[BlockId]
+    ) -> None:
+        def look_up(unit: Unit) -> _Found:
+            gate.require_namespace(unit, actor, namespace_id)
+            return _find(unit, namespace_id, set(block_ids))
+
+        found = await self.shelf.writer.read(look_up)
+        places = (*found.held.values(), *found.damaged.values())
+        plain_bytes = sum(place.plain_bytes for place in places)
+        if plain_bytes > VERIFIED_BYTES_MAX:
+            raise TooManyBlocks(
+                f"{plain_bytes:,} bytes of blocks to be verified", f"{VERIFIED_BYTES_MAX:,}"
+            )
+        async with self._fetches.take():
+            await verify_blocks(self.shelf, *found)
+
     async def _stream(self, wanted: Sequence[Wanted]) -> AsyncGenerator[list[Run | Frame], None]:
         async with self._fetches.take():
             groups = stream_frames(self.shelf, wanted, self._fetch_divisor)
@@ -292,7 +343,20 @@ class Blocks:
 
 def _require_few(block_ids: Sequence[BlockId]) -> None:
     if len(block_ids) > ASK_BLOCKS_MAX:
-        raise TooManyBlocks(len(block_ids))
+        raise TooManyBlocks(f"{len(block_ids):,} blocks", f"{ASK_BLOCKS_MAX:,}")
+
+
+class _Found(NamedTuple):
+    """Where blocks lie that a namespace holds, or would hold if they were not damaged there."""
+
+    held: dict[BlockId, BlockPlace]
+    damaged: dict[BlockId, BlockPlace]
+
+
+def _find(unit: Unit, namespace_id: NamespaceId, block_ids: Collection[BlockId]) -> _Found:
+    held = locate_held(unit, namespace_id, block_ids)
+    rest = [name for name in block_ids if name not in held]
+    return _Found(held, unit.blocks.find_damaged(namespace_id, rest) if rest else {})
 
 
 def _base_of(
@@ -302,9 +366,16 @@ def _base_of(
     return None if base is None or base == name else places.get(base)
 
 
-def _make_outlines(packs: Packs, places: Sequence[BlockPlace]) -> dict[BlockId, bytes]:
-    return {
-        place.block_id: encode_outline(block)
-        for place, block in zip(places, read_plain(packs, places), strict=True)
-        if not isinstance(block, LostBlock)
-    }
+def _make_outlines(
+    packs: Packs, places: Sequence[BlockPlace]
+) -> tuple[dict[BlockId, bytes], list[BlockPlace]]:
+    """Returns outlines, and where blocks cannot be read back."""
+    outlines: dict[BlockId, bytes] = {}
+    lost: list[BlockPlace] = []
+    for place, block in zip(places, read_plain(packs, places), strict=True):
+        whole = read_again(packs, block) if isinstance(block, LostBlock) else block
+        if whole is None:
+            lost.append(place)
+        else:
+            outlines[place.block_id] = encode_outline(whole)
+    return outlines, lost

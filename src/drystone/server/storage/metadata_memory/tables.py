@@ -106,6 +106,8 @@ class Tables:
         self.answers: Table[tuple[NamespaceId, DeviceId, str], Answer] = Table(self.undo)
         self.packs: Table[PackId, int] = Table(self.undo)
         self.places: Table[BlockId, BlockPlace] = Table(self.undo)
+        # Those of the places where a block cannot be read back.
+        self.damaged: Table[BlockId, BlockPlace] = Table(self.undo)
         self.leases: Table[tuple[NamespaceId, BlockId], int] = Table(self.undo)
 
     def copy(self) -> "Tables":

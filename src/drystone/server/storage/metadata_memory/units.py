@@ -269,7 +269,23 @@ class MemoryBlocks:
         self._tables = tables
 
     def find_held(self, namespace_id: NamespaceId, block_ids: Collection[BlockId]) -> set[BlockId]:
-        return {block for block in block_ids if (namespace_id, block) in self._tables.leases}
+        leases, damaged = self._tables.leases, self._tables.damaged
+        return {b for b in block_ids if (namespace_id, b) in leases and b not in damaged}
+
+    def find_damaged(
+        self, namespace_id: NamespaceId, block_ids: Collection[BlockId]
+    ) -> dict[BlockId, BlockPlace]:
+        leases, damaged = self._tables.leases, self._tables.damaged
+        return {b: damaged[b] for b in block_ids if (namespace_id, b) in leases and b in damaged}
+
+    def mark(self, places: Collection[BlockPlace], *, is_damaged: bool) -> None:
+        for place in places:
+            if self._tables.places.get(place.block_id) != place:
+                continue
+            if is_damaged:
+                self._tables.damaged[place.block_id] = place
+            else:
+                self._tables.damaged.pop(place.block_id, None)
 
     def hold(
         self, namespace_id: NamespaceId, block_ids: Collection[BlockId], leased_until_s: int
@@ -294,13 +310,15 @@ class MemoryBlocks:
         return {block_id: self._tables.leases[namespace_id, block_id] for block_id in held}
 
     def locate(self, block_ids: Collection[BlockId]) -> dict[BlockId, BlockPlace]:
-        places = self._tables.places
-        return {block_id: places[block_id] for block_id in block_ids if block_id in places}
+        places, damaged = self._tables.places, self._tables.damaged
+        return {b: places[b] for b in block_ids if b in places and b not in damaged}
 
     def add_pack(self, pack_id: PackId, length_bytes: int, places: Sequence[BlockPlace]) -> None:
         self._tables.packs.setdefault(pack_id, length_bytes)
         for place in places:
             assert place.pack_id == pack_id, "a block of another pack"
+            if self._tables.damaged.pop(place.block_id, None) is not None:
+                self._tables.places[place.block_id] = place
             self._tables.places.setdefault(place.block_id, place)
 
     def totals(self) -> Mapping[str, int]:

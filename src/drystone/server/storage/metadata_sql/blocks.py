@@ -21,6 +21,21 @@ class SqlBlocks:
     def find_held(self, namespace_id: NamespaceId, block_ids: Collection[BlockId]) -> set[BlockId]:
         return set(self.find_leases(namespace_id, block_ids))
 
+    def find_damaged(
+        self, namespace_id: NamespaceId, block_ids: Collection[BlockId]
+    ) -> dict[BlockId, BlockPlace]:
+        values = {
+            "ns": self._numbers.find_ns(namespace_id),
+            "ids": join_ids(block_ids, BLOCK_ID_BYTES),
+        }
+        places = (BlockPlace(*row) for row in self._connection.execute(_FIND_DAMAGED, values))
+        return {place.block_id: place for place in places}
+
+    def mark(self, places: Collection[BlockPlace], *, is_damaged: bool) -> None:
+        statement = _MARK_DAMAGED if is_damaged else _MARK_WHOLE
+        values = [(place.block_id, place.offset_bytes, place.pack_id) for place in places]
+        self._connection.executemany(statement, values)
+
     def hold(
         self, namespace_id: NamespaceId, block_ids: Collection[BlockId], leased_until_s: int
     ) -> None:
@@ -67,13 +82,15 @@ class SqlBlocks:
         (pack,) = self._connection.execute(_FIND_PACK, values).fetchone()
         # By position: a dictionary per row costs as much as the row. Sorted, neighbours of the
         # index are written one after the other.
-        self._connection.executemany(
-            _ADD_BLOCK,
-            [
-                (p.block_id, pack, p.offset_bytes, p.stored_bytes, p.plain_bytes, p.codec)
-                for p in sorted(places)
-            ],
-        )
+        rows = [
+            (p.block_id, pack, p.offset_bytes, p.stored_bytes, p.plain_bytes, p.codec)
+            for p in sorted(places)
+        ]
+        if self._connection.execute(_HAS_DAMAGED).fetchone():
+            self._connection.executemany(_REPLACE_DAMAGED, [(*row[1:], row[0]) for row in rows])
+            ids = join_ids([place.block_id for place in places], BLOCK_ID_BYTES)
+            self._connection.execute(_FORGET_DAMAGED, {"ids": ids})
+        self._connection.executemany(_ADD_BLOCK, rows)
 
     def totals(self) -> Mapping[str, int]:
         names = ("packs", "pack_bytes", "blocks", "plain_bytes", "stored_bytes")
@@ -87,6 +104,47 @@ _FIND_LEASES: Final = f"""
     SELECT block.block_id, held.leased_until_s
     FROM many CROSS JOIN block CROSS JOIN namespace_block AS held
     WHERE block.block_id = many.id AND held.ns = :ns AND held.block = block.block
+        AND block.block NOT IN damaged_block
+"""
+
+_FIND_DAMAGED: Final = f"""
+    {_MANY_BLOCKS}
+    SELECT block.block_id, pack.pack_id, block.offset_bytes, block.stored_bytes,
+        block.plain_bytes, block.codec
+    FROM many CROSS JOIN block CROSS JOIN namespace_block AS held CROSS JOIN pack
+    WHERE block.block_id = many.id AND held.ns = :ns AND held.block = block.block
+        AND block.block IN damaged_block AND pack.pack = block.pack
+"""
+
+_MARK_DAMAGED: Final = """
+    INSERT INTO damaged_block (block)
+    SELECT block.block FROM block CROSS JOIN pack
+    WHERE block.block_id = ? AND block.offset_bytes = ? AND pack.pack = block.pack
+        AND pack.pack_id = ?
+    ON CONFLICT (block) DO NOTHING
+"""
+
+_MARK_WHOLE: Final = """
+    DELETE FROM damaged_block
+    WHERE block IN (
+        SELECT block.block FROM block CROSS JOIN pack
+        WHERE block.block_id = ? AND block.offset_bytes = ? AND pack.pack = block.pack
+            AND pack.pack_id = ?
+    )
+"""
+
+_HAS_DAMAGED: Final = "SELECT 1 FROM damaged_block LIMIT 1"
+
+_REPLACE_DAMAGED: Final = """
+    UPDATE block
+    SET pack = ?, offset_bytes = ?, stored_bytes = ?, plain_bytes = ?, codec = ?
+    WHERE block_id = ? AND block IN damaged_block
+"""
+
+_FORGET_DAMAGED: Final = f"""
+    {_MANY_BLOCKS}
+    DELETE FROM damaged_block
+    WHERE block IN (SELECT block.block FROM many CROSS JOIN block WHERE block.block_id = many.id)
 """
 
 _HOLD: Final = f"""
@@ -115,6 +173,7 @@ _LOCATE: Final = f"""
         block.plain_bytes, block.codec
     FROM many CROSS JOIN block CROSS JOIN pack
     WHERE block.block_id = many.id AND pack.pack = block.pack
+        AND block.block NOT IN damaged_block
 """
 
 _ADD_PACK: Final = """

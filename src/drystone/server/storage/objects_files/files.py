@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from drystone.server.ports.objects import ObjectParts, ObjectStat, is_object_name
-from drystone.server.storage.objects_files.reading import read_ranges
+from drystone.server.storage.objects_files.reading import is_same, read_ranges
 from drystone.server.storage.objects_files.trouble import translated
 from drystone.server.storage.objects_files.writing import write_durably
 
@@ -47,7 +47,7 @@ class FileObjects:
         staged: list[tuple[str, str]] = []
         try:
             for name, parts in objects:
-                if not os.path.exists(self._path(name)):
+                if not is_same(self._path(name), parts):
                     path = os.path.join(self._incoming, str(next(self._numbers)))
                     staged.append((path, name))
                     with translated("write", name):
@@ -89,11 +89,12 @@ class FileObjects:
         try:
             for path, name in staged:
                 target = self._path(name)
-                if os.path.exists(target):
-                    continue
                 self._make_folders(os.path.dirname(name))
+                # Replaces what is damaged, or the same that somebody else put meanwhile.
+                is_new = not os.path.exists(target)
                 os.rename(path, target)
-                published.append(target)
+                if is_new:
+                    published.append(target)
             for folder in {os.path.dirname(self._path(name)) for name in names}:
                 _flush_folder(folder)
         except OSError:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Self
 
 from drystone.core.limits import KIB
+from drystone.server.ports.objects import ObjectParts
 from drystone.server.storage.objects_files.direct import (
     BUFFER_BYTES,
     DIRECT_BYTES_MIN,
@@ -44,6 +45,28 @@ def read_ranges(path: str, ranges: Sequence[_Range]) -> list[bytes]:
                 offset, length = ranges[index]
                 answer[index] = content[offset - start : offset - start + length]
     return answer
+
+
+def is_same(path: str, parts: ObjectParts) -> bool:
+    """Tells whether there is a file that has just these bytes, and can be read.
+
+    Cost: a look at its length, unless that is right; then it is read.
+    """
+    try:
+        if os.stat(path).st_size != sum(len(part) for part in parts):
+            return False
+        with _OpenFile(path) as file:
+            position = 0
+            for part in parts:
+                view = memoryview(part)
+                for start in range(0, len(view), BUFFER_BYTES):
+                    piece = view[start : start + BUFFER_BYTES]
+                    if file.read(position, len(piece)) != piece:
+                        return False
+                    position += len(piece)
+    except OSError:
+        return False  # Not there, or on a bad spot of the medium.
+    return True
 
 
 def _iter_runs(ranges: Sequence[_Range]) -> Iterator[list[int]]:

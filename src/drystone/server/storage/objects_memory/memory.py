@@ -22,7 +22,7 @@ class MemoryObjects:
         joined = [(name, b"".join(parts)) for name, parts in objects]
         with self._lock:
             for name, content in joined:
-                self._objects.setdefault(name, content)
+                self._objects[name] = content
 
     def read(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         with self._lock:

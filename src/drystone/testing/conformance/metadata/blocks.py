@@ -45,6 +45,72 @@ class BlocksSuite:
 
         metadata.read(work)
 
+    def test_a_damaged_block_is_nobodys_until_it_comes_again(self, metadata: Metadata) -> None:
+        add_accounts(metadata)
+        ids = block_id(1), block_id(2), block_id(3)
+        first, second = make_places(pack_id(1), [1, 2, 3]), make_places(pack_id(2), [2, 3, 4])
+        places = {place.block_id: place for place in first}
+
+        def add(unit: Unit) -> None:
+            unit.blocks.add_pack(pack_id(1), 600, first)
+            unit.blocks.hold(NAMESPACE, ids[:2], 50)
+            unit.blocks.hold(OTHER, ids[2:], 50)
+
+        def damage(unit: Unit) -> None:
+            unit.blocks.mark(first[1:], is_damaged=True)
+            unit.blocks.mark(first[1:], is_damaged=True)
+            # Neither is where that block lies.
+            unit.blocks.mark(make_places(pack_id(2), [1]), is_damaged=True)
+            unit.blocks.mark(second[2:], is_damaged=True)
+
+        def check_damaged(unit: Unit) -> None:
+            assert unit.blocks.find_held(NAMESPACE, ids) == {ids[0]}
+            assert unit.blocks.find_leases(NAMESPACE, ids) == {ids[0]: 50}
+            assert unit.blocks.locate(ids) == {ids[0]: first[0]}
+            assert unit.blocks.find_damaged(NAMESPACE, ids) == {ids[1]: first[1]}
+            assert unit.blocks.find_damaged(OTHER, ids) == {ids[2]: first[2]}
+            assert unit.blocks.find_damaged(NOWHERE, ids) == {}
+
+        def check_whole(unit: Unit) -> None:
+            assert unit.blocks.find_held(NAMESPACE, ids) == set(ids[:2])
+            assert unit.blocks.locate(ids) == places
+            assert unit.blocks.find_damaged(NAMESPACE, ids) == {}
+
+        metadata.write(add)
+        metadata.read(check_whole)
+        metadata.write(damage)
+        metadata.read(check_damaged)
+
+        def mend(unit: Unit) -> None:
+            unit.blocks.mark(first, is_damaged=False)
+
+        metadata.write(mend)
+        metadata.read(check_whole)
+
+        metadata.write(damage)
+        metadata.write(lambda unit: unit.blocks.add_pack(pack_id(2), 700, second))
+        places.update({place.block_id: place for place in second[:2]})
+        metadata.read(check_whole)
+
+        # What is found out of the old place is late: the block lies elsewhere now.
+        metadata.write(damage)
+        metadata.read(check_whole)
+
+    def test_marks_of_a_work_that_fails_are_undone(self, metadata: Metadata) -> None:
+        add_accounts(metadata)
+        places = make_places(pack_id(1), [1])
+
+        def fail(unit: Unit) -> None:
+            unit.blocks.add_pack(pack_id(1), 9, places)
+            unit.blocks.mark(places, is_damaged=True)
+            raise ValueError("too late")
+
+        metadata.write(lambda unit: unit.blocks.add_pack(pack_id(1), 9, places))
+        with pytest.raises(ValueError, match="too late"):
+            metadata.write(fail)
+
+        assert metadata.read(lambda unit: unit.blocks.locate([block_id(1)])) != {}
+
     def test_an_empty_index_totals_nothing(self, metadata: Metadata) -> None:
         totals = metadata.read(lambda unit: unit.blocks.totals())
 

@@ -171,6 +171,8 @@ class WorldDevice:
             new_key=lambda: f"{self.name}-{next(self._keys)}",
             device_name=self.name,
             traits=Traits(mtime_step_ns=max(1, self.nature.stamp_ms * _NS_PER_MS)),
+            # No time passes while a thread works: what was just written is looked at again.
+            rest=lambda _: None,
         )
         self._task = self._timeline.create_task(self._run(world, life))
 

@@ -81,8 +81,8 @@ class LinkedRemote:
         self._life = life
         self._inner: FakeRemote | None = None
 
-    async def ask(self, block_ids: Sequence[BlockId]) -> list[BlockId]:
-        return await self._call(lambda server: server.ask(block_ids))
+    async def ask(self, block_ids: Sequence[BlockId], *, verify: bool = False) -> list[BlockId]:
+        return await self._call(lambda server: server.ask(block_ids, verify=verify))
 
     async def put_blocks(self, batches: AsyncIterator[Sequence[Frame]]) -> int:
         return await self._call(lambda server: server.put_blocks(self._carry(batches)))

@@ -173,7 +173,7 @@ async def test_block_that_is_no_manifest_cannot_be_loaded_as_one(device):
         )
 
 
-async def test_lost_manifest_is_the_trouble_of_its_content_alone(device, objects, pack_names):
+async def test_lost_manifest_is_missing_until_it_comes_again(device, objects, pack_names):
     anna = await device()
     blocks = make_noise(2)
     content, encoded = chunked(blocks)
@@ -182,8 +182,14 @@ async def test_lost_manifest_is_the_trouble_of_its_content_alone(device, objects
     await anna.put(frames_of(blocks))
     verdict = await check(anna, content, single(blocks[0]))
 
-    assert list(verdict.contents.faulty) == [content]
-    assert "cannot be read back" in verdict.contents.faulty[content]
-    assert not verdict.contents.missing
+    assert verdict.contents.missing == {content: (content.root,)}
+    assert not verdict.contents.faulty
+    load_manifest = anna.server.service.blocks.load_manifest
     with pytest.raises(LostBlock):
-        await anna.server.service.blocks.load_manifest(anna.actor, anna.namespace_id, content.root)
+        await load_manifest(anna.actor, anna.namespace_id, content.root)
+
+    assert await anna.holds([encoded]) == [False]
+    await anna.put(frames_of([encoded]))
+    assert not (await check(anna, content)).contents.missing
+    manifest = await load_manifest(anna.actor, anna.namespace_id, content.root)
+    assert manifest.content(encoded) == content

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import ctypes
+import gc
 
 import pytest
 
-from drystone.server.bootstrap import memory
+from drystone.cli import memory
 
 
 class Library:
@@ -37,3 +38,17 @@ def test_systems_without_it_are_left_alone(monkeypatch, error):
     monkeypatch.setattr(ctypes, "CDLL", fail)
 
     assert memory.keep_freed_memory() is False
+
+
+def test_rings_are_still_found_but_not_looked_for_all_the_time():
+    before = gc.get_threshold()
+    try:
+        gc.set_threshold(700, 10, 10)
+        memory.prepare_memory()
+
+        assert gc.isenabled()
+        assert gc.get_threshold()[0] > 700
+        assert all(threshold > 0 for threshold in gc.get_threshold())
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
