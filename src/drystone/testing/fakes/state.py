@@ -156,7 +156,8 @@ class MemoryState:
         is_gone = self.path_of(self.remote, file_id) is None
         self.rows.pop(file_id, None)
         if is_gone:
-            self._forget_told_of(file_id)
+            self.remote_changes.pop(file_id, None)
+            self._forget_new_below(file_id, self.remote_changes)
 
     def renew_remote(self, file_id: FileId) -> None:
         row = self.rows.pop(file_id, None)
@@ -164,7 +165,8 @@ class MemoryState:
             self.remote_changes[file_id] = StoredEntry(row.entry, row.seq, Action.EDIT)
         stored = self.remote_changes.get(file_id)
         if stored is not None and stored.is_deleted:
-            self._forget_told_of(file_id)
+            self.remote_changes.pop(file_id, None)
+            self._forget_new_below(file_id, self.remote_changes)
         change = self.local_changes.get(file_id)
         if change is not None and change.entry is None:
             del self.local_changes[file_id]
@@ -267,10 +269,6 @@ class MemoryState:
             waiting += [row.entry.file_id for row in rows if row.entry.kind == Kind.FOLDER]
         return found
 
-    def _forget_told_of(self, file_id: FileId) -> None:
-        self.remote_changes.pop(file_id, None)
-        self._forget_new_below(file_id, self.remote_changes)
-
     def _forget_new_below(
         self, folder_id: FileId, changes: "dict[FileId, LocalChange] | dict[FileId, StoredEntry]"
     ) -> None:
@@ -293,8 +291,7 @@ class MemoryState:
             row, change = self.rows.get(file_id), self.local_changes.get(file_id)
             if change is None and row is not None:
                 change = LocalChange(row.entry, row.stat)
-            assert change is not None
-            assert change.entry is not None
+            assert change is not None and change.entry is not None  # noqa: PT018
             moved = change.entry._replace(parent_id=folder_id)
             self.note_local(file_id, change._replace(entry=moved))
 

@@ -127,8 +127,7 @@ class SqliteState(Ledger):
         self._forget(self._local, file_id)
         self._hand_over([*below, *(i for i in agreed if i not in self.local_changes)], new_id)
         # What the server changed in it before it was deleted there, or a folder above it was.
-        is_gone = self.path_of(self._remote, file_id) is None
-        self._drop_row(file_id, is_gone=is_gone)
+        self._drop_row(file_id, is_gone=self.path_of(self._remote, file_id) is None)
 
     def renew_remote(self, file_id: FileId) -> None:
         row = self._synced.find_row(file_id)
@@ -211,8 +210,7 @@ class SqliteState(Ledger):
         row = self._synced.remove(file_id, with_below=False)
         if row is not None:
             self._note_synced_changed(file_id, row.entry, None)
-        if is_gone:
-            # The server no longer has it either: nothing of it is left to be settled.
+        if is_gone:  # The server no longer has it either: nothing is left to be settled.
             self._remote_rows.forget(file_id)
             self._forget_placed_below(self._remote, file_id)
 
