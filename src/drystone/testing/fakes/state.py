@@ -160,8 +160,8 @@ class MemoryState:
             self._forget_new_below(file_id, self.remote_changes)
 
     def renew_remote(self, file_id: FileId) -> None:
-        row = self.rows.pop(file_id, None)
-        if row is not None and file_id not in self.remote_changes:
+        path, row = self.path_of(self.remote, file_id), self.rows.pop(file_id, None)
+        if row is not None and path is not None and file_id not in self.remote_changes:
             self.remote_changes[file_id] = StoredEntry(row.entry, row.seq, Action.EDIT)
         stored = self.remote_changes.get(file_id)
         if stored is not None and stored.is_deleted:

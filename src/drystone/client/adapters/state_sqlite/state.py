@@ -131,7 +131,7 @@ class SqliteState(Ledger):
 
     def renew_remote(self, file_id: FileId) -> None:
         row = self._synced.find_row(file_id)
-        if row is not None and file_id not in self.remote_changes:
+        if row and file_id not in self.remote_changes and self.path_of(self._remote, file_id):
             self._remote_rows.note(StoredEntry(row.entry, row.seq, Action.EDIT))
         stored = self.remote_changes.get(file_id)
         self._drop_row(file_id, is_gone=stored is not None and stored.is_deleted)
