@@ -20,6 +20,7 @@ OPEN = {
     "lying-disk-and-power": "nothing tells that a disk lied: what is gone looks deleted",
     "restored-server-never-settled": "after a restore, blocks are asked for that the server lost",
     "restored-server-takes-what-came-since": "what a restored server never knew counts as deleted",
+    "unreadable-told-for-ever": "what could not be read once is told until somebody reads it again",
     "written-while-its-folder-is-discarded": (
         "between the last look into a folder and its way into the trash somebody writes into it"
     ),
@@ -31,9 +32,9 @@ BATCH = 50
 SEED_0 = 1_000_000
 """`make test` runs the same worlds each time; `make simulate` looks for others."""
 
-PASSING = "not trashed"
-"""A law that a world may break now and then, as long as there is an open script that tells how: the
-bytes are in a trash. Measured: 2 of 2,000 worlds.
+PASSING = ("no trouble", "not trashed")
+"""Laws that a world may break now and then, as long as there are open scripts that tell how: all
+bytes are where they should be, or in a trash. Measured: 3 of 3,476 worlds.
 """
 PASSING_MAX = 1
 """Of a batch."""
@@ -66,7 +67,7 @@ def test_every_open_script_has_its_reason() -> None:
 def test_fresh_worlds_hold_all_laws(first: int) -> None:
     findings = [finding for finding in explore(range(first, first + BATCH)) if finding]
 
-    grave = [finding for finding in findings if finding.verdict.law != PASSING]
+    grave = [finding for finding in findings if finding.verdict.law not in PASSING]
     assert not grave, "\n".join(finding.show() for finding in grave)
     assert len(findings) <= PASSING_MAX, "\n".join(one.show() for one in findings)
 
