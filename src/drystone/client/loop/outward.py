@@ -9,12 +9,11 @@ from typing import Final
 from drystone.client.loop.parts import Parts, Saving
 from drystone.client.loop.planning import Planning
 from drystone.client.loop.sending import Sending
-from drystone.client.ports import Digested, Hints, State, Unread
+from drystone.client.ports import Digested, Hints, Unread
 from drystone.client.steps.digest import Digest, DigestOutcome, plan_reading
 from drystone.client.steps.scan import ScanBatch
 from drystone.core.ids import FileId
-from drystone.core.planning.plan import Discard, Plan, Submit
-from drystone.core.tree.entry import Kind
+from drystone.core.planning.plan import Submit
 
 _HELD_BYTES: Final = 16 * 1024 * 1024
 """Of files of one batch, kept in memory until they are sent. A few batches are under way."""
@@ -69,28 +68,10 @@ class Outward:
         await self._take_all(batches, sending, again, is_all=hints.all)
         self._planning.is_local_complete = True
 
-    async def look_into_doomed(
-        self, plan: Plan, sending: Sending, looked: set[FileId], again: set[str]
-    ) -> bool:
-        """Looks into folders that a plan would discard, before it is carried out: what somebody
-        put there since, or what a watcher has missed, must not go with them.
-
-        Args:
-            plan: What is about to be done.
-            sending: Takes what is new.
-            looked: Folders that were looked into in this round; more are added.
-            again: Gets the folders to look at again soon.
-
-        Returns:
-            Whether there was something to look at: then the plan is to be made anew.
-        """
-        found = await self._threads.control(_find_doomed, self._parts.world.state, plan)
-        folders = [path for file_id, path in found.items() if file_id not in looked]
-        if not folders:
-            return False
-        looked |= found.keys()
-        await self._take_all(self._parts.scan.within(folders), sending, again, is_all=False)
-        return True
+    async def look_within(self, folders: Sequence[str], sending: Sending, again: set[str]) -> None:
+        """Looks at these folders and all below them, whatever was hinted."""
+        batches = self._parts.scan.within(folders)
+        await self._take_all(batches, sending, again, is_all=False)
 
     async def _take_all(
         self, batches: Iterator[ScanBatch], sending: Sending, again: set[str], *, is_all: bool
@@ -165,16 +146,6 @@ class Outward:
             for outcome in outcomes
             if isinstance(outcome, Digested) and outcome.data is not None
         }
-
-
-def _find_doomed(state: State, plan: Plan) -> dict[FileId, str]:
-    """Returns the folders that a plan would discard, with their paths."""
-    found = {
-        step.before.file_id: state.path_of(state.local, step.before.file_id)
-        for step in plan.steps
-        if isinstance(step, Discard) and step.before.kind == Kind.FOLDER
-    }
-    return {file_id: path for file_id, path in found.items() if path is not None}
 
 
 def _content_bytes(step: Submit) -> int:

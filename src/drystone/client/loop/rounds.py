@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One round: see both sides, move what is new at once, then plan and carry out the rest."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,7 +18,8 @@ from drystone.client.steps.digest import is_racy_at
 from drystone.core.errors import DrystoneError
 from drystone.core.ids import FileId, Seq
 from drystone.core.instant import NS_PER_S
-from drystone.core.planning.plan import Plan
+from drystone.core.planning.plan import Discard, Plan
+from drystone.core.tree.entry import Kind
 
 _NO_HINTS: Final = Hints(frozenset())
 _PLANS_MAX: Final = 8
@@ -125,16 +127,17 @@ class Rounds:
 
     async def _plan_rest(self, done: Round) -> None:
         """Plans and carries out until a plan has no steps, or does no more."""
-        looked: set[FileId] = set()
+        seen: set[FileId] = set()
         for _ in range(_PLANS_MAX):
             plan = await self._threads.control(self._planning.plan_all)
-            if await self._look_into_doomed(plan, looked, done):
-                plan = await self._threads.control(self._planning.plan_all)
             await self._threads.control(self._planning.tell, plan)
             # Also if nothing is planned: what has rested for long enough must not be waited for.
             resting = await self._threads.control(self._troubles.find_resting)
             if not plan.steps:
                 return
+            if folders := await self._threads.control(self._find_unseen, plan, seen):
+                await self._look_within(folders, done)
+                continue
             self._parts.tally.phase("transfer")
             sending, receiving = self._make_sending(), self._make_receiving()
             held = await self._threads.control(self._planning.find_held, plan)
@@ -153,16 +156,32 @@ class Rounds:
             if not carrying.done_count:
                 return
 
-    async def _look_into_doomed(self, plan: Plan, looked: set[FileId], done: Round) -> bool:
+    def _find_unseen(self, plan: Plan, seen: set[FileId]) -> list[str]:
+        """Returns where folders are that a plan deletes here, unless they are in ``seen``.
+
+        What somebody has put into one of them since the last look would go with it, although
+        nobody ever saw it: so it is looked at again, just before.
+        """
+        state = self._parts.world.state
+        found: list[str] = []
+        for step in plan.steps:
+            if isinstance(step, Discard) and step.before.kind == Kind.FOLDER:
+                file_id = step.before.file_id
+                path = None if file_id in seen else state.path_of(state.local, file_id)
+                if path:
+                    found.append(path)
+                seen.add(file_id)
+        return found
+
+    async def _look_within(self, folders: Sequence[str], done: Round) -> None:
         sending = self._make_sending()
         try:
-            has_looked = await self._outward.look_into_doomed(plan, sending, looked, done.again)
+            await self._outward.look_within(folders, sending, done.again)
             await sending.drain()
+            done.is_overtaken |= sending.is_overtaken
+            await self._note_unsent(sending, done)
         finally:
             await sending.close()
-        done.is_overtaken |= sending.is_overtaken
-        await self._note_unsent(sending, done)
-        return has_looked
 
     async def _note_failed(self, sending: Sending, receiving: Receiving, done: Round) -> None:
         await self._note_unsent(sending, done)

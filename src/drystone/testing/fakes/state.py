@@ -151,18 +151,22 @@ class MemoryState:
 
     def renew_local(self, file_id: FileId, new_id: FileId) -> None:
         self.local_changes.pop(file_id, None)
-        self._hand_over([e.file_id for e in self.local.children(file_id).values()], new_id)
-        if self.path_of(self.remote, file_id) is None:
-            self._forget_told_of(file_id)
+        below = [e.file_id for e in self.local.children(file_id).values()]
+        self._hand_over(below, new_id)
+        is_gone = self.path_of(self.remote, file_id) is None
         self.rows.pop(file_id, None)
+        if is_gone:
+            self.remote_changes.pop(file_id, None)
+            self._forget_new_below(file_id, self.remote_changes)
 
     def renew_remote(self, file_id: FileId) -> None:
-        row = self.rows.pop(file_id, None)
-        if row is not None and file_id not in self.remote_changes:
+        path, row = self.path_of(self.remote, file_id), self.rows.pop(file_id, None)
+        if row is not None and path is not None and file_id not in self.remote_changes:
             self.remote_changes[file_id] = StoredEntry(row.entry, row.seq, Action.EDIT)
         stored = self.remote_changes.get(file_id)
         if stored is not None and stored.is_deleted:
-            self._forget_told_of(file_id)
+            self.remote_changes.pop(file_id, None)
+            self._forget_new_below(file_id, self.remote_changes)
         change = self.local_changes.get(file_id)
         if change is not None and change.entry is None:
             del self.local_changes[file_id]
@@ -265,10 +269,6 @@ class MemoryState:
             waiting += [row.entry.file_id for row in rows if row.entry.kind == Kind.FOLDER]
         return found
 
-    def _forget_told_of(self, file_id: FileId) -> None:
-        self.remote_changes.pop(file_id, None)
-        self._forget_new_below(file_id, self.remote_changes)
-
     def _forget_new_below(
         self, folder_id: FileId, changes: "dict[FileId, LocalChange] | dict[FileId, StoredEntry]"
     ) -> None:
@@ -291,9 +291,9 @@ class MemoryState:
             row, change = self.rows.get(file_id), self.local_changes.get(file_id)
             if change is None and row is not None:
                 change = LocalChange(row.entry, row.stat)
-            entry = None if change is None else change.entry
-            assert change and entry, "who is handed over is on the disk"  # noqa: PT018
-            self.note_local(file_id, change._replace(entry=entry._replace(parent_id=folder_id)))
+            assert change is not None and change.entry is not None  # noqa: PT018
+            moved = change.entry._replace(parent_id=folder_id)
+            self.note_local(file_id, change._replace(entry=moved))
 
 
 def _parent(entry: Entry | None) -> FileId | None:

@@ -233,20 +233,16 @@ GRAVE: Final = ("lie", "restore")
 """What does not end well yet; see docs/contributing/simulation.md. Only if asked for."""
 
 
-def draw_script(
-    seed: int, *, accidents: Sequence[str] = ACCIDENTS, has_coarse_stamps: bool = False
-) -> Script:
+def draw_script(seed: int, *, accidents: Sequence[str] = ACCIDENTS) -> Script:
     """Returns the world of a seed.
 
     Args:
         seed: Any number.
         accidents: Which kinds may happen. In a third of the worlds none does.
-        has_coarse_stamps: Whether disks may stamp only each second or two.
     """
     chance = Random(f"script/{seed}")
     names = ["a", "b", "c"] if chance.random() < 0.15 else ["a", "b"]
-    stamps_ms = (0, 0, 1_000, 2_000) if has_coarse_stamps else (0,)
-    devices = {name: _draw_nature(chance, stamps_ms) for name in names}
+    devices = {name: _draw_nature(chance) for name in names}
     # From a second, in which everything meets everything, to a few minutes' work.
     storm_s = chance.choice((0.5, 3.0, 20.0, 200.0))
     deeds = _Deeds(chance)
@@ -261,13 +257,13 @@ def draw_script(
 
 def draw_grave_script(seed: int) -> Script:
     """Returns the world of a seed, in which also happens what does not end well yet."""
-    return draw_script(seed, accidents=(*ACCIDENTS, *GRAVE), has_coarse_stamps=True)
+    return draw_script(seed, accidents=(*ACCIDENTS, *GRAVE))
 
 
-def _draw_nature(chance: Random, stamps_ms: Sequence[int]) -> DeviceNature:
+def _draw_nature(chance: Random) -> DeviceNature:
     return DeviceNature(
         disk_ms=chance.choice((0.1, 0.1, 5.0, 100.0)),
-        stamp_ms=chance.choice(stamps_ms),
+        stamp_ms=chance.choice((0, 0, 0, 1_000, 2_000)),
         skew_s=chance.choice((0.0, 0.0, 0.0, -5.0, 3_600.0)),
         link_ms=chance.choice((1.0, 20.0, 20.0, 300.0)),
         hint_ms=chance.choice((10.0, 100.0, 1_000.0)),

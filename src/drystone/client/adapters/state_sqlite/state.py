@@ -132,7 +132,7 @@ class SqliteState(Ledger):
 
     def renew_remote(self, file_id: FileId) -> None:
         row = self._synced.find_row(file_id)
-        if row is not None and file_id not in self.remote_changes:
+        if row and file_id not in self.remote_changes and self.path_of(self._remote, file_id):
             self._remote_rows.note(StoredEntry(row.entry, row.seq, Action.EDIT))
         stored = self.remote_changes.get(file_id)
         self._drop_row(file_id, is_gone=stored is not None and stored.is_deleted)
@@ -212,8 +212,7 @@ class SqliteState(Ledger):
         row = self._synced.remove(file_id, with_below=False)
         if row is not None:
             self._note_synced_changed(file_id, row.entry, None)
-        if is_gone:
-            # The server no longer has it either: nothing of it is left to be settled.
+        if is_gone:  # The server no longer has it either: nothing is left to be settled.
             self._remote_rows.forget(file_id)
             self._forget_placed_below(self._remote, file_id)
 

@@ -20,7 +20,6 @@ from drystone.core.content.content import EMPTY_CONTENT
 from drystone.core.ids import FileId, Rev
 from drystone.core.names.ignore import IgnoreRules
 from drystone.core.tree.entry import Entry, Kind
-from drystone.core.tree.view import TreeView
 
 
 class Candidate(NamedTuple):
@@ -304,13 +303,3 @@ def _note_lost_with_folders(state: State) -> None:
         entry = change.entry
         if entry is not None and state.path_of(state.local, entry.parent_id) is None:
             state.note_local(file_id, LocalChange(None, None))
-
-
-def is_within(tree: TreeView, file_id: FileId, folder_id: FileId) -> bool:
-    """Tells whether an entry is a folder or is somewhere below it."""
-    while file_id != folder_id:
-        entry = tree.find(file_id)
-        if entry is None:
-            return False
-        file_id = entry.parent_id
-    return True

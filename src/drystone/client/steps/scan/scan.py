@@ -134,23 +134,26 @@ class Scan:
     def _push_hinted(self, walk: Walk, path: str) -> None:
         """Puts the deepest known folder of a hinted path on the way."""
         local = self._state.local
-        reached, folder_id = "", ROOT_ID
+        known: list[tuple[str, FileId]] = [("", ROOT_ID)]
         for name in path.split("/") if path else ():
+            above, folder_id = known[-1]
             entry = local.children(folder_id).get(name)
             if entry is None or entry.kind != Kind.FOLDER:
                 break
-            place = f"{reached}/{name}" if reached else name
-            # Another folder in its place is for whoever lists the one above: what is known of
-            # the one that was there would be taken for what is known of this one.
-            if not self._stands_at(place, entry.file_id):
+            known.append((f"{above}/{name}" if above else name, entry.file_id))
+        while len(known) > 1:
+            if self._stands_at(*known[-1]):
                 break
-            reached, folder_id = place, entry.file_id
+            known.pop()
+        reached, folder_id = known[-1]
         # The folder's own rules are read when it is listed.
         rules = walk.rules.find(reached.rpartition("/")[0]) if reached else NO_RULES
         walk.push(reached, folder_id, rules)
 
     def _stands_at(self, path: str, folder_id: FileId) -> bool:
-        """Tells whether a known folder still is where it is known to be."""
+        """Tells whether a known folder still is where it is known to be. Another one that took
+        its place must not be compared with it: the folder above tells who is who.
+        """
         stat = self._disk.find_stat(path)
         if stat is None or stat.kind != Kind.FOLDER:
             return False
