@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from drystone.client.ports import CommitResult, Remote, Stat, State, SyncedRow
 from drystone.core.ids import Seq
-from drystone.core.journal.change import Accepted, Move, Refusal
+from drystone.core.journal.change import Accepted, Change, Edit, Move, Refusal
 from drystone.core.journal.record import Action, StoredEntry
 from drystone.core.limits import COMMIT_CHANGES_MAX
 from drystone.core.planning.plan import Submit
@@ -92,17 +92,20 @@ class Submission:
             self._state.settle(file_id, None, settled.seq)
             return
         row = self._state.find_synced_row(file_id)
+        before = self._state.remote.find(file_id)
+        stored = _apply(step.change, before, outcome) or entry
+        # Whoever edited it before it was moved is told of by a rev that is not known here.
+        is_known = before is None or not isinstance(step.change, Move) or before.rev == outcome.rev
         if isinstance(step.change, Move) and row is not None:
             # It told of the place only. What the file holds here may not have been sent, and
             # what it holds there may be newer than what is here.
             entry = row.entry._replace(parent_id=entry.parent_id, name=entry.name)
-            if outcome.entry.is_same_content(entry):
+            if is_known and stored.is_same_content(entry):
                 entry = entry._replace(rev=outcome.rev)
-        stored = outcome.entry
-        is_whole = stored.is_at_same_place(entry) and stored.is_same_state(entry)
+        is_whole = is_known and stored.is_at_same_place(entry) and stored.is_same_state(entry)
         seq = settled.seq if is_whole else Seq(0)
         self._state.settle(file_id, SyncedRow(entry, self._find_stat(entry, row), seq))
-        if not is_whole:
+        if is_known and not is_whole:
             # Others had a part in it, and the record may not be read any more.
             self._state.note_remote(StoredEntry(stored, outcome.seq, Action.EDIT))
 
@@ -119,3 +122,25 @@ class Submission:
             return change.stat
         # A fingerprint that nothing has: the next scan looks at the bytes.
         return change.stat._replace(ctime_ns=0) if row is None else row.stat
+
+
+def _apply(change: Change, before: Entry | None, outcome: Accepted) -> Entry | None:
+    """Returns what the server has after an accepted edit or move: what it had, as far as is
+    known here, and the change. None where the change itself says all.
+
+    The answer does not repeat what only the tree knows. If somebody else had a part in it
+    meanwhile, the record is read back, and tells.
+    """
+    if before is None:
+        return None
+    if isinstance(change, Move):
+        return before._replace(parent_id=change.parent_id, name=change.name)
+    if isinstance(change, Edit):
+        return before._replace(
+            content=change.content,
+            target=change.target,
+            mode=change.mode,
+            mtime_ns=change.mtime_ns,
+            rev=outcome.rev,
+        )
+    return None

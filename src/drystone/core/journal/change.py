@@ -102,7 +102,7 @@ class Accepted(NamedTuple):
         seq: Of its record; that of the earlier record if it was recognised as a repeat.
         rev: The entry's rev now.
         entry: The entry as it now is (its name differs from the asked one if it was kept
-            as a conflicted copy).
+            as a conflicted copy). Over a wire only what the change itself says is in it.
     """
 
     seq: Seq
