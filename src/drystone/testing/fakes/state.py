@@ -151,12 +151,10 @@ class MemoryState:
 
     def renew_local(self, file_id: FileId, new_id: FileId) -> None:
         self.local_changes.pop(file_id, None)
-        below = [e.file_id for e in self.local.children(file_id).values()]
-        self._hand_over(below, new_id)
-        is_gone = self.path_of(self.remote, file_id) is None
-        self.rows.pop(file_id, None)
-        if is_gone:
+        self._hand_over([e.file_id for e in self.local.children(file_id).values()], new_id)
+        if self.path_of(self.remote, file_id) is None:
             self._forget_told_of(file_id)
+        self.rows.pop(file_id, None)
 
     def renew_remote(self, file_id: FileId) -> None:
         row = self.rows.pop(file_id, None)
@@ -293,10 +291,9 @@ class MemoryState:
             row, change = self.rows.get(file_id), self.local_changes.get(file_id)
             if change is None and row is not None:
                 change = LocalChange(row.entry, row.stat)
-            assert change is not None
-            assert change.entry is not None
-            moved = change.entry._replace(parent_id=folder_id)
-            self.note_local(file_id, change._replace(entry=moved))
+            entry = None if change is None else change.entry
+            assert change and entry, "who is handed over is on the disk"  # noqa: PT018
+            self.note_local(file_id, change._replace(entry=entry._replace(parent_id=folder_id)))
 
 
 def _parent(entry: Entry | None) -> FileId | None:

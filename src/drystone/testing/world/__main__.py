@@ -6,18 +6,14 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Sequence
-from itertools import count
 from pathlib import Path
 from random import SystemRandom
-from typing import NamedTuple
 
-from drystone.testing.world.drawing import draw_grave_script, draw_script
-from drystone.testing.world.exploring import Finding, explore
+from drystone.testing.world.exploring import Finding, Order, explore, explore_until
 from drystone.testing.world.running import run_script
 from drystone.testing.world.script import decode_script
 
 _SEEDS = 1 << 40
-_FINDINGS_MAX = 20
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -55,37 +51,13 @@ def _simulate(told: argparse.Namespace) -> int:
     start = SystemRandom().randrange(_SEEDS) if told.first is None else told.first
     workers_count, seconds = told.workers, told.seconds
     until_s = time.monotonic() + seconds
-    orders = [_Order(start + n, workers_count, until_s, told.grave) for n in range(workers_count)]
+    orders = [Order(start + n, workers_count, until_s, told.grave) for n in range(workers_count)]
     with multiprocessing.get_context("spawn").Pool(workers_count) as pool:
-        results = pool.map(_explore_until, orders)
+        results = pool.map(explore_until, orders)
     found = [finding for findings, _ in results for finding in findings]
     worlds_count = sum(count for _, count in results)
     _say(f"{worlds_count / seconds:.1f} worlds per second from seed {start} on")
     return _tell(found, worlds_count, told.keep)
-
-
-class _Order(NamedTuple):
-    """What one worker does: from a seed on, each so many-th, until a moment."""
-
-    first: int
-    step: int
-    until_s: float
-    is_grave: bool
-
-
-def _explore_until(order: _Order) -> tuple[list[Finding], int]:
-    found: list[Finding] = []
-    worlds_count = 0
-
-    def go_on() -> bool:
-        return time.monotonic() < order.until_s and len(found) < _FINDINGS_MAX
-
-    draw = draw_grave_script if order.is_grave else draw_script
-    for finding in explore(count(order.first, order.step), draw, go_on=go_on):
-        worlds_count += 1
-        if finding is not None:
-            found.append(finding)
-    return found, worlds_count
 
 
 def _tell(found: Sequence[Finding], worlds_count: int, keep: Path | None) -> int:

@@ -2,14 +2,18 @@
 """Exploring: many seeds, one after the other; what breaks is shrunk and told."""
 
 import gc
+import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from typing import NamedTuple
 
-from drystone.testing.world.drawing import draw_script
+from drystone.testing.world.drawing import draw_grave_script, draw_script
 from drystone.testing.world.running import Verdict, run_script
 from drystone.testing.world.script import Script
 from drystone.testing.world.shrinking import shrink
 
+_FINDINGS_MAX = 20
+"""Of one worker: who finds more has found one thing many times."""
 _WORLDS_PER_COLLECTION = 25
 """Between two collections of what the worlds left behind: about 50 MB."""
 
@@ -44,10 +48,10 @@ def explore(
         draw: Makes their scripts.
         go_on: Asked before each; ends it.
     """
-    for count, seed in enumerate(seeds):
+    for number, seed in enumerate(seeds):
         if not go_on():
             return
-        if count % _WORLDS_PER_COLLECTION == 0:
+        if number % _WORLDS_PER_COLLECTION == 0:
             gc.collect()
         script = draw(seed)
         verdict = run_script(script)
@@ -56,3 +60,35 @@ def explore(
             continue
         short = shrink(script, verdict.law)
         yield Finding(seed, run_script(short), short)
+
+
+class Order(NamedTuple):
+    """What one worker does: each so many-th seed from one on, until a moment.
+
+    Attributes:
+        first: The first seed.
+        step: To the next one.
+        until_s: By ``time.monotonic``.
+        is_grave: Whether to draw what does not end well yet.
+    """
+
+    first: int
+    step: int
+    until_s: float
+    is_grave: bool
+
+
+def explore_until(order: Order) -> tuple[list[Finding], int]:
+    """Carries out an order; returns what was found, and in how many worlds."""
+    found: list[Finding] = []
+    worlds_count = 0
+
+    def go_on() -> bool:
+        return time.monotonic() < order.until_s and len(found) < _FINDINGS_MAX
+
+    draw = draw_grave_script if order.is_grave else draw_script
+    for finding in explore(count(order.first, order.step), draw, go_on=go_on):
+        worlds_count += 1
+        if finding is not None:
+            found.append(finding)
+    return found, worlds_count

@@ -3,6 +3,7 @@
 
 from collections.abc import Collection, Mapping
 
+from drystone.client.adapters.freed import give_back_freed
 from drystone.client.adapters.state_sqlite.batches import BATCH_KEY, Batches
 from drystone.client.adapters.state_sqlite.database import Database
 from drystone.client.adapters.state_sqlite.ledger import Ledger
@@ -122,24 +123,19 @@ class SqliteState(Ledger):
         self._hand_over(below, new_id)
 
     def renew_local(self, file_id: FileId, new_id: FileId) -> None:
-        below = self._local.list_ids_in(file_id)
-        agreed = [row.entry.file_id for row in self._synced.rows(file_id).values()]
+        below, rows = self._local.list_ids_in(file_id), self._synced.rows(file_id).values()
+        agreed = [row.entry.file_id for row in rows if row.entry.file_id not in self.local_changes]
         self._forget(self._local, file_id)
-        self._hand_over([*below, *(i for i in agreed if i not in self.local_changes)], new_id)
+        self._hand_over([*below, *agreed], new_id)
         # What the server changed in it before it was deleted there, or a folder above it was.
-        is_gone = self.path_of(self._remote, file_id) is None
-        self._drop_row(file_id)
-        if is_gone:
-            self._forget_told_of(file_id)
+        self._drop_row(file_id, is_gone=self.path_of(self._remote, file_id) is None)
 
     def renew_remote(self, file_id: FileId) -> None:
         row = self._synced.find_row(file_id)
         if row is not None and file_id not in self.remote_changes:
             self._remote_rows.note(StoredEntry(row.entry, row.seq, Action.EDIT))
-        self._drop_row(file_id)
         stored = self.remote_changes.get(file_id)
-        if stored is not None and stored.is_deleted:
-            self._forget_told_of(file_id)
+        self._drop_row(file_id, is_gone=stored is not None and stored.is_deleted)
         change = self.local_changes.get(file_id)
         if change is not None and change.entry is None:
             self._forget(self._local, file_id)
@@ -194,6 +190,7 @@ class SqliteState(Ledger):
         self._local.forget_cached()
         self._remote.forget_cached()
         self._db.select("PRAGMA shrink_memory")
+        give_back_freed()
 
     def close(self) -> None:
         self._db.close()
@@ -211,10 +208,14 @@ class SqliteState(Ledger):
                 moved = change.entry._replace(parent_id=folder_id)
                 self.note_local(file_id, change._replace(entry=moved))
 
-    def _drop_row(self, file_id: FileId) -> None:
+    def _drop_row(self, file_id: FileId, *, is_gone: bool) -> None:
         row = self._synced.remove(file_id, with_below=False)
         if row is not None:
             self._note_synced_changed(file_id, row.entry, None)
+        if is_gone:
+            # The server no longer has it either: nothing of it is left to be settled.
+            self._remote_rows.forget(file_id)
+            self._forget_placed_below(self._remote, file_id)
 
     def _settle_gone(self, file_id: FileId, seq: Seq) -> None:
         row = self._synced.find_row(file_id)
@@ -253,12 +254,6 @@ class SqliteState(Ledger):
                     self._note_gone(overlay, child_id)
             waiting.extend(below)
 
-    def _forget_told_of(self, file_id: FileId) -> None:
-        """The server no longer has what is synced no longer: nothing is left to be settled."""
-        if file_id in self.remote_changes:
-            self._remote_rows.forget(file_id)
-        self._forget_placed_below(self._remote, file_id)
-
     def _note_gone(self, overlay: OverlayTree, file_id: FileId) -> None:
         """An entry that had moved below a folder went with it."""
         if overlay is self._local:
@@ -275,11 +270,9 @@ class SqliteState(Ledger):
             self.local_changes.pop(file_id, None)
             self._local.drop(file_id)
 
-    def _note_synced_changed(
-        self, file_id: FileId, before: Entry | None, after: Entry | None
-    ) -> None:
-        self._local.note_synced_changed(file_id, before, after)
-        self._remote.note_synced_changed(file_id, before, after)
+    def _note_synced_changed(self, file_id: FileId, old: Entry | None, new: Entry | None) -> None:
+        self._local.note_synced_changed(file_id, old, new)
+        self._remote.note_synced_changed(file_id, old, new)
 
 
 def _is_settled(local: Entry | None, agreed: Entry) -> bool:

@@ -20,6 +20,7 @@ from drystone.core.content.content import EMPTY_CONTENT
 from drystone.core.ids import FileId, Rev
 from drystone.core.names.ignore import IgnoreRules
 from drystone.core.tree.entry import Entry, Kind
+from drystone.core.tree.view import TreeView
 
 
 class Candidate(NamedTuple):
@@ -128,16 +129,6 @@ class Findings:
         except DiskProblem:
             return False
         return stat is None or not is_same_inode(stat, source.stat)
-
-    def is_within(self, file_id: FileId, folder_id: FileId) -> bool:
-        """Tells whether an entry is a folder or is somewhere below it, as far as is known."""
-        local = self._state.local
-        while file_id != folder_id:
-            entry = local.find(file_id)
-            if entry is None:
-                return False
-            file_id = entry.parent_id
-        return True
 
     def create(self, observed: Observed, parent_id: FileId, path: str) -> FileId:
         """Notes an entry nobody knew."""
@@ -313,3 +304,13 @@ def _note_lost_with_folders(state: State) -> None:
         entry = change.entry
         if entry is not None and state.path_of(state.local, entry.parent_id) is None:
             state.note_local(file_id, LocalChange(None, None))
+
+
+def is_within(tree: TreeView, file_id: FileId, folder_id: FileId) -> bool:
+    """Tells whether an entry is a folder or is somewhere below it."""
+    while file_id != folder_id:
+        entry = tree.find(file_id)
+        if entry is None:
+            return False
+        file_id = entry.parent_id
+    return True

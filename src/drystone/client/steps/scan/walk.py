@@ -13,7 +13,13 @@ from drystone.client.ports import (
     Stat,
     State,
 )
-from drystone.client.steps.scan.findings import Candidate, Findings, find_known, is_same_inode
+from drystone.client.steps.scan.findings import (
+    Candidate,
+    Findings,
+    find_known,
+    is_same_inode,
+    is_within,
+)
 from drystone.client.steps.scan.rules import RulesOnDisk, join_names
 from drystone.client.steps.scan.troubles import Troubles
 from drystone.client.steps.scan.values import CONTROL_NAME, ScanBatch, Visit
@@ -118,9 +124,8 @@ class Walk:
         self._troubles.see_listed(visit.path, is_replaced=visit.observed is not None)
         skipped = self._findings.see_skipped(visit.path, listing.skipped)
         self._troubles.see_listing(visit.path, skipped, names)
-        rules = visit.rules
-        if IGNORE_FILE_NAME in names:
-            rules = self.rules.extend(visit.path, rules)
+        is_ruled = IGNORE_FILE_NAME in names
+        rules = self.rules.extend(visit.path, visit.rules) if is_ruled else visit.rules
         if visit.file_id is not None:
             self._compare(visit, listing, names, rules)
         else:
@@ -150,7 +155,7 @@ class Walk:
         if (
             source is not None
             and findings.is_vacated(source, path)
-            and not findings.is_within(visit.parent_id, source.entry.file_id)
+            and not is_within(self._state.local, visit.parent_id, source.entry.file_id)
             and _holds_inodes_of(self._state.synced_stats(source.entry.file_id), listing)
         ):
             file_id = findings.claim(source, observed, visit.parent_id, path)

@@ -52,17 +52,6 @@ class _Task(asyncio.Task[Any]):
         return self.number
 
 
-class _Future(asyncio.Future[Any]):
-    """As ``_Task``."""
-
-    def __init__(self, *, loop: "Timeline") -> None:
-        self.number = next(loop.numbers)
-        super().__init__(loop=loop)
-
-    def __hash__(self) -> int:
-        return self.number
-
-
 class _Lane:
     """The threads of one executor: so many jobs at once, the others in a row."""
 
@@ -219,7 +208,7 @@ class Timeline(asyncio.BaseEventLoop):
 
     def create_future(self) -> asyncio.Future[Any]:
         """Returns a future of this loop."""
-        return _Future(loop=self)
+        return asyncio.Future(loop=self)
 
     def create_task(
         self,
