@@ -26,10 +26,13 @@ from tests.simulation.conflict_table import (
 )
 
 CASES = """
-    delete-edit delete-move time-delete create-create create-create-same
-    file-folder to-folder-edit to-file-edit file-link link-link to-link-edit
-    folder-folder-merge folder-folder-same gone-folder-create create-gone-folder
-    gone-folder-edit gone-folder-rename rename-gone-folder create-rename cycle
+    edit-edit edit-edit-same edit-delete delete-edit edit-move move-edit move-move move-delete
+    delete-move move-create edit-mode mode-edit time-mode time-delete over-edit edit-over
+    swap-edit edit-swap create-create create-create-same
+    file-folder edit-to-folder to-folder-edit edit-to-file to-file-edit file-link link-link
+    edit-to-link to-link-edit folder-folder-merge folder-folder-same
+    gone-folder-create create-gone-folder edit-gone-folder gone-folder-edit gone-folder-move-in
+    move-in-gone-folder gone-folder-rename rename-gone-folder create-rename rename-edit cycle
 """
 ROWS = {row.row_id: row for row in read_rows()}
 NUMBERS = {make_content(number): number for number in (*BEFORE.values(), FIRST, SECOND) if number}
