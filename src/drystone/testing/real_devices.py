@@ -31,12 +31,14 @@ class Told(SilentNotices):
     Attributes:
         problems: In the order in which they were told.
         conflicts: Paths of conflicts.
+        conflict_kinds: What kinds these are, in the same order.
         messages: Sentences.
     """
 
     def __init__(self, on_phase: Callable[[str], None]) -> None:
         self.problems: list[ProblemRow] = []
         self.conflicts: list[str] = []
+        self.conflict_kinds: list[str] = []
         self.messages: list[str] = []
         self._on_phase = on_phase
 
@@ -48,6 +50,7 @@ class Told(SilentNotices):
 
     def conflict(self, conflict: Conflict, path: str) -> None:
         self.conflicts.append(path)
+        self.conflict_kinds.append(conflict.kind.value)
 
     def message(self, text: str) -> None:
         self.messages.append(text)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/guides/conflicts.md says what happens: every row of its table is carried out here."""
+"""docs/guides/conflicts.md says what happens: the planner alone does it, row by row.
 
-import re
-from collections.abc import Iterator
-from pathlib import Path
+``tests/simulation/test_conflict_table.py`` does the same with whole devices.
+"""
+
 from random import Random
 
 import pytest
@@ -11,22 +11,10 @@ import pytest
 from drystone.core.tree.entry import Kind
 from tests.property.planner_device import Device
 from tests.property.planner_disk import Disk, Node
-from tests.property.planner_server import Ids, Server, make_content
+from tests.property.planner_server import Ids, Server, make_content, token_of
+from tests.simulation.conflict_table import BEFORE, Act, Look, Row, Tree, read_rows
 
-GUIDE = Path(__file__).parents[4] / "docs" / "guides" / "conflicts.md"
-TOKENS = {"a.txt": 1, "b.txt": 2, "docs/c.txt": 3, "docs/d.txt": 4, "the first's": 10}
-SECOND = {False: 11, True: 10}
-
-
-def rows() -> Iterator[tuple[str, str, str, str]]:
-    """Yields the cells of each row of the table."""
-    for line in GUIDE.read_text().splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if line.startswith("|") and len(cells) == 4 and not cells[0].startswith(("the first", "-")):
-            yield cells[0], cells[1], cells[2], cells[3]
-
-
-# --- deeds -----------------------------------------------------------------------------------
+NS_PER_S = 10**9
 
 
 def find(disk: Disk, path: str) -> tuple[Node, str]:
@@ -38,107 +26,77 @@ def find(disk: Disk, path: str) -> tuple[Node, str]:
     return node, name
 
 
-def put(disk: Disk, path: str, kind: Kind, token: int = 0) -> None:
+# --- deeds -----------------------------------------------------------------------------------
+
+
+def write(disk: Disk, path: str, number: int) -> None:
     folder, name = find(disk, path)
-    node = disk.make(kind)
-    if kind == Kind.FILE:
-        node.content = make_content(token)
-        node.mtime_ns = token
-    folder.children[name] = node
+    node = folder.children.setdefault(name, disk.make(Kind.FILE))
+    node.content = make_content(number)
+    node.mtime_ns = number
 
 
-def edit(disk: Disk, token: int, path: str) -> None:
-    folder, name = find(disk, path)
-    folder.children[name].content = make_content(token)
-    folder.children[name].mtime_ns = token
+def make_folder(disk: Disk, path: str) -> None:
+    disk.put(*find(disk, path), disk.make(Kind.FOLDER))
 
 
-def delete(disk: Disk, token: int, path: str) -> None:
+def link(disk: Disk, path: str, target: str) -> None:
+    node = disk.make(Kind.SYMLINK)
+    node.target = target
+    disk.put(*find(disk, path), node)
+
+
+def remove(disk: Disk, path: str) -> None:
     folder, name = find(disk, path)
     del folder.children[name]
 
 
-def move(disk: Disk, token: int, path: str, new_path: str) -> None:
+def move(disk: Disk, path: str, new_path: str) -> None:
     folder, name = find(disk, path)
     node = folder.children.pop(name)
-    target, new_name = find(disk, new_path)
-    assert new_name not in target.children
-    target.children[new_name] = node
+    folder, name = find(disk, new_path)
+    folder.children[name] = node
 
 
-def create(disk: Disk, token: int, path: str) -> None:
-    put(disk, path, Kind.FILE, token)
+def swap(disk: Disk, path: str, other: str) -> None:
+    move(disk, path, "swapped")
+    move(disk, other, path)
+    move(disk, "swapped", other)
 
 
-def create_folder(disk: Disk, token: int, path: str) -> None:
-    put(disk, path, Kind.FOLDER)
-
-
-def create_deep(disk: Disk, token: int, path: str) -> None:
-    put(disk, path.partition("/")[0], Kind.FOLDER)
-    put(disk, path, Kind.FILE, token)
-
-
-def make_executable(disk: Disk, token: int, path: str) -> None:
+def set_mode(disk: Disk, path: str, mode: int) -> None:
     folder, name = find(disk, path)
-    folder.children[name].mode = 0o755
+    folder.children[name].mode = mode
 
 
-def make_private(disk: Disk, token: int, path: str) -> None:
+def touch(disk: Disk, path: str, mtime_s: int) -> None:
     folder, name = find(disk, path)
-    folder.children[name].mode = 0o600
+    folder.children[name].mtime_ns = mtime_s * NS_PER_S
 
 
-DEEDS = (
-    (r"edits `(.+?)`( in the same way)?", edit),
-    (r"deletes `(.+?)`", delete),
-    (r"(?:moves|renames) `(.+?)` to `(.+?)`", move),
-    (r"creates (the same )?`(\S+?)`", create),
-    (r"creates the folder `(.+?)`", create_folder),
-    (r"creates `(.+?)` in a new folder", create_deep),
-    (r"puts a folder in place of `(.+?)`", create_folder),
-    (r"makes `(.+?)` executable", make_executable),
-    (r"makes `(.+?)` private", make_private),
-)
+DEEDS = {
+    "write": write, "mkdir": make_folder, "link": link, "remove": remove, "move": move,
+    "replace": move, "swap": swap, "chmod": set_mode, "touch": touch,
+}  # fmt: skip
 
 
-def do(disk: Disk, words: str, token: int) -> None:
-    for pattern, deed in DEEDS:
-        found = re.fullmatch(pattern, words)
-        if found:
-            given = [text for text in found.groups() if text and " same" not in f" {text}"]
-            deed(disk, token, *given)
-            return
-    raise AssertionError(f"nobody knows how one {words!r}")
+def do(disk: Disk, acts: tuple[Act, ...]) -> None:
+    for deed, args in acts:
+        DEEDS[deed](disk, *args)
 
 
-# --- what the guide promises -------------------------------------------------------------------
-
-
-def promised(cell: str, is_same: bool) -> dict[str, tuple]:
-    """Returns what a cell of the third column names: kind, content and mode by path."""
-    found = {}
-    tokens = TOKENS | {"the second's": SECOND[is_same]}
-    for path, remark in re.findall(r"`([^`]+)` \(((?:[^()`]|`[^`]+`)+)\)", cell):
-        if remark == "a folder":
-            found[path] = ("FOLDER", None, 0o755)
-            continue
-        words, _, executable = remark.partition(", ")
-        was = re.fullmatch(r"as `(.+)` was", words)
-        name = was[1] if was else words
-        token = 1 if name == "as it was" else tokens[name]
-        found[path] = ("FILE", token, 0o755 if executable else 0o644)
-    return found
+# --- devices -----------------------------------------------------------------------------------
 
 
 def make_devices() -> tuple[Device, Device]:
     server, ids, chance = Server(), Ids(), Random(0)
     first = Device("desktop", server, ids, chance)
     second = Device("laptop", server, ids, chance)
-    for folder in ("docs", "old"):
-        put(first.disk, folder, Kind.FOLDER)
-    for path in ("a.txt", "b.txt", "docs/c.txt", "docs/d.txt"):
-        put(first.disk, path, Kind.FILE, TOKENS[path])
+    for path, number in sorted(BEFORE.items()):
+        if number is None:
+            make_folder(first.disk, path)
+        else:
+            write(first.disk, path, number)
     settle(first, second)
     return first, second
 
@@ -151,28 +109,28 @@ def settle(*devices: Device) -> None:
             device.carry_out(device.plan())
 
 
-@pytest.mark.parametrize(("first_does", "second_does", "then", "conflict"), list(rows()))
-def test_guide_tells_the_truth(first_does: str, second_does: str, then: str, conflict: str) -> None:
-    first, second = make_devices()
-    before = first.disk.paths()
-    is_same = " same" in second_does
+def look(disk: Disk, row: Row) -> Tree:
+    """Returns what is on a disk; times only where the table says something of them."""
+    found = {}
+    for path in disk.paths():
+        folder, name = find(disk, path)
+        node = folder.children[name]
+        what = token_of(node.content) if node.kind == Kind.FILE else node.target or None
+        mode = 0 if node.kind == Kind.SYMLINK else node.mode
+        timed = path in row.then and row.then[path].mtime_s is not None
+        found[path] = Look(what, mode, node.mtime_ns // NS_PER_S if timed else None)
+    return found
 
-    do(first.disk, first_does, 10)
-    do(second.disk, second_does, SECOND[is_same])
-    untouched = {
-        path: state
-        for path, state in before.items()
-        if first.disk.paths().get(path) == state == second.disk.paths().get(path)
-    }
+
+@pytest.mark.parametrize("row", read_rows(), ids=lambda row: row.row_id)
+def test_planner_does_what_the_guide_says(row: Row) -> None:
+    first, second = make_devices()
+
+    do(first.disk, row.first)
+    do(second.disk, row.second)
     settle(first, second)
 
-    shown = {path: state[:3] for path, state in first.disk.paths().items()}
     assert first.disk.paths() == second.disk.paths() == first.server.paths()
-    kept = {path: state[:3] for path, state in untouched.items()}
-    assert shown == kept | promised(then, is_same)
+    assert look(first.disk, row) == row.then
     kinds = {found.kind.value for device in (first, second) for found in device.conflicts}
-    assert kinds == {kind for kind in conflict.split(", ") if kind}
-
-
-def test_table_is_read() -> None:
-    assert len(list(rows())) > 30
+    assert kinds == row.conflicts
