@@ -5,11 +5,12 @@ import json
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 
-from drystone.client.bootstrap import forget_root, open_root
+from drystone.client.adapters.disk import RootLock
+from drystone.client.bootstrap import forget_root, list_roots, open_root
 from drystone.core.errors import DrystoneError
 from drystone.testing.real_devices import PASSWORD, RealDevice, converge
 
@@ -50,6 +51,16 @@ def refusal(device):
     return caught.value
 
 
+@contextmanager
+def closing_lock(folder):
+    """Holds a folder as a client that syncs it does."""
+    lock = RootLock(folder)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def read_control(device):
     """Returns the files of the control folder, without what a reader of SQLite may make."""
     files = {path.name: path for path in device.control.iterdir() if path.is_file()}
@@ -77,6 +88,25 @@ def test_second_client_on_a_folder_is_refused_while_the_first_works(pair):
     assert "drystone stop" in error.advice
     converge(one, two)
     assert two.read("new") == b"z"
+
+
+def test_folder_that_another_configuration_syncs_is_not_taken_over(pair, shared_server, tmp_path):
+    one, two = pair
+    other = RealDevice(tmp_path / "other", shared_server.url, one.account, "other")
+    other.log_in(PASSWORD)
+    other.folder = one.folder
+    with closing_lock(one.folder):
+        error = refusal(other)
+
+        assert error.code == "root-busy"
+        assert list_roots(other.settings) == []
+    open_root(other.settings, one.folder, url=other.url)
+    with closing_lock(one.folder):
+        forget_root(other.settings, one.folder)
+
+    assert list_roots(other.settings) == []
+    one.write("new", b"z")
+    converge(one, two)
 
 
 def test_client_of_another_account_is_refused_and_takes_nothing_for_deleted(

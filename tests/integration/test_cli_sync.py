@@ -151,6 +151,14 @@ def test_why_tells_the_evidence(one):
     assert in_step["local"] == in_step["synced"] == in_step["remote"]
     assert "in step" in one.run("why", left / "sub" / "1.txt").out
     assert "nothing is known" in one.run("why", left / "never").out
+    unnamed = Path(os.fsdecode(bytes(left) + b"/a\xff"))
+    unnamed.write_text("its name is not text")
+    one.run("sync", left, "--once")
+    assert "not valid UTF-8" in one.run("why", unnamed).out
+    doctor = one.run("doctor")
+    assert doctor.code == ExitCode.PROBLEMS
+    assert "one path in it is in trouble" in doctor.out
+    assert "All is well" not in doctor.out
     said = one.run("why", one.home, "--json")
     assert (said.code, said.problem["code"]) == (ExitCode.REFUSED, "not-a-synced-folder")
 

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """``drystone why``, ``problems``, ``conflicts``, ``doctor``: what is the matter, and why."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from drystone.cli.exit_codes import ExitCode
 from drystone.cli.options import JsonFlag
 from drystone.cli.output import Output, count_of, format_bytes, format_table, printable
+from drystone.core.errors import DrystoneError
 
 FolderArgument = Annotated[
     Path | None,
@@ -64,17 +65,16 @@ def problems(directory: FolderArgument = None, *, as_json: JsonFlag = False) -> 
     from drystone.client import bootstrap
     from drystone.client.settings import load_settings
 
-    settings = load_settings()
-    found = [
-        {"root": str(root), **row._asdict()}
-        for root in _choose_roots(directory)
-        for row in bootstrap.list_problems(settings, root)
-    ]
+    found, errors = _look_at_each(
+        directory, lambda root: bootstrap.list_problems(load_settings(), root)
+    )
     lines = []
     for row in found:
         lines += [printable(f"{row['root']}/{row['path']}"), f"  {printable(row['message'])}"]
         lines += [f"  now: {printable(row['advice'])}"] if row["advice"] else []
-    Output(as_json=as_json).answer(found, lines or "No path is in trouble.")
+    out = Output(as_json=as_json)
+    out.answer(found, lines or ([] if errors else "No path is in trouble."))
+    _raise_first(errors)
     if found:
         raise typer.Exit(ExitCode.PROBLEMS)
 
@@ -91,18 +91,17 @@ def conflicts(directory: FolderArgument = None, *, as_json: JsonFlag = False) ->
     from drystone.client import bootstrap
     from drystone.client.settings import load_settings
 
-    settings = load_settings()
-    found = [
-        {"root": str(root), **line._asdict()}
-        for root in _choose_roots(directory)
-        for line in bootstrap.list_conflicts(settings, root)
-    ]
+    found, errors = _look_at_each(
+        directory, lambda root: bootstrap.list_conflicts(load_settings(), root)
+    )
     lines = []
     for line in found:
         gone = "" if line["winner_exists"] else " (which is gone)"
         lines += [printable(f"{line['root']}/{line['path']}")]
         lines += [f"  beside {printable(line['winner_path'])}{gone}"]
-    Output(as_json=as_json).answer(found, lines or "There is no conflicted copy.")
+    out = Output(as_json=as_json)
+    out.answer(found, lines or ([] if errors else "There is no conflicted copy."))
+    _raise_first(errors)
 
 
 def doctor(
@@ -166,6 +165,25 @@ def _choose_roots(directory: Path | None) -> list[Path]:
     if directory is not None:
         return [Path(bootstrap.get_root(settings, directory).path)]
     return [Path(root.path) for root in bootstrap.list_roots(settings)]
+
+
+def _look_at_each(
+    directory: Path | None, look: Callable[[Path], Sequence[NamedTuple]]
+) -> tuple[list[dict[str, Any]], list[DrystoneError]]:
+    """Returns what was found in each folder, and why some could not be looked at."""
+    found: list[dict[str, Any]] = []
+    errors: list[DrystoneError] = []
+    for root in _choose_roots(directory):
+        try:
+            found += [{"root": str(root), **line._asdict()} for line in look(root)]
+        except DrystoneError as error:
+            errors.append(error)
+    return found, errors
+
+
+def _raise_first(errors: Sequence[DrystoneError]) -> None:
+    if errors:
+        raise errors[0]
 
 
 def _describe_why(found: Mapping[str, Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from drystone.client.adapters.credentials import find_credential, load_credentia
 from drystone.client.adapters.disk import read_root_id
 from drystone.client.adapters.remote_http import HttpSession, read_account
 from drystone.client.adapters.roots import RootLine, load_roots
+from drystone.client.bootstrap.inspecting import list_problems
 from drystone.client.control.client import DaemonAway, ask_daemon
 from drystone.client.settings import ClientSettings
 from drystone.core.errors import DrystoneError, Unavailable
@@ -115,8 +116,15 @@ def _check_root(settings: ClientSettings, root: RootLine) -> list[Finding]:
         )
     try:
         find_credential(settings.credentials_path, root.url)
+        problems = list_problems(settings, Path(root.path))
     except DrystoneError as error:
-        findings.append(trouble(subject, error))
+        return [*findings, trouble(subject, error)]
+    if problems:
+        count = len(problems)
+        told = "one path in it is" if count == 1 else f"{count:,} paths in it are"
+        findings.append(
+            Finding(subject, "trouble", f"{told} in trouble", "See which: drystone problems")
+        )
     return findings
 
 

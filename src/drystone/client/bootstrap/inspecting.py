@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inspecting: why a path is as it is, what was in conflict, what is in trouble."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -92,7 +93,9 @@ def explain_open(opened: Opened | World, root: RootLine, path: Path) -> dict[str
     inside = path.relative_to(root.path).as_posix()
     inside = "" if inside == "." else inside
     seen = _see(state, inside)
-    problem = next((row for row in state.problems() if row.path == inside), None)
+    # What is not UTF-8 is told of with its bytes escaped.
+    shown = os.fsencode(inside).decode("utf-8", "backslashreplace")
+    problem = next((row for row in state.problems() if row.path in (inside, shown)), None)
     rule = _find_rule(disk, inside)
     try:
         stands = disk.find_stat(inside) is not None if inside else True

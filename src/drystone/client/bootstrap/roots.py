@@ -7,7 +7,14 @@ from pathlib import Path
 
 from drystone.client.adapters.clock import SystemClock, make_file_ids
 from drystone.client.adapters.credentials import Credential, find_credential
-from drystone.client.adapters.disk import RootTaken, create_root, drop_marker, read_root_id
+from drystone.client.adapters.disk import (
+    RootBusy,
+    RootLock,
+    RootTaken,
+    create_root,
+    drop_marker,
+    read_root_id,
+)
 from drystone.client.adapters.remote_http import HttpRemote, HttpSession
 from drystone.client.adapters.roots import (
     RootLine,
@@ -19,6 +26,7 @@ from drystone.client.adapters.roots import (
 )
 from drystone.client.bootstrap.bonds import RootElsewhere, check_bond
 from drystone.client.bootstrap.syncing import CONTROL_NAME, STATE_NAME
+from drystone.client.control.client import DaemonAway, ask_daemon
 from drystone.client.settings import ClientSettings
 from drystone.core.errors import DrystoneError, Refused
 from drystone.core.ids import ROOT_ID, FileId, NamespaceId, Rev, Seq
@@ -53,6 +61,7 @@ def open_root(
         NotLoggedIn: This device is signed in to no such server.
         RootElsewhere: It is synced already, with another remote folder or account.
         RootTaken: It lies in, or holds, another synced folder.
+        RootBusy: Another client, of another configuration, syncs it.
     """
     directory = directory.expanduser().absolute()
     known = find_root(settings.roots_path, directory)
@@ -60,6 +69,8 @@ def open_root(
         _check_same(known, to, url)
         return known
     _check_apart(settings, directory)
+    if read_root_id(directory) is not None:
+        RootLock(directory).release()
     credential = find_credential(settings.credentials_path, url)
     remote_path = "/" + (to or "").strip("/")
     folder_id = asyncio.run(_find_or_make_folder(credential, remote_path))
@@ -102,7 +113,7 @@ def forget_root(settings: ClientSettings, directory: Path) -> None:
     """Stops syncing a folder. What is in it stays, here and on the server.
 
     If it is synced again one day, both sides are merged: what was deleted here in between is
-    not deleted there.
+    not deleted there. A client of another configuration that syncs it goes on.
 
     Raises:
         NotARoot: It is not synced.
@@ -111,8 +122,30 @@ def forget_root(settings: ClientSettings, directory: Path) -> None:
     root = find_root(settings.roots_path, directory)
     if root is None:
         raise NotARoot(f"{directory} is not a synced folder of this device")
+    is_used_elsewhere = _is_used_elsewhere(settings, root)
     drop_root(settings.roots_path, directory)
-    drop_marker(directory, root.root_id)
+    if not is_used_elsewhere:
+        drop_marker(directory, root.root_id)
+
+
+def _is_used_elsewhere(settings: ClientSettings, root: RootLine) -> bool:
+    """Tells whether somebody syncs a folder who is not the daemon of this configuration."""
+    directory = Path(root.path)
+    if read_root_id(directory) is None:
+        return False
+    try:
+        RootLock(directory).release()
+    except RootBusy as error:
+        return not _is_kept_by_daemon(settings, root, error.code)
+    return False
+
+
+def _is_kept_by_daemon(settings: ClientSettings, root: RootLine, busy_code: str) -> bool:
+    try:
+        lines = ask_daemon(settings.socket_path, "status")["roots"]
+    except DaemonAway:
+        return False
+    return any(line["path"] == root.path and line["why_code"] != busy_code for line in lines)
 
 
 def _check_same(known: RootLine, to: str | None, url: str | None) -> None:

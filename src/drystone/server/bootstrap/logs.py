@@ -7,6 +7,8 @@ query string, or (above debug) a path of a user.
 
 import logging
 import sys
+from contextlib import suppress
+from typing import TextIO
 
 import structlog
 from structlog.typing import Processor
@@ -39,12 +41,12 @@ def configure_logs(settings: ServerSettings) -> None:
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_Patient(sys.stderr)),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
     # Libraries speak through logging: uvicorn tells of each start and stop, which we tell
     # ourselves, so only its trouble is of interest.
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_Patient(sys.stderr))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -53,6 +55,24 @@ def configure_logs(settings: ServerSettings) -> None:
     )
     handler.addFilter(_is_worth_telling)
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+
+
+class _Patient:
+    """A stream whose reader may go away: what nobody hears must not keep a server from stopping."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Writes if it can."""
+        with suppress(OSError):
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hands on what was written, if it can."""
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def _is_worth_telling(record: logging.LogRecord) -> bool:

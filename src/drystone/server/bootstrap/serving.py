@@ -135,8 +135,8 @@ async def _serve(
 
 async def _stop(server: Server, outer: "_Uvicorn", grace_s: float) -> None:
     """Lets requests in flight end while new ones are turned away, then ends uvicorn."""
-    log.info("server.stopping", in_flight=server.app.in_flight_count)
     server.app.begin_stop()
+    log.info("server.stopping", in_flight=server.app.in_flight_count)
     try:
         async with asyncio.timeout(grace_s):
             await server.app.wait_idle()
