@@ -50,7 +50,12 @@ class Rsync:
         self._log = home / "rsync.log"
         self._folders = {name: home / name for name in ("direct", "hub", "copy")}
         config = home / "rsyncd.conf"
-        lines = ["use chroot = no", "reverse lookup = no", "address = 127.0.0.1"]
+        lines = [
+            "use chroot = no",
+            "munge symlinks = no",
+            "reverse lookup = no",
+            "address = 127.0.0.1",
+        ]
         # As root rsync would become nobody; in a user namespace it may not change at all.
         lines += ["uid = root", "gid = root"] if os.getuid() == 0 else []
         for name, folder in self._folders.items():
