@@ -2,7 +2,7 @@
 """The databases of every version that was released, as text: each is opened by this version, with
 all that was in it, and then has the tables that a new one has.
 
-``vectors/metadata-N.sql`` and ``vectors/state-N.sql`` hold version N after two devices had synced a
+``vectors/metadata-N.dump`` and ``vectors/state-N.dump`` hold version N after two devices had synced a
 few files, renamed a folder and deleted a file. They are never changed; a new version adds its own.
 """
 
@@ -20,8 +20,8 @@ from drystone.server.storage.metadata_sql import SqliteMetadata
 from drystone.server.storage.metadata_sql.migrations import load_migrations
 
 VECTORS = Path(__file__).parent / "vectors"
-METADATA = sorted(VECTORS.glob("metadata-*.sql"))
-STATES = sorted(VECTORS.glob("state-*.sql"))
+METADATA = sorted(VECTORS.glob("metadata-*.dump"))
+STATES = sorted(VECTORS.glob("state-*.dump"))
 NAMES = {"notes.txt", "renamed", "link", "large.bin"}
 
 
