@@ -11,7 +11,6 @@ import ssl
 import stat
 import subprocess
 import sys
-import time
 
 import aiohttp
 import pytest
@@ -22,7 +21,6 @@ from drystone.core.ids import ROOT_ID, FileId, Rev, Seq
 from drystone.core.journal.change import Create
 from drystone.core.tree.entry import Entry, Kind
 from drystone.server.bootstrap import open_admin
-from drystone.server.bootstrap.data_dir import find_serving_url
 from drystone.server.settings import ServerSettings
 from drystone.testing.servers import CHEAP_PASSWORDS, ServerFailed, ServerProcess
 from drystone.testing.service import until
@@ -189,14 +187,12 @@ def test_idle_server_stops_at_once_with_exit_code_zero(server, number):
 
 
 def test_server_stops_although_nobody_reads_its_log_any_more(tmp_path):
-    command = [sys.executable, "-m", "drystone", "serve", "--port", "0", "--data-dir"]
+    command = [sys.executable, "-m", "drystone", "serve", "--json", "--port", "0", "--data-dir"]
     with subprocess.Popen(
         [*command, str(tmp_path / "data")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
-        assert process.stdout.readline()
-        while find_serving_url(tmp_path / "data") is None:
-            assert process.poll() is None
-            time.sleep(0.01)
+        while b"is_first_start" not in (line := process.stdout.readline()):
+            assert line, "it ended"
         process.stdout.close()
         process.terminate()
         try:

@@ -6,8 +6,10 @@ query string, or (above debug) a path of a user.
 """
 
 import logging
+import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 import structlog
@@ -65,14 +67,26 @@ class _Patient:
 
     def write(self, text: str) -> int:
         """Writes if it can."""
-        with suppress(OSError):
-            return self._stream.write(text)
+        with self._trying():
+            self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
         """Hands on what was written, if it can."""
-        with suppress(OSError):
+        with self._trying():
             self._stream.flush()
+
+    @contextmanager
+    def _trying(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            # What is left in its buffer would fail once more when Python flushes it at exit.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+        except OSError:
+            pass  # A full disk, say: it may have room again.
 
 
 def _is_worth_telling(record: logging.LogRecord) -> bool:
