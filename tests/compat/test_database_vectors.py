@@ -3,7 +3,7 @@
 all that was in it, and then has the tables that a new one has.
 
 ``vectors/metadata-N.dump`` and ``vectors/state-N.dump`` hold version N after two devices had synced
-a few files, renamed a folder and deleted a file. They are never changed; a new version adds its own.
+some files, renamed a folder and deleted a file. They are never changed; a new version adds its own.
 """
 
 import re
