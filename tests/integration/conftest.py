@@ -2,6 +2,7 @@
 """What integration tests of the server share: real processes, and somebody signed in."""
 
 import itertools
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,15 @@ from drystone.testing.servers import ServerProcess
 
 PASSWORD = "correct horse"
 numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def hear_interrupts() -> Iterator[None]:
+    """Processes started here can be interrupted, though the tests run as a background job, whose
+    shell has them ignore SIGINT: a child inherits what is ignored, not what is handled."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

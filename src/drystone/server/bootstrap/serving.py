@@ -84,15 +84,27 @@ def run_server(
     Raises:
         Misconfigured: The server cannot start. Nothing was changed.
     """
-    os.umask(0o077)
     configure_logs(settings)
     _check_tls(settings)
     with (
+        _private_files(),
         closing(open_server(settings)) as server,
         closing(_bind(settings)) as listening,
         asyncio.Runner(loop_factory=_new_event_loop) as runner,
     ):
         runner.run(_serve(server, settings, listening, announce))
+
+
+@contextmanager
+def _private_files() -> Iterator[None]:
+    """Makes what the server writes readable by its user alone, and gives the process its umask
+    back: whoever embeds the server goes on as before.
+    """
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 async def _serve(
