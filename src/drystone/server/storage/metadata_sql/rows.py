@@ -21,6 +21,11 @@ RECORD_COLUMNS: Final = f"{STORED_COLUMNS}, a.account_id, a.device_id, r.at_ns"
 """What ``parse_record`` reads, of a ``record r`` and its ``author a``."""
 
 
+LOCKED: Final = "/* locked */"
+"""Ends a statement whose rows nobody else may change until the end of a writing transaction. A
+comment to SQLite, where nobody else writes; what it means to PostgreSQL stands in ``dialect``."""
+
+
 def parse_stored(row: Row) -> StoredEntry:
     """Returns the entry that a row of ``STORED_COLUMNS`` tells of. Cost: 1.5 microseconds."""
     (

@@ -2,7 +2,6 @@
 """Namespaces, entries and journal in SQL."""
 
 import json
-import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from typing import Final
@@ -25,18 +24,19 @@ from drystone.server.storage.metadata_sql.rows import (
     parse_record,
     parse_stored,
 )
+from drystone.server.storage.metadata_sql.session import Session
 
 
 class SqlTree:
     """Implements the port ``TreeUnit`` inside the transaction of its connection."""
 
-    def __init__(self, connection: sqlite3.Connection, numbers: Numbers) -> None:
-        self._connection = connection
+    def __init__(self, session: Session, numbers: Numbers) -> None:
+        self._session = session
         self._numbers = numbers
 
     def may_open(self, account_id: AccountId, namespace_id: NamespaceId) -> bool:
         values = {"namespace_id": namespace_id, "account_id": account_id}
-        return self._connection.execute(_MAY_OPEN, values).fetchone() is not None
+        return self._session.execute(_MAY_OPEN, values).fetchone() is not None
 
     def head(self, namespace_id: NamespaceId) -> Seq:
         return Seq(self._numbers.find_head(namespace_id))
@@ -59,7 +59,7 @@ class SqlTree:
             return None
         ns = self._numbers.find_ns(namespace_id)
         values = {"ns": ns, "parent_id": parent_id, "name": name}
-        row = self._connection.execute(_FIND_CHILD, values).fetchone()
+        row = self._session.execute(_FIND_CHILD, values).fetchone()
         return None if row is None else parse_stored(row)
 
     def find_children(
@@ -71,7 +71,7 @@ class SqlTree:
             "parent_ids": b"".join([parent_id for parent_id, _ in usable]),
             "names": json.dumps([name for _, name in usable]),
         }
-        found = map(parse_stored, self._connection.execute(_FIND_CHILDREN, values))
+        found = map(parse_stored, self._session.execute(_FIND_CHILDREN, values))
         return {(stored.entry.parent_id, stored.entry.name): stored for stored in found}
 
     def list_folders(
@@ -79,7 +79,7 @@ class SqlTree:
     ) -> list[FileId]:
         ns = self._numbers.find_ns(namespace_id)
         values = {"ns": ns, "ids": join_ids(set(parent_ids), ID_BYTES)}
-        return [file_id for (file_id,) in self._connection.execute(_LIST_FOLDERS, values)]
+        return [file_id for (file_id,) in self._session.execute(_LIST_FOLDERS, values)]
 
     def list_children(
         self, namespace_id: NamespaceId, parent_id: FileId, after_name: str, limit: int
@@ -98,11 +98,11 @@ class SqlTree:
         assert seqs == list(range(head + 1, head + 1 + len(records))), (
             f"records do not follow the head {head}: {seqs[:5]}"
         )
-        self._connection.executemany(_ADD_RECORD, self._format_records(ns, records))
+        self._session.executemany(_ADD_RECORD, self._format_records(ns, records))
         # Runs keep the order of the records, without which places would be taken twice.
         for is_new, run in groupby(records, key=_is_creation):
             rows = [_format_entry(ns, record) for record in run]
-            put = self._connection.executemany(_ADD_ENTRY if is_new else _CHANGE_ENTRY, rows)
+            put = self._session.executemany(_ADD_ENTRY if is_new else _CHANGE_ENTRY, rows)
             assert put.rowcount == len(rows), "a record of an entry that was never created"
         self._numbers.move_head(namespace_id, head + len(records))
 
@@ -111,30 +111,30 @@ class SqlTree:
     ) -> list[StoredEntry]:
         ns = self._numbers.find_ns(namespace_id)
         values = {"ns": ns, "after_seq": after_seq, "limit": limit}
-        return [parse_stored(row) for row in self._connection.execute(_LIST_CHANGES, values)]
+        return [parse_stored(row) for row in self._session.execute(_LIST_CHANGES, values)]
 
     def list_revisions(
         self, namespace_id: NamespaceId, file_id: FileId, limit: int
     ) -> list[Record]:
         ns = self._numbers.find_ns(namespace_id)
         values = {"ns": ns, "file_id": file_id, "limit": limit}
-        return [parse_record(row) for row in self._connection.execute(_LIST_REVISIONS, values)]
+        return [parse_record(row) for row in self._session.execute(_LIST_REVISIONS, values)]
 
     def list_deleted(self, namespace_id: NamespaceId, before_seq: Seq, limit: int) -> list[Record]:
         ns = self._numbers.find_ns(namespace_id)
         values = {"ns": ns, "before_seq": before_seq or _SEQ_MAX, "limit": limit}
-        return [parse_record(row) for row in self._connection.execute(_LIST_DELETED, values)]
+        return [parse_record(row) for row in self._session.execute(_LIST_DELETED, values)]
 
     def find_record(self, namespace_id: NamespaceId, seq: Seq) -> Record | None:
         values = {"ns": self._numbers.find_ns(namespace_id), "seq": seq}
-        row = self._connection.execute(_FIND_RECORD, values).fetchone()
+        row = self._session.execute(_FIND_RECORD, values).fetchone()
         return None if row is None else parse_record(row)
 
     def find_idempotent(
         self, namespace_id: NamespaceId, device_id: DeviceId, key: str
     ) -> bytes | None:
         values = {"ns": self._numbers.find_ns(namespace_id), "device_id": device_id, "key": key}
-        row = self._connection.execute(_FIND_ANSWER, values).fetchone()
+        row = self._session.execute(_FIND_ANSWER, values).fetchone()
         return None if row is None else row[0]
 
     def keep_idempotent(
@@ -142,7 +142,7 @@ class SqlTree:
     ) -> None:
         # Every answer is kept equally long, so this one's end tells the time.
         now_ns = until_ns - limits.IDEMPOTENCY_S * NS_PER_S
-        self._connection.execute(_DROP_ANSWERS, {"now_ns": now_ns})
+        self._session.execute(_DROP_ANSWERS, {"now_ns": now_ns})
         values = {
             "ns": self._numbers.get_ns(namespace_id),
             "device_id": device_id,
@@ -150,11 +150,11 @@ class SqlTree:
             "answer": answer,
             "until_ns": until_ns,
         }
-        self._connection.execute(_KEEP_ANSWER, values)
+        self._session.execute(_KEEP_ANSWER, values)
 
     def has_manifest(self, namespace_id: NamespaceId, manifest_id: BlockId) -> bool:
         values = {"ns": self._numbers.find_ns(namespace_id), "manifest_id": manifest_id}
-        return self._connection.execute(_HAS_MANIFEST, values).fetchone() is not None
+        return self._session.execute(_HAS_MANIFEST, values).fetchone() is not None
 
     def keep_manifest(
         self,
@@ -171,18 +171,18 @@ class SqlTree:
             "content_hash": content_hash,
             "chunks_count": chunks_count,
         }
-        self._connection.execute(_KEEP_MANIFEST, values)
+        self._session.execute(_KEEP_MANIFEST, values)
 
     def _find_many(
         self, statement: str, namespace_id: NamespaceId, file_ids: Collection[FileId]
     ) -> dict[FileId, StoredEntry]:
         ns = self._numbers.find_ns(namespace_id)
         values = {"ns": ns, "ids": join_ids(file_ids, ID_BYTES)}
-        found = map(parse_stored, self._connection.execute(statement, values))
+        found = map(parse_stored, self._session.execute(statement, values))
         return {stored.entry.file_id: stored for stored in found}
 
     def _walk(self, namespace_id: NamespaceId) -> Walk:
-        return Walk(self._connection, self._numbers.find_ns(namespace_id))
+        return Walk(self._session, self._numbers.find_ns(namespace_id))
 
     def _format_records(self, ns: int, records: Sequence[Record]) -> Iterator[Row]:
         """Yields the rows of records, each chained to the one of the same entry before it."""
@@ -198,7 +198,7 @@ class SqlTree:
         if not file_ids:
             return {}
         values = {"ns": ns, "ids": join_ids(file_ids, ID_BYTES)}
-        return dict(self._connection.execute(_FIND_SEQS, values).fetchall())
+        return dict(self._session.execute(_FIND_SEQS, values).fetchall())
 
 
 def _is_creation(record: Record) -> bool:
@@ -304,12 +304,11 @@ _LIST_CHANGES: Final = f"""
 """
 
 _LIST_REVISIONS: Final = f"""
-    WITH RECURSIVE chain (seq) AS (
-        SELECT e.seq FROM entry AS e WHERE e.ns = :ns AND e.file_id = :file_id
+    WITH RECURSIVE chain (seq, count) AS (
+        SELECT e.seq, 1 FROM entry AS e WHERE e.ns = :ns AND e.file_id = :file_id
         UNION ALL
-        SELECT r.previous FROM chain CROSS JOIN record AS r
-        WHERE r.ns = :ns AND r.seq = chain.seq AND r.previous > 0
-        LIMIT :limit
+        SELECT r.previous, chain.count + 1 FROM chain CROSS JOIN record AS r
+        WHERE r.ns = :ns AND r.seq = chain.seq AND r.previous > 0 AND chain.count < :limit
     )
     SELECT {RECORD_COLUMNS}
     FROM chain CROSS JOIN record AS r CROSS JOIN author AS a
