@@ -31,7 +31,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 
 @pytest.fixture
 def postgres_url(postgres: PostgresServer) -> Iterator[str]:
-    """An empty database of this test's own."""
-    url = postgres.make_database()
+    """An empty schema of this test's own."""
+    url = postgres.make_schema()
     yield url
-    postgres.drop_database(url)
+    postgres.drop_schema(url)

@@ -155,12 +155,12 @@ class TestEngines(Engines.TestCase):
 def test_postgres_tells_the_same(postgres: PostgresServer) -> None:
     class OnPostgres(Engines):
         def make_place(self) -> None:
-            self.url = postgres.make_database()
+            self.url = postgres.make_schema()
 
         def open(self) -> Metadata:
             return PostgresMetadata(self.url, connections_max=2)
 
         def drop_place(self) -> None:
-            postgres.drop_database(self.url)
+            postgres.drop_schema(self.url)
 
     run_state_machine_as_test(OnPostgres, settings=FEW)

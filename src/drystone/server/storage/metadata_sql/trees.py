@@ -226,8 +226,10 @@ _MAY_OPEN: Final = """
 _FIND_ENTRIES: Final = f"""
     {_MANY_FILES}
     SELECT {STORED_COLUMNS}
-    FROM many CROSS JOIN entry AS e CROSS JOIN record AS r
-    WHERE e.ns = :ns AND e.file_id = many.id AND r.ns = :ns AND r.seq = e.seq
+    FROM many
+        LEFT JOIN entry AS e ON e.ns = :ns AND e.file_id = many.id
+        LEFT JOIN record AS r ON r.ns = :ns AND r.seq = e.seq
+    WHERE coalesce(r.seq, 0) > 0
 """
 
 # UNION drops what is found twice, so a folder above many is walked through once.
@@ -235,45 +237,47 @@ _FIND_LINEAGE: Final = f"""
     {_MANY_FILES},
     up (file_id, seq, parent_id) AS (
         SELECT e.file_id, e.seq, e.parent_id
-        FROM many CROSS JOIN entry AS e
-        WHERE e.ns = :ns AND e.file_id = many.id
+        FROM many LEFT JOIN entry AS e ON e.ns = :ns AND e.file_id = many.id
+        WHERE coalesce(e.seq, 0) > 0
         UNION
         SELECT e.file_id, e.seq, e.parent_id
-        FROM up CROSS JOIN entry AS e
-        WHERE e.ns = :ns AND e.file_id = up.parent_id
+        FROM up LEFT JOIN entry AS e ON e.ns = :ns AND e.file_id = up.parent_id
+        WHERE coalesce(e.seq, 0) > 0
     )
     SELECT {STORED_COLUMNS}
-    FROM up CROSS JOIN record AS r
-    WHERE r.ns = :ns AND r.seq = up.seq
+    FROM up LEFT JOIN record AS r ON r.ns = :ns AND r.seq = up.seq
 """
 
 _FIND_SEQS: Final = f"""
     {_MANY_FILES}
     SELECT e.file_id, e.seq
-    FROM many CROSS JOIN entry AS e
-    WHERE e.ns = :ns AND e.file_id = many.id
+    FROM many LEFT JOIN entry AS e ON e.ns = :ns AND e.file_id = many.id
+    WHERE coalesce(e.seq, 0) > 0
 """
 
 _FIND_CHILD: Final = f"""
     SELECT {STORED_COLUMNS}
-    FROM entry AS e CROSS JOIN record AS r
+    FROM entry AS e LEFT JOIN record AS r ON r.ns = :ns AND r.seq = e.seq
     WHERE e.ns = :ns AND e.parent_id = :parent_id AND e.name = :name AND e.deleted = 0
-        AND r.ns = :ns AND r.seq = e.seq
 """
 
 _FIND_CHILDREN: Final = f"""
     SELECT {STORED_COLUMNS}
-    FROM json_each(:names) AS wanted CROSS JOIN entry AS e CROSS JOIN record AS r
-    WHERE e.ns = :ns AND e.parent_id = substr(:parent_ids, wanted.key * {ID_BYTES} + 1, {ID_BYTES})
-        AND e.name = wanted.value AND e.deleted = 0 AND r.ns = :ns AND r.seq = e.seq
+    FROM json_each(:names) AS wanted
+        LEFT JOIN entry AS e ON e.ns = :ns AND e.name = wanted.value AND e.deleted = 0
+            AND e.parent_id = substr(:parent_ids, wanted.key * {ID_BYTES} + 1, {ID_BYTES})
+        LEFT JOIN record AS r ON r.ns = :ns AND r.seq = e.seq
+    WHERE coalesce(r.seq, 0) > 0
 """
 
 # No name is empty: saying so is what makes the planner take the index of folders.
 _LIST_FOLDERS: Final = f"""
     {_MANY_FILES}
     SELECT e.file_id
-    FROM many CROSS JOIN entry AS e
-    WHERE e.ns = :ns AND e.parent_id = many.id AND e.name > '' AND e.deleted = 0 AND e.kind = 2
+    FROM many
+        LEFT JOIN entry AS e ON e.ns = :ns AND e.parent_id = many.id AND e.name > ''
+            AND e.deleted = 0 AND e.kind = 2
+    WHERE coalesce(e.seq, 0) > 0
 """
 
 _ADD_RECORD: Final = """
@@ -297,8 +301,8 @@ _CHANGE_ENTRY: Final = """
 
 _LIST_CHANGES: Final = f"""
     SELECT {STORED_COLUMNS}
-    FROM entry AS e CROSS JOIN record AS r
-    WHERE e.ns = :ns AND e.seq > :after_seq AND r.ns = :ns AND r.seq = e.seq
+    FROM entry AS e LEFT JOIN record AS r ON r.ns = :ns AND r.seq = e.seq
+    WHERE e.ns = :ns AND e.seq > :after_seq
     ORDER BY e.seq
     LIMIT :limit
 """
@@ -307,28 +311,31 @@ _LIST_REVISIONS: Final = f"""
     WITH RECURSIVE chain (seq, count) AS (
         SELECT e.seq, 1 FROM entry AS e WHERE e.ns = :ns AND e.file_id = :file_id
         UNION ALL
-        SELECT r.previous, chain.count + 1 FROM chain CROSS JOIN record AS r
-        WHERE r.ns = :ns AND r.seq = chain.seq AND r.previous > 0 AND chain.count < :limit
+        SELECT r.previous, chain.count + 1
+        FROM chain LEFT JOIN record AS r ON r.ns = :ns AND r.seq = chain.seq
+        WHERE coalesce(r.previous, 0) > 0 AND chain.count < :limit
     )
     SELECT {RECORD_COLUMNS}
-    FROM chain CROSS JOIN record AS r CROSS JOIN author AS a
-    WHERE r.ns = :ns AND r.seq = chain.seq AND a.author = r.author
-    ORDER BY r.seq DESC
+    FROM chain
+        LEFT JOIN record AS r ON r.ns = :ns AND r.seq = chain.seq
+        LEFT JOIN author AS a ON a.author = r.author
+    ORDER BY chain.seq DESC
 """
 
 _LIST_DELETED: Final = f"""
     SELECT {RECORD_COLUMNS}
-    FROM entry AS e CROSS JOIN record AS r CROSS JOIN author AS a
+    FROM entry AS e
+        LEFT JOIN record AS r ON r.ns = :ns AND r.seq = e.seq
+        LEFT JOIN author AS a ON a.author = r.author
     WHERE e.ns = :ns AND e.deleted = 1 AND e.seq < :before_seq
-        AND r.ns = :ns AND r.seq = e.seq AND a.author = r.author
     ORDER BY e.seq DESC
     LIMIT :limit
 """
 
 _FIND_RECORD: Final = f"""
     SELECT {RECORD_COLUMNS}
-    FROM record AS r CROSS JOIN author AS a
-    WHERE r.ns = :ns AND r.seq = :seq AND a.author = r.author
+    FROM record AS r LEFT JOIN author AS a ON a.author = r.author
+    WHERE r.ns = :ns AND r.seq = :seq
 """
 
 _FIND_ANSWER: Final = """
