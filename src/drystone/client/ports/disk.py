@@ -203,6 +203,12 @@ class Disk(Protocol):
         """Returns the fingerprint of what stands at a path, or None."""
         ...
 
+    def find_birth_ns(self, path: str) -> int:
+        """Returns when what stands at a path was made, by the clock that stamps files; it stays
+        through edits and moves. 0 if nothing stands there, or the disk does not tell.
+        """
+        ...
+
     def open_file(self, path: str) -> AbstractContextManager[ReadFile]:
         """Opens a regular file for reading."""
         ...

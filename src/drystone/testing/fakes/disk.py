@@ -43,7 +43,7 @@ class Inode:
         self.kind = kind
         self.ino = ino
         self.mode = 0o755 if kind == Kind.FOLDER else 0o644
-        self.mtime_ns = self.ctime_ns = at_ns
+        self.mtime_ns = self.ctime_ns = self.birth_ns = at_ns
         self.content = b""
         self.target = ""
         self.names: dict[str, Inode] = {}
@@ -116,6 +116,11 @@ class FakeDisk:
         check_safe_path(path)
         inode = self.find(path)
         return None if inode is None or inode.kind is None else inode.stat()
+
+    def find_birth_ns(self, path: str) -> int:
+        check_safe_path(path)
+        inode = self.find(path)
+        return 0 if inode is None else inode.birth_ns
 
     @contextmanager
     def open_file(self, path: str) -> Iterator[ReadFile]:

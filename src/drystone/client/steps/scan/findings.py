@@ -86,11 +86,13 @@ class Findings:
 
     # --- what a listing shows ----------------------------------------------------------------
 
-    def find_source(self, stat: Stat, occupant_id: FileId | None = None) -> SyncedRow | None:
+    def find_source(
+        self, stat: Stat, path: str, occupant_id: FileId | None = None
+    ) -> SyncedRow | None:
         """Returns the synced entry that something with a new inode here may be, moved.
 
         Inodes are used again as soon as they are free, so a file must have kept its size and
-        mtime too. (A folder's children are compared by whoever lists it.)
+        mtime too, or be known to be as old as that. (Of folders, see ``is_as_old``.)
         """
         if not self._has_synced:
             return None
@@ -103,7 +105,18 @@ class Findings:
         if stat.kind == Kind.FOLDER:
             return row
         is_same = row.stat.size_bytes == stat.size_bytes and row.stat.mtime_ns == stat.mtime_ns
-        return row if is_same else None
+        return row if is_same or self.is_as_old(row, path) else None
+
+    def is_as_old(self, source: SyncedRow, path: str) -> bool:
+        """Tells whether what stands at a path, with the inode of a synced entry, was made before
+        that was last agreed on: then the inode was not used again, it is the same file or folder.
+        False also where the disk does not tell.
+        """
+        try:
+            birth_ns = self._disk.find_birth_ns(path)
+        except DiskProblem:
+            return False
+        return 0 < birth_ns <= source.stat.ctime_ns
 
     def is_vacated(self, source: SyncedRow, path: str) -> bool:
         """Tells whether a synced entry left the place where it was last known to be.
@@ -179,7 +192,7 @@ class Findings:
         known, row = find_known(self._state, entry.file_id)
         stat = observed.stat
         if not is_same_inode(stat, known):
-            source = self.find_source(stat, entry.file_id)
+            source = self.find_source(stat, path, entry.file_id)
             if source is not None:
                 parent_id = entry.parent_id
                 self._candidates.append(Candidate(path, parent_id, observed, source, entry, rules))
@@ -228,6 +241,11 @@ class Findings:
                 strangers.append(candidate)
         self._candidates.clear()
         return strangers
+
+    @property
+    def has_missing(self) -> bool:
+        """Whether somebody who was missing was not found elsewhere so far."""
+        return any(file_id not in self._claimed for file_id in self._missing)
 
     def note_absence(self) -> None:
         """Notes as gone who was missing and was not found elsewhere."""

@@ -91,6 +91,7 @@ class Scan:
         for path in sorted(set(folders)):
             self._push_hinted(walk, path)
         yield from walk.run()
+        yield from walk.run_later_if_missing()
         self._disk.check_root()
         self._moved += walk.later
         yield walk.finish()

@@ -12,6 +12,7 @@ from drystone.client.ports import (
     Observed,
     Stat,
     State,
+    SyncedRow,
 )
 from drystone.client.steps.scan.findings import Candidate, Findings, find_known, is_same_inode
 from drystone.client.steps.scan.rules import RulesOnDisk, join_names
@@ -89,10 +90,21 @@ class Walk:
                 folders_before = self._folders_count
                 yield self._take(is_complete=False)
 
+    def run_later_if_missing(self) -> Iterator[ScanBatch]:
+        """Decides moves; if somebody is missing then, looks for them in the folders that were
+        left for ``later``: they may have gone there before these were moved, or since.
+        """
+        self._decide()
+        if self.later and self._findings.has_missing:
+            self._is_full = True
+            # Also if they were visited: then what is below them was not.
+            self._visits += self.later
+            self.later = []
+            yield from self.run()
+
     def finish(self) -> ScanBatch:
         """Decides moves, notes absence, and returns the last of what was found."""
-        for stranger in self._findings.decide_candidates():
-            self._create_file(stranger)
+        self._decide()
         self._findings.note_absence()
         return self._take(is_complete=True)
 
@@ -150,7 +162,7 @@ class Walk:
         if (
             source is not None
             and findings.is_vacated(source, path)
-            and _holds_inodes_of(self._state.synced_stats(source.entry.file_id), listing)
+            and self._is_source(source, path, listing)
         ):
             file_id = findings.claim(source, observed, visit.parent_id, path)
             if occupant is not None:
@@ -165,6 +177,15 @@ class Walk:
             file_id = findings.create(observed, visit.parent_id, path)
             for child in listing.observed:
                 self._meet_stranger(child, file_id, path, rules)
+
+    def _is_source(self, source: SyncedRow, path: str, listing: FolderListing) -> bool:
+        """Tells whether a folder with the inode of a synced one is that one.
+
+        The inode may have been used again: something that was in it must still be, or the disk
+        must tell that it is as old.
+        """
+        synced = self._state.synced_stats(source.entry.file_id)
+        return _holds_inodes_of(synced, listing) or self._findings.is_as_old(source, path)
 
     def _enter_replaced(
         self,
@@ -265,7 +286,7 @@ class Walk:
             if self._is_full:
                 self.push(join_names(visit.path, observed.name), entry.file_id, rules)
         else:
-            source = self._findings.find_source(stat, entry.file_id)
+            source = self._findings.find_source(stat, path, entry.file_id)
             met = Visit(path, None, rules, visit.file_id, observed, source, occupant=entry)
             (self._replaced if source is None else self._visits).append(met)
 
@@ -274,7 +295,7 @@ class Walk:
     ) -> None:
         """Something stands where nothing is known to be."""
         path = join_names(folder, observed.name)
-        source = self._findings.find_source(observed.stat)
+        source = self._findings.find_source(observed.stat, path)
         if observed.stat.kind == Kind.FOLDER:
             # Whether it was moved or is ignored is told once it has been listed.
             self._visits.append(Visit(path, None, rules, parent_id, observed, source))
@@ -289,6 +310,10 @@ class Walk:
         path, parent_id, observed, _, _, rules = candidate
         if not (rules and rules.is_ignored(path, is_folder=False)):
             self._findings.create(observed, parent_id, path)
+
+    def _decide(self) -> None:
+        for stranger in self._findings.decide_candidates():
+            self._create_file(stranger)
 
     def _take(self, *, is_complete: bool) -> ScanBatch:
         created, unread = self._findings.take()
@@ -317,10 +342,7 @@ def _is_same_folder(stat: Stat, known: Stat) -> bool:
 
 
 def _holds_inodes_of(synced: Mapping[str, tuple[FileId, Stat]], listing: FolderListing) -> bool:
-    """Tells whether a folder with the inode of a synced one is that one.
-
-    The inode may have been used again: something that was in it must still be.
-    """
+    """Tells whether something that is synced in a folder is in a listing; nothing, if nothing."""
     inodes = {stat.ino for _, stat in synced.values()}
     if not inodes:
         return not listing.observed
