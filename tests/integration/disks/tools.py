@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from drystone.client.bootstrap import open_root
 from drystone.client.bootstrap.syncing import opened_loop, watch
@@ -78,7 +78,7 @@ class Kept:
         self._keeping: asyncio.Task[None]
         self._loop: Loop
 
-    def __enter__(self) -> "Kept":
+    def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(WAIT_S)
         return self
@@ -104,7 +104,7 @@ class Kept:
             asyncio.run(self._keep())
         except asyncio.CancelledError:
             pass
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  raised by whoever started it
             self._ended = error
         finally:
             self._ready.set()

@@ -151,12 +151,6 @@ class StagedFile(Protocol):
         """Writes at an offset; regions never written are holes. Raises ``DiskFull``."""
         ...
 
-    def copy_from(
-        self, source: ReadFile, source_offset: int, offset_bytes: int, length: int
-    ) -> None:
-        """Copies a region of another file, in the kernel where that is possible."""
-        ...
-
     def read_at(self, offset_bytes: int, length_bytes: int) -> bytes:
         """Reads back what was written."""
         ...

@@ -361,13 +361,6 @@ class FakeStagedFile:
     def write_at(self, offset_bytes: int, data: bytes | memoryview) -> None:
         self.content[offset_bytes : offset_bytes + len(data)] = data
 
-    def copy_from(
-        self, source: ReadFile, source_offset: int, offset_bytes: int, length: int
-    ) -> None:
-        piece = bytearray(length)
-        assert source.read_into(memoryview(piece), source_offset) == length
-        self.write_at(offset_bytes, bytes(piece))
-
     def read_at(self, offset_bytes: int, length_bytes: int) -> bytes:
         return bytes(self.content[offset_bytes : offset_bytes + length_bytes])
 

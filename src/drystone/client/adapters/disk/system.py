@@ -150,21 +150,6 @@ def next_data(descriptor: int, offset_bytes: int, size_bytes: int) -> int:
         raise
 
 
-def copy_range(source_fd: int, target_fd: int, offsets: tuple[int, int], length_bytes: int) -> int:
-    """Copies from one offset to the other, in the kernel if it can; returns how much it did."""
-    source_offset, target_offset = offsets
-    if hasattr(os, "copy_file_range"):
-        try:
-            return os.copy_file_range(
-                source_fd, target_fd, length_bytes, source_offset, target_offset
-            )
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EBADF, *_UNSUPPORTED):
-                raise
-    data = os.pread(source_fd, min(length_bytes, 1 << 20), source_offset)
-    return os.pwrite(target_fd, data, target_offset)
-
-
 def open_any(fd: int, name: str) -> int:
     """Opens a file or folder of an open folder, even one that may not be read, if possible."""
     try:
