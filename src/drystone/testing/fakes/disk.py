@@ -50,6 +50,11 @@ class Inode:
         self.dev = 0
         self.is_readable = True
 
+    def take_mode(self, mode: int) -> None:
+        """Sets the permission bits that an entry with this mode gets."""
+        kept, usual = (0o700, 0o755) if self.kind == Kind.FOLDER else (0o400, 0o644)
+        self.mode = (mode | kept) & 0o777 if mode else usual
+
     def stat(self) -> Stat:
         """Returns the fingerprint."""
         assert self.kind is not None
@@ -155,7 +160,7 @@ class FakeDisk:
         inode = folder.names.get(name)
         if inode is None:
             inode = self.new_inode(Kind.FOLDER)
-            inode.mode = (mode | 0o700) & 0o777 if mode else 0o755
+            inode.take_mode(mode)
             folder.names[name] = inode
         if inode.kind != Kind.FOLDER:
             raise ChangedMeanwhile(f"something else stands at {path!r}")
@@ -174,7 +179,7 @@ class FakeDisk:
     ) -> Stat:
         inode = self.new_inode(Kind.FILE)
         inode.content, inode.mtime_ns = bytes(data), mtime_ns
-        inode.mode = (mode | 0o400) & 0o777 if mode else 0o644
+        inode.take_mode(mode)
         self._take_room(path, len(data))
         return self._put(inode, path, expected)
 
@@ -231,10 +236,8 @@ class FakeDisk:
 
     def set_attributes(self, path: str, mode: int, mtime_ns: int, expected: Stat) -> Stat:
         inode = self._require_expected(path, expected)
-        if inode.kind == Kind.FOLDER:
-            inode.mode = (mode | 0o700) & 0o777 if mode else 0o755
-        else:
-            inode.mode = (mode | 0o400) & 0o777 if mode else 0o644
+        inode.take_mode(mode)
+        if inode.kind != Kind.FOLDER:
             inode.mtime_ns = mtime_ns
         inode.ctime_ns = self.tick()
         return inode.stat()
@@ -301,8 +304,7 @@ class FakeDisk:
     def _require_expected(self, path: str, expected: Stat) -> Inode:
         check_safe_path(path)
         inode = self.find(path)
-        stat = None if inode is None or inode.kind is None else inode.stat()
-        if inode is None or stat is None or not _is_expected(stat, expected):
+        if inode is None or inode.kind is None or not _is_expected(inode.stat(), expected):
             raise ChangedMeanwhile(f"{path!r} is not what it was")
         return inode
 

@@ -4,7 +4,8 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from drystone.client.ports import Disk, State
-from drystone.client.steps.scan.findings import Findings, find_known, is_same_inode
+from drystone.client.steps.scan.findings import Findings
+from drystone.client.steps.scan.sources import find_known, is_same_inode
 from drystone.client.steps.scan.troubles import Troubles
 from drystone.client.steps.scan.unnamed import Unnamed
 from drystone.client.steps.scan.values import ScanBatch, Visit
