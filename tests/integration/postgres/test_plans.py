@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from drystone.core.ids import ROOT_ID, NamespaceId, Seq
+from drystone.core.journal.eras import Era
 from drystone.core.journal.record import Action, Record
 from drystone.server.ports.metadata import (
     Account,
@@ -41,7 +42,7 @@ ENTRIES, BLOCKS, ASKED = 1_500, 3_000, 10
 ROWS_MAX = 12 * ASKED
 """What a statement may touch: each thing that is asked for, in a handful of tables."""
 
-BY_NAMESPACE = {"record", "entry", "manifest", "namespace_block"}
+BY_NAMESPACE = {"record", "era", "entry", "manifest", "namespace_block"}
 
 WHOLE_TABLES = {"list_accounts", "totals"}
 """What is asked by operators, rarely: it may read a table from end to end."""
@@ -94,6 +95,7 @@ def fill(unit: Unit) -> None:
             namespace_id, [r._replace(seq=Seq(ENTRIES - 1 + k)) for k, r in enumerate(gone, 1)]
         )
         for number in range(200):
+            unit.tree.begin_era(namespace_id, Era(number.to_bytes(16, "big"), Seq(number)))
             unit.tree.keep_manifest(namespace_id, block_id(number), 1, b"h" * 32, 1)
     pack = b"P" * 32
     places = [BlockPlace(block_id(n), pack, n, 1, 1, 0) for n in range(BLOCKS)]  # type: ignore[arg-type]
@@ -147,6 +149,8 @@ CALLS: dict[str, Callable[[Unit], object]] = {
     "list_revisions": lambda u: u.tree.list_revisions(NAMESPACE, FILES[0], ASKED),
     "list_deleted": lambda u: u.tree.list_deleted(NAMESPACE, Seq(0), ASKED),
     "find_record": lambda u: u.tree.find_record(NAMESPACE, Seq(77)),
+    "list_eras": lambda u: u.tree.list_eras(NAMESPACE, Seq(50), ASKED),
+    "begin_era": lambda u: u.tree.begin_era(NAMESPACE, Era(b"z" * 16, Seq(9_999))),
     "find_idempotent": lambda u: u.tree.find_idempotent(NAMESPACE, LAPTOP.device_id, "k"),
     "keep_idempotent": lambda u: u.tree.keep_idempotent(
         NAMESPACE, LAPTOP.device_id, "k", b"answer", 1
