@@ -2,7 +2,7 @@
 """State: the three trees of one synced folder, and what little else must survive."""
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from drystone.client.ports.disk import Stat
 from drystone.core.content.content import Content
@@ -37,6 +37,10 @@ class LocalChange(NamedTuple):
     stat: Stat | None
 
 
+NOTICE_CODES: Final = frozenset({"special-file"})
+"""Codes of what is told of a path and needs nobody: pipes, sockets, devices."""
+
+
 class ProblemRow(NamedTuple):
     """Trouble with one path, kept until the path is fine again."""
 
@@ -49,6 +53,11 @@ class ProblemRow(NamedTuple):
     next_try_ns: int
     """When what failed is tried again; 0 where nothing is tried, but looked at again: a scan or a
     reading found the trouble and ends it."""
+
+    @property
+    def is_notice(self) -> bool:
+        """True for what is told, and is no trouble: nothing of it could ever be synced."""
+        return self.code in NOTICE_CODES
 
 
 class State(Protocol):
