@@ -37,6 +37,8 @@ class ExitCode(IntEnum):
     """There is no daemon to answer."""
     DIFFERENT = 10
     """A check found that two sides differ which should be the same."""
+    NOT_YET = 11
+    """It is not done yet, and goes on by itself."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C or SIGINT; what was finished stays finished."""
     READER_LEFT = 141

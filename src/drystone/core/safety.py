@@ -16,6 +16,11 @@ from typing import Final, NamedTuple
 from drystone.core.instant import NS_PER_S
 from drystone.core.limits import LOOKED_AT_S_MAX, SERVER_SILENT_S_MAX, WATCH_LAG_S
 
+NOTICE_CODES: Final = frozenset({"special-file"})
+"""Codes of what is told of a path and needs nobody: of pipes, sockets and devices nothing could be
+kept anywhere.
+"""
+
 
 class Answer(IntEnum):
     """To "is everything safe?". The greater of two is the answer for both."""

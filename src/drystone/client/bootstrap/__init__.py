@@ -26,6 +26,7 @@ from drystone.client.bootstrap.daemon import run_daemon, start_daemon, stop_daem
 from drystone.client.bootstrap.inspecting import ConflictView, list_conflicts, list_problems, why
 from drystone.client.bootstrap.repairing import repair_roots
 from drystone.client.bootstrap.roots import forget_root, get_root, list_roots, open_root
+from drystone.client.bootstrap.standing import describe_device
 from drystone.client.bootstrap.syncing import sync_forever, sync_once
 from drystone.client.loop.summary import Summary
 
@@ -37,6 +38,7 @@ __all__ = [
     "RootLine",
     "Summary",
     "check_device",
+    "describe_device",
     "find_size",
     "forget_root",
     "get_file",

@@ -13,15 +13,14 @@ from drystone.client.loop.rounds import Round, Rounds
 from drystone.client.loop.summary import (
     Standing,
     Summary,
-    count_problems,
     summarize,
-    weigh_pace,
-    weigh_trees,
+    weigh,
 )
 from drystone.client.loop.troubles import Halted, Troubles
 from drystone.client.loop.waking import Deadlines, Delay, Ears, Looks
 from drystone.client.ports import Hints, State, Watcher
 from drystone.core.errors import Corrupt, DrystoneError, Unavailable
+from drystone.core.names.quoting import quoted
 from drystone.core.planning.guards import (
     LOCAL_EMPTIED,
     LOCAL_MASS_DELETION,
@@ -181,8 +180,7 @@ class Loop:
             is_flushed=not self._deadlines.has("flush"),
             settled_ns=self._settled_ns,
         )
-        known = await self._parts.threads.control(weigh_trees, known, self._world.state)
-        return weigh_pace(known, self._tally)
+        return await self._parts.threads.control(weigh, known, self._world.state, self._tally)
 
     async def inspect(self, look: Callable[[World], R]) -> R:
         """Runs something that reads State and disk, between two things that change them."""
@@ -310,9 +308,9 @@ class Loop:
         self._deadlines.set("rescan", _RESCAN_S * (1.0 + self._chance()))
 
     async def _summarize(self) -> Summary:
-        count = await self._parts.threads.control(count_problems, self._world.state)
-        traffic = self._world.remote.traffic()
-        return summarize(self._tally, count, self._unsettled_count, traffic)
+        traffic, state = self._world.remote.traffic(), self._world.state
+        left = self._unsettled_count
+        return await self._parts.threads.control(summarize, self._tally, state, left, traffic)
 
 
 async def _run_until_settled(rounds: Rounds, count_progress: Callable[[], int]) -> Round:
@@ -378,7 +376,7 @@ def _permissions_for(trouble: DrystoneError | None) -> tuple[Permission, ...]:
 
 
 def _left_for_later(folder: str) -> str:
-    where = repr(folder) if folder else "the synced folder"
+    where = quoted(folder) if folder else "the synced folder"
     return f"something in {where} is still being written: it is left for the next sync"
 
 

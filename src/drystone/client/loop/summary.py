@@ -23,6 +23,7 @@ class Summary(NamedTuple):
         problems_count: Paths in trouble, without what is only noticed (see ``ProblemRow``).
         unsettled_count: Entries in which both sides still differ.
         traffic: What went over the wire.
+        notices_count: Paths that are left out and need nobody.
     """
 
     uploaded_count: int
@@ -33,6 +34,7 @@ class Summary(NamedTuple):
     problems_count: int
     unsettled_count: int
     traffic: Traffic
+    notices_count: int = 0
 
 
 class Standing(NamedTuple):
@@ -62,29 +64,32 @@ class Standing(NamedTuple):
     seen_seq: int = 0
 
 
-def summarize(tally: Tally, problems_count: int, unsettled_count: int, traffic: Traffic) -> Summary:
-    """Returns the sums of what a tally counted, and of what is left."""
+def summarize(tally: Tally, state: State, unsettled_count: int, traffic: Traffic) -> Summary:
+    """Returns the sums of what a tally counted, and of what is left. Uses State."""
+    rows = state.problems()
+    notices_count = sum(row.is_notice for row in rows)
     return Summary(
         tally.upload.files_done,
         tally.upload.bytes_done,
         tally.download.files_done,
         tally.download.bytes_done,
         tally.conflicts_count,
-        problems_count,
+        len(rows) - notices_count,
         unsettled_count,
         traffic,
+        notices_count,
     )
 
 
-def weigh_trees(known: Evidence, state: State) -> Evidence:
-    """Returns evidence with what State knows added. Uses State.
+def weigh(known: Evidence, state: State, tally: Tally) -> Evidence:
+    """Returns evidence with what State knows added, and how long what is left may take.
 
-    Cost: a microsecond for each entry in which the sides differ.
+    Uses State. Cost: a microsecond for each entry in which the sides differ.
     """
     local = state.local_changes.values()
     remote = state.remote_changes.values()
-    return known._replace(
-        problems_count=count_problems(state),
+    known = known._replace(
+        problems_count=sum(not row.is_notice for row in state.problems()),
         local_count=len(local),
         unread_count=sum(map(_is_unread, local)),
         local_bytes=sum(map(_content_bytes, local)),
@@ -96,10 +101,6 @@ def weigh_trees(known: Evidence, state: State) -> Evidence:
         ),
         doubtful_count=len(state.list_doubtful(_DOUBTS_COUNTED_MAX)),
     )
-
-
-def weigh_pace(known: Evidence, tally: Tally) -> Evidence:
-    """Returns evidence with how long what is left may take added."""
     files_per_s, bytes_per_s = tally.find_pace()
     files_left = known.local_count + known.remote_count
     bytes_left = known.local_bytes + known.remote_bytes
@@ -110,11 +111,6 @@ def weigh_pace(known: Evidence, tally: Tally) -> Evidence:
             bytes_left / bytes_per_s if bytes_per_s > 0 else 0.0,
         ),
     )
-
-
-def count_problems(state: State) -> int:
-    """Returns how many paths are in trouble. Uses State."""
-    return sum(not row.is_notice for row in state.problems())
 
 
 def _is_unread(change: LocalChange) -> bool:

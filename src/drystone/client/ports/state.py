@@ -2,12 +2,13 @@
 """State: the three trees of one synced folder, and what little else must survive."""
 
 from collections.abc import Collection, Mapping
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from drystone.client.ports.disk import Stat
 from drystone.core.content.content import Content
 from drystone.core.ids import BlockId, FileId, Seq
 from drystone.core.journal.record import StoredEntry
+from drystone.core.safety import NOTICE_CODES
 from drystone.core.tree.entry import Entry
 from drystone.core.tree.view import TreeView
 
@@ -35,10 +36,6 @@ class LocalChange(NamedTuple):
 
     entry: Entry | None
     stat: Stat | None
-
-
-NOTICE_CODES: Final = frozenset({"special-file"})
-"""Codes of what is told of a path and needs nobody: pipes, sockets, devices."""
 
 
 class ProblemRow(NamedTuple):
