@@ -133,6 +133,13 @@ def test_a_folder_that_another_client_keeps_is_told(one):
         said = one.run("status", "--json")
         assert (said.code, said.json["safe"]["answer"]) == (ExitCode.NOT_YET, "not_yet")
         assert codes(said)[0] == "root-busy"
+
+        # The daemon cannot keep it either, and says the same by the same exit code.
+        start_daemon(one)
+        busy = one.run("sync", left, "--once", "--json")
+        assert (busy.code, busy.problem["code"]) == (ExitCode.REFUSED, "root-busy")
+        assert one.run("status").code == ExitCode.NOT_YET
+        one.ask("stop")
     finally:
         process.terminate()
         process.communicate(timeout=30)

@@ -73,6 +73,11 @@ def exit_code_of(error: BaseException) -> ExitCode:
     return ExitCode.UNEXPECTED
 
 
+def exit_code_of_stop(code: str, *, is_passing: bool) -> ExitCode:
+    """Returns the exit code for what keeps a folder from going on, as the daemon tells it."""
+    return _BY_CODE.get(code, ExitCode.UNAVAILABLE if is_passing else ExitCode.REFUSED)
+
+
 class CommandFailed(DrystoneError):
     """A command reached its end but not its aim, and says so with a code of its own.
 

@@ -53,6 +53,8 @@ def find_exit_code(found: Mapping[str, Any]) -> ExitCode:
     safe = found["safe"]
     if safe["answer"] == "yes":
         return ExitCode.OK
+    if safe["answer"] == "not_yet":
+        return ExitCode.NOT_YET
     phases = {root["phase"] for root in found["roots"]}
     codes = {reason["code"] for reason in safe["reasons"]}
     if "halted" in phases:
@@ -61,8 +63,6 @@ def find_exit_code(found: Mapping[str, Any]) -> ExitCode:
         return ExitCode.PROBLEMS
     if "away" in phases or "server-silent" in codes:
         return ExitCode.UNAVAILABLE
-    if safe["answer"] == "not_yet":
-        return ExitCode.NOT_YET
     if found["pid"] is None:
         return ExitCode.NOT_RUNNING
     return ExitCode.PROBLEMS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from drystone.cli.exit_codes import CommandFailed, ExitCode
+from drystone.cli.exit_codes import CommandFailed, ExitCode, exit_code_of_stop
 from drystone.cli.memory import prepare_memory
 from drystone.cli.options import AllowDeletionsFlag, JsonFlag, ServerOption, parse_remote
 from drystone.cli.output import Output, count_of, format_bytes, printable
@@ -159,10 +159,9 @@ def _find_standing(settings: "ClientSettings", root: "RootLine") -> dict[str, An
 
 def _stopped(standing: Mapping[str, Any]) -> CommandFailed:
     """Returns the error for a folder that the daemon cannot sync now."""
-    is_away = standing["phase"] == "away"
     return CommandFailed(
         standing["why"],
-        ExitCode.UNAVAILABLE if is_away else ExitCode.HALTED,
+        exit_code_of_stop(standing["why_code"], is_passing=standing["phase"] == "away"),
         advice=standing["why_advice"],
         code=standing["why_code"],
     )

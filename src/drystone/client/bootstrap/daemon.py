@@ -19,8 +19,8 @@ from drystone.client.adapters.roots import RootLine, load_roots
 from drystone.client.bootstrap.ignoring import check_open
 from drystone.client.bootstrap.inspecting import explain_open, find_conflicts
 from drystone.client.bootstrap.repairing import Repaired, repair, to_answer
-from drystone.client.bootstrap.standing import join_told, stop_of, tell_safety
 from drystone.client.bootstrap.syncing import opened_loop, watch
+from drystone.client.bootstrap.telling.standing import join_told, tell_safety, weigh_trouble
 from drystone.client.control.client import DaemonAway, ask_daemon
 from drystone.client.control.server import Answer, Command, listening
 from drystone.client.loop.parts import World
@@ -315,8 +315,10 @@ class Keeper:
         """Returns all that is known of it, for "is everything safe?"."""
         if self._loop is not None:
             return await self._loop.survey()
-        stop = None if self._trouble is None else stop_of(self._trouble, self._trouble_ns)
-        return Evidence(self._now_ns(), is_kept=True, is_paused=self._is_paused, stop=stop)
+        known = Evidence(self._now_ns())
+        if self._trouble is not None:
+            known = weigh_trouble(self._trouble, self._now_ns(), self._trouble_ns)
+        return known._replace(is_kept=True, is_paused=self._is_paused)
 
     async def list_problems(self) -> list[ProblemRow]:
         """Returns the paths in trouble; none while it is not open."""

@@ -65,6 +65,13 @@ def join_told(safeties: Iterable[Safety]) -> dict[str, Any]:
     return tell_safety(join(safeties))
 
 
+def weigh_trouble(error: DrystoneError, now_ns: int, since_ns: int = 0) -> Evidence:
+    """Returns what is known of a folder that cannot be opened."""
+    if isinstance(error, RootBusy):
+        return Evidence(now_ns, is_kept=True, kept_by="another client")
+    return Evidence(now_ns, stop=stop_of(error, since_ns))
+
+
 def stop_of(error: DrystoneError, since_ns: int = 0) -> Stop:
     """Returns what an error keeps from going on."""
     return Stop(error.code, error.message, error.advice, since_ns)
@@ -96,12 +103,12 @@ async def _look(settings: ClientSettings, root: RootLine) -> tuple[dict[str, Any
                 told["why_advice"] = known.stop.advice
     except RootBusy as error:
         told |= {"phase": "elsewhere", "why": error.message, "why_code": error.code}
-        known = Evidence(clock.now_ns(), is_kept=True, kept_by="another client")
+        known = weigh_trouble(error, clock.now_ns())
     except DrystoneError as error:
         phase = "away" if isinstance(error, Unavailable) else "halted"
         told |= {"phase": phase, "why": error.message, "why_code": error.code}
         told["why_advice"] = error.advice
-        known = Evidence(clock.now_ns(), stop=stop_of(error))
+        known = weigh_trouble(error, clock.now_ns())
     safety = judge(known)
     return {**told, "safe": tell_safety(safety)}, safety
 
