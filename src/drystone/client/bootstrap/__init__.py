@@ -33,13 +33,16 @@ from drystone.client.bootstrap.inspecting import ConflictView, list_conflicts, l
 from drystone.client.bootstrap.repairing import repair_roots
 from drystone.client.bootstrap.roots import forget_root, get_root, list_roots, open_root
 from drystone.client.bootstrap.syncing import sync_forever, sync_once
+from drystone.client.bootstrap.telling.receipt import FileReceipt, Receipt, make_receipt
 from drystone.client.bootstrap.telling.standing import describe_device
 from drystone.client.loop.summary import Summary
 
 __all__ = [
     "ConflictView",
     "EntryView",
+    "FileReceipt",
     "Finding",
+    "Receipt",
     "RevisionView",
     "RootLine",
     "Summary",
@@ -62,6 +65,7 @@ __all__ = [
     "login",
     "logout",
     "make_folder",
+    "make_receipt",
     "move_entry",
     "open_root",
     "put_file",
