@@ -16,6 +16,7 @@ from drystone.cli.commands import (
     files,
     history,
     login,
+    review,
     serve,
     sync,
     trouble,
@@ -85,7 +86,7 @@ def version(*, as_json: JsonFlag = False) -> None:
     )
 
 
-for _module in (login, sync, daemon, files, history, trouble, serve, demo):
+for _module in (login, sync, daemon, review, files, history, trouble, serve, demo):
     _module.register(app)
 app.add_typer(devices.group, name="devices")
 app.add_typer(admin.group, name="admin")

@@ -16,7 +16,7 @@ SECTIONS: Final = {
         *("daemon", "systemd"),
     ),
     "Look at and change files on the server": ("ls", "get", "put", "mkdir", "mv", "rm"),
-    "Go back": ("history", "restore", "trash"),
+    "Go back": ("review", "history", "restore", "trash"),
     "Understand": ("why", "problems", "conflicts", "doctor", "devices"),
     "Run a server": ("serve", "admin"),
     "Try it": ("demo", "version"),

@@ -25,18 +25,31 @@ from drystone.client.bootstrap.checking import Finding, check_device
 from drystone.client.bootstrap.daemon import run_daemon, start_daemon, stop_daemon
 from drystone.client.bootstrap.inspecting import ConflictView, list_conflicts, list_problems, why
 from drystone.client.bootstrap.repairing import repair_roots
+from drystone.client.bootstrap.reviewing import (
+    ACCEPT,
+    UNDO,
+    answer_review,
+    find_review,
+    tell_review,
+)
 from drystone.client.bootstrap.roots import forget_root, get_root, list_roots, open_root
 from drystone.client.bootstrap.syncing import sync_forever, sync_once
 from drystone.client.loop.summary import Summary
+from drystone.core.planning.review import Review
 
 __all__ = [
+    "ACCEPT",
+    "UNDO",
     "ConflictView",
     "EntryView",
     "Finding",
+    "Review",
     "RevisionView",
     "RootLine",
     "Summary",
+    "answer_review",
     "check_device",
+    "find_review",
     "find_size",
     "forget_root",
     "get_file",
@@ -63,5 +76,6 @@ __all__ = [
     "stop_daemon",
     "sync_forever",
     "sync_once",
+    "tell_review",
     "why",
 ]

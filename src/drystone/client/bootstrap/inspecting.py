@@ -72,7 +72,7 @@ def why(settings: ClientSettings, path: Path) -> dict[str, Any]:
             raise
     except DaemonAway:
         pass
-    return _with_opened(settings, root, lambda opened: explain_open(opened, root, path))
+    return look_into(settings, root, lambda opened: explain_open(opened, root, path))
 
 
 def list_conflicts(settings: ClientSettings, directory: Path) -> list[ConflictView]:
@@ -150,10 +150,15 @@ def _from_state(
             raise
     except DaemonAway:
         pass
-    return _with_opened(settings, root, look)
+    return look_into(settings, root, look)
 
 
-def _with_opened(settings: ClientSettings, root: RootLine, look: Callable[[Opened], R]) -> R:
+def look_into(settings: ClientSettings, root: RootLine, look: Callable[[Opened], R]) -> R:
+    """Opens a synced folder that no daemon keeps, and looks.
+
+    Raises:
+        RootGone, RootBusy: It cannot be opened.
+    """
     clock = SystemClock()
     path = Path(root.path)
     # Opening it takes its lock: nobody else changes it meanwhile.

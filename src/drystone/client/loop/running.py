@@ -9,23 +9,18 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 from drystone.client.loop.parts import World, assemble
+from drystone.client.loop.planning import load_review
 from drystone.client.loop.rounds import Round, Rounds
 from drystone.client.loop.summary import Standing, Summary, summarize
 from drystone.client.loop.troubles import Halted, Troubles
 from drystone.client.loop.waking import Deadlines, Looks
 from drystone.client.ports import Hints, State, Watcher
 from drystone.core.errors import Corrupt, DrystoneError, Misconfigured, Refused, Unavailable
-from drystone.core.planning.guards import (
-    LOCAL_EMPTIED,
-    LOCAL_MASS_DELETION,
-    REMOTE_EMPTIED,
-    REMOTE_MASS_DELETION,
-)
+from drystone.core.planning.guards import DELETION_HALTS, LOCAL_MASS_REWRITE
 from drystone.core.planning.policy import Permission
+from drystone.core.planning.review import Review
 
 R = TypeVar("R")
-
-HALT_CODES: Final = (LOCAL_EMPTIED, LOCAL_MASS_DELETION, REMOTE_EMPTIED, REMOTE_MASS_DELETION)
 
 _ROUNDS_MAX: Final = 30
 _ALL: Final = Hints(frozenset(), all=True)
@@ -135,11 +130,38 @@ class Loop:
         self.hint_all()
 
     def allow_deletions(self) -> None:
-        """A human agreed to what a guard stopped: to as many deletions, and not more.
+        """A human agreed to the deletions that a guard stopped: to as many, and not more.
 
         Where nothing was stopped yet, it allows whatever is found until all is settled.
         """
-        self._parts.permissions = _permissions_for(self._trouble)
+        review = self._trouble.review if isinstance(self._trouble, Halted) else None
+        self._parts.permissions = (
+            tuple(Permission(code, sys.maxsize) for code in DELETION_HALTS)
+            if review is None
+            else (Permission(review.code, review.entries_count),)
+            if review.code in DELETION_HALTS
+            else ()
+        )
+
+    async def find_review(self) -> Review | None:
+        """Returns what the last plan kept back; None: nothing waits for a human."""
+        return await self._parts.threads.control(load_review, self._world.state)
+
+    async def accept(self) -> Review | None:
+        """A human agreed to what was kept back last: to as much, and not more. Returns it."""
+        review = await self.find_review()
+        if review is not None:
+            self._parts.permissions = (Permission(review.code, review.entries_count),)
+            if review.code == LOCAL_MASS_REWRITE:
+                self._parts.rewrites.allow()
+        return review
+
+    async def undo(self) -> Review | None:
+        """A human wants undone what was kept back last: the next round does so. Returns it."""
+        review = await self.find_review()
+        if review is not None:
+            self._parts.undoing = review.code
+        return review
 
     async def describe(self) -> Standing:
         """Returns how it stands now."""
@@ -274,6 +296,7 @@ class Loop:
             self._deadlines.set("retry", next_try_s)
         if not done.unsettled_count and not done.again:
             self._parts.permissions = ()
+            self._parts.rewrites.watch()
             self._settled_ns = self._world.clock.now_ns()
         self._is_settled = not done.unsettled_count and not done.again and not done.is_overtaken
         if not self._looks.has_hints:
@@ -347,12 +370,6 @@ def _phase_of(trouble: DrystoneError | None, phase: str) -> str:
 def _why(trouble: DrystoneError | None) -> tuple[str, str, str]:
     """Returns message, code and advice of what keeps a loop from running."""
     return ("", "", "") if trouble is None else (trouble.message, trouble.code, trouble.advice)
-
-
-def _permissions_for(trouble: DrystoneError | None) -> tuple[Permission, ...]:
-    if isinstance(trouble, Halted):
-        return (Permission(trouble.halt.code, trouble.halt.entries_count),)
-    return tuple(Permission(code, sys.maxsize) for code in HALT_CODES)
 
 
 def _left_for_later(folder: str) -> str:

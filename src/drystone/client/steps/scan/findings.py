@@ -137,7 +137,7 @@ class Findings:
         content = None
         if kind == Kind.FILE:
             if stat.size_bytes:
-                self.unread.append(Unread(file_id, path, stat))
+                self.unread.append(Unread(file_id, path, stat, self._has_synced))
             else:
                 content = EMPTY_CONTENT
         is_link = kind == Kind.SYMLINK
@@ -293,7 +293,7 @@ class Findings:
         self._doubtful.discard(file_id)
         if not stat.size_bytes:
             return entry._replace(content=EMPTY_CONTENT)
-        self.unread.append(Unread(file_id, path, stat))
+        self.unread.append(Unread(file_id, path, stat, is_judged=True))
         return entry._replace(content=None)
 
 
