@@ -84,10 +84,10 @@ def answer_review(
 async def answer_open(loop: Loop, choice: str) -> Review | None:
     """Gives an open loop the answer; its next round acts on it. Returns what it is about."""
     if choice == ACCEPT:
-        return await loop.accept()
+        return await loop.answers.accept()
     if choice == UNDO:
-        return await loop.undo()
-    return await loop.find_review()
+        return await loop.answers.undo()
+    return await loop.answers.find_review()
 
 
 def tell_review(review: Review | None) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Planning: what is known whole, and the plans that this allows."""
 
+import sys
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -10,8 +11,14 @@ from drystone.client.loop.carrying import find_subject
 from drystone.client.loop.parts import Parts
 from drystone.client.loop.troubles import Halted, Troubles
 from drystone.client.ports import State
+from drystone.core.errors import DrystoneError
 from drystone.core.ids import ROOT_ID, FileId
-from drystone.core.planning.guards import find_halt, find_rewrite_halt
+from drystone.core.planning.guards import (
+    DELETION_HALTS,
+    LOCAL_MASS_REWRITE,
+    find_halt,
+    find_rewrite_halt,
+)
 from drystone.core.planning.plan import Plan
 from drystone.core.planning.policy import Permission
 from drystone.core.planning.reconcile import reconcile
@@ -51,6 +58,50 @@ def load_review(state: State) -> Review | None:
         return msgspec.json.decode(text, type=Review) if text else None
     except msgspec.DecodeError:
         return None  # Another version of the program told it in its own way; it is told anew.
+
+
+class Answers:
+    """What a human says to what a guard keeps back.
+
+    Args:
+        parts: Who obeys.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def allow_deletions(self, trouble: DrystoneError | None) -> None:
+        """Agrees to the deletions that a guard stopped: to as many, and not more.
+
+        Where nothing was stopped yet, it allows whatever is found until all is settled.
+        """
+        permissions = [Permission(code, sys.maxsize) for code in DELETION_HALTS]
+        if isinstance(trouble, Halted):
+            review = trouble.review
+            permissions = [Permission(review.code, review.entries_count)]
+            if review.code not in DELETION_HALTS:
+                permissions.clear()
+        self._parts.permissions = tuple(permissions)
+
+    async def find_review(self) -> Review | None:
+        """Returns what the last plan kept back; None: nothing waits for a human."""
+        return await self._parts.threads.control(load_review, self._parts.world.state)
+
+    async def accept(self) -> Review | None:
+        """Agrees to what was kept back last: to as much, and not more. Returns it."""
+        review = await self.find_review()
+        if review is not None:
+            self._parts.permissions = (Permission(review.code, review.entries_count),)
+            if review.code == LOCAL_MASS_REWRITE:
+                self._parts.rewrites.allow()
+        return review
+
+    async def undo(self) -> Review | None:
+        """Wants undone what was kept back last. Returns it."""
+        review = await self.find_review()
+        if review is not None:
+            self._parts.undoing = review.code
+        return review
 
 
 class Planning:

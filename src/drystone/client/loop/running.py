@@ -3,22 +3,18 @@
 
 import asyncio
 import random
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeVar
 
 from drystone.client.loop.parts import World, assemble
-from drystone.client.loop.planning import load_review
+from drystone.client.loop.planning import Answers
 from drystone.client.loop.rounds import Round, Rounds
 from drystone.client.loop.summary import Standing, Summary, summarize
-from drystone.client.loop.troubles import Halted, Troubles
+from drystone.client.loop.troubles import Troubles
 from drystone.client.loop.waking import Deadlines, Looks
 from drystone.client.ports import Hints, State, Watcher
 from drystone.core.errors import Corrupt, DrystoneError, Misconfigured, Refused, Unavailable
-from drystone.core.planning.guards import DELETION_HALTS, LOCAL_MASS_REWRITE
-from drystone.core.planning.policy import Permission
-from drystone.core.planning.review import Review
 
 R = TypeVar("R")
 
@@ -55,6 +51,8 @@ class Loop:
         self._world = world
         self._chance = chance
         self._parts = assemble(world)
+        self.answers = Answers(self._parts)
+        """What a human says to what a guard keeps back. The next round acts on it."""
         self._tally = self._parts.tally
         self._troubles = Troubles(world.state, self._tally, world.clock.now_ns, world.new_file_id)
         self._rounds = Rounds(self._parts, self._troubles)
@@ -130,38 +128,8 @@ class Loop:
         self.hint_all()
 
     def allow_deletions(self) -> None:
-        """A human agreed to the deletions that a guard stopped: to as many, and not more.
-
-        Where nothing was stopped yet, it allows whatever is found until all is settled.
-        """
-        review = self._trouble.review if isinstance(self._trouble, Halted) else None
-        self._parts.permissions = (
-            tuple(Permission(code, sys.maxsize) for code in DELETION_HALTS)
-            if review is None
-            else (Permission(review.code, review.entries_count),)
-            if review.code in DELETION_HALTS
-            else ()
-        )
-
-    async def find_review(self) -> Review | None:
-        """Returns what the last plan kept back; None: nothing waits for a human."""
-        return await self._parts.threads.control(load_review, self._world.state)
-
-    async def accept(self) -> Review | None:
-        """A human agreed to what was kept back last: to as much, and not more. Returns it."""
-        review = await self.find_review()
-        if review is not None:
-            self._parts.permissions = (Permission(review.code, review.entries_count),)
-            if review.code == LOCAL_MASS_REWRITE:
-                self._parts.rewrites.allow()
-        return review
-
-    async def undo(self) -> Review | None:
-        """A human wants undone what was kept back last: the next round does so. Returns it."""
-        review = await self.find_review()
-        if review is not None:
-            self._parts.undoing = review.code
-        return review
+        """A human agreed to the deletions that a guard stopped; see ``Answers``."""
+        self.answers.allow_deletions(self._trouble)
 
     async def describe(self) -> Standing:
         """Returns how it stands now."""

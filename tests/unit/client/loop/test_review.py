@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from drystone.client.loop.planning import Answers
 from drystone.client.loop.running import Loop
 from drystone.client.loop.troubles import Halted
 from drystone.core import limits
@@ -62,12 +63,12 @@ async def halts(device: MemoryDevice) -> Review:
     return caught.value.review
 
 
-async def answer(device: MemoryDevice, choose: Callable[[Loop], Awaitable[object]]) -> None:
+async def answer(device: MemoryDevice, choose: Callable[[Answers], Awaitable[object]]) -> None:
     """As a program does that is started for it: nothing is known but what was saved."""
     device.crash()
     loop = Loop(device.make_world())
     try:
-        assert await choose(loop) is not None
+        assert await choose(loop.answers) is not None
         await loop.run_once()
     finally:
         await loop.close()
@@ -105,7 +106,7 @@ def test_noise_that_is_undone_is_in_the_trash_and_the_files_are_back(tmp_path: P
             one.hand.write("new.txt", b"of today")
             await halts(one)
 
-            await answer(one, Loop.undo)
+            await answer(one, Answers.undo)
             await two.sync()
 
             assert one.hand.list_tree() == before | {"new.txt": b"of today"}
@@ -122,7 +123,7 @@ def test_noise_that_is_agreed_to_goes_to_the_others_once(tmp_path: Path) -> None
             encrypt(one, 60)
             await halts(one)
 
-            await answer(one, Loop.accept)
+            await answer(one, Answers.accept)
             await two.sync()
             assert two.hand.list_tree() == one.hand.list_tree()
 
@@ -142,7 +143,7 @@ def test_more_than_was_agreed_to_asks_again(tmp_path: Path) -> None:
             encrypt(one, 61)
 
             with pytest.raises(Halted) as caught:
-                await answer(one, Loop.accept)
+                await answer(one, Answers.accept)
             assert caught.value.review.entries_count == 61
 
     asyncio.run(run())
@@ -186,7 +187,7 @@ def test_files_replaced_by_noise_of_another_name_come_back(
             # What is new destroys nothing, and goes.
             assert two.hand.list_tree() == before | locked
 
-            await answer(one, Loop.undo)
+            await answer(one, Answers.undo)
             assert one.hand.list_tree() == before | locked
 
     asyncio.run(run())
@@ -212,7 +213,7 @@ def test_files_renamed_and_then_encrypted_go_back_to_their_names(
                 one.hand.write(f"{path_of(number)}.locked", noise(number))
             with pytest.raises(Halted) as caught:
                 await loop.run_once()
-            await loop.undo()
+            await loop.answers.undo()
             await loop.run_once()
             await loop.close()
             await two.sync()
@@ -240,7 +241,7 @@ def test_deletions_here_are_undone(tmp_path: Path, *, is_emptied: bool) -> None:
             assert review.code == (
                 guards.LOCAL_EMPTIED if is_emptied else guards.LOCAL_MASS_DELETION
             )
-            await answer(one, Loop.undo)
+            await answer(one, Answers.undo)
             await two.sync()
 
             assert one.hand.list_tree() == before
@@ -263,7 +264,7 @@ def test_deletions_on_the_server_are_undone_there(tmp_path: Path) -> None:
 
             review = await halts(two)
             assert review.code == guards.REMOTE_MASS_DELETION
-            await answer(two, Loop.undo)
+            await answer(two, Answers.undo)
             one.allows_deletions = False
             await one.sync()
 
@@ -311,8 +312,8 @@ def test_review_is_forgotten_when_nothing_is_kept_back(tmp_path: Path) -> None:
             await one.sync()
 
             loop = Loop(one.make_world())
-            assert await loop.find_review() is None
-            assert await loop.accept() is None
+            assert await loop.answers.find_review() is None
+            assert await loop.answers.accept() is None
             await loop.close()
 
     asyncio.run(run())

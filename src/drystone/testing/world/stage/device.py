@@ -193,7 +193,7 @@ class WorldDevice:
         if standing.why_code not in HALT_CODES:
             return False
         self._watching.note("agree", self.name, standing.why_code)
-        await self.loop.accept()
+        await self.loop.answers.accept()
         self.loop.hint_all()
         return True
 
