@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from drystone.client.adapters.roots import RootLine
-from drystone.client.bootstrap.inspecting import look_into
+from drystone.client.bootstrap.inspecting import with_opened
 from drystone.client.bootstrap.syncing import opened_loop
 from drystone.client.control.client import DaemonAway, DaemonRefused, ask_daemon
 from drystone.client.loop.planning import load_review
@@ -43,7 +43,7 @@ def find_review(settings: ClientSettings, root: RootLine) -> Review | None:
     told = _ask(settings, root, "")
     if told is not None:
         return _parse(told["review"])
-    return look_into(settings, root, lambda opened: load_review(opened.state))
+    return with_opened(settings, root, lambda opened: load_review(opened.state))
 
 
 def answer_review(

@@ -45,6 +45,7 @@ from drystone.core.content.hashing import block_id, content_hash_of_block_id
 from drystone.core.content.noise import looks_like_noise
 from drystone.core.errors import DrystoneError, Refused, Unavailable
 from drystone.core.ids import BlockId
+from drystone.core.names.quoting import quoted
 from drystone.core.planning.rewrites import Rewrites
 
 _WHOLE_BYTES_MAX: Final = 8 * limits.MIB
@@ -170,7 +171,7 @@ class Digest:
                 found = _LargeReading(file, self._make_chunker(), take_block).run()
                 if not file.is_unchanged():
                     raise ChangedMeanwhile(
-                        f"{unread.path!r} was changed while it was read",
+                        f"{quoted(unread.path)} was changed while it was read",
                         advice="Nothing to do: it is read again when it stands still.",
                     )
                 stat = file.stat
