@@ -2,7 +2,6 @@
 """Files that programs are at work on, while the client runs: editors, logs, databases, mail."""
 
 import fcntl
-import os
 import random
 import sqlite3
 import subprocess
@@ -102,7 +101,9 @@ def test_saved_file_stays_the_same_file(
         for number in range(1, 4):
             save(place, f"draft {number}\n".encode() * 1_000)
             if is_running:
-                wait_for(lambda text=f"draft {number}\n": two.read("d/letter.odt")[:8] == text.encode())
+                wait_for(
+                    lambda text=f"draft {number}\n": two.read("d/letter.odt")[:8] == text.encode()
+                )
     converge(one, two)
 
     lines = [line for line in journal.take_new() if line.name == "letter.odt"]
@@ -219,7 +220,9 @@ def test_no_revision_of_a_file_that_is_rewritten_all_the_time_is_torn(
         marks = [int.from_bytes(data[at : at + 4], "big") for at in range(0, len(data), PAGE)]
         assert marks == sorted(marks, reverse=True), "newer pages after older ones"
         assert marks[0] - marks[-1] <= 1
-        assert all(data[at : at + 4] * 1024 == data[at : at + PAGE] for at in range(0, len(data), PAGE))
+        assert all(
+            data[at : at + 4] * 1024 == data[at : at + PAGE] for at in range(0, len(data), PAGE)
+        )
 
 
 @pytest.mark.parametrize("mode", ["wal", "delete"])
