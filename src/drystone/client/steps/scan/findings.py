@@ -67,6 +67,8 @@ class Findings:
         self.unread: list[Unread] = []
         self.other_names: set[FileId] = set()
         self._state = state
+        # What a first sync finds cannot have taken the place of anything.
+        self._judges_new = state.count_synced() > 0
         self._new_file_id = new_file_id
         self._doubtful = doubtful
         self._unnamed = unnamed
@@ -93,7 +95,7 @@ class Findings:
         content = None
         if kind == Kind.FILE:
             if stat.size_bytes:
-                self.unread.append(Unread(file_id, path, stat))
+                self.unread.append(Unread(file_id, path, stat, self._judges_new))
             else:
                 content = EMPTY_CONTENT
         is_link = kind == Kind.SYMLINK
@@ -277,7 +279,7 @@ class Findings:
         self._doubtful.discard(file_id)
         if not stat.size_bytes:
             return entry._replace(content=EMPTY_CONTENT)
-        self.unread.append(Unread(file_id, path, stat))
+        self.unread.append(Unread(file_id, path, stat, is_judged=True))
         if known is not None:
             # A watcher tells of the name through which it was written, and of no other.
             rows = self._state.list_by_inode(stat.dev, stat.ino)
