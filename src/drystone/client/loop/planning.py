@@ -3,11 +3,10 @@
 
 from collections.abc import Sequence
 
-from drystone.client.loop.carrying import find_subject
 from drystone.client.loop.parts import Parts
 from drystone.client.loop.troubles import Troubles
 from drystone.core.ids import ROOT_ID, FileId
-from drystone.core.planning.plan import Plan
+from drystone.core.planning.plan import Plan, find_subject
 from drystone.core.planning.reconcile import reconcile
 from drystone.core.tree.entry import Kind
 

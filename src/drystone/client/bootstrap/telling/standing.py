@@ -94,7 +94,7 @@ async def _look(settings: ClientSettings, root: RootLine) -> tuple[dict[str, Any
     try:
         async with opened_loop(settings, root, SilentNotices()) as loop:
             world = await loop.inspect(lambda world: world)
-            known = await _gather(world)
+            known = await observe(world)
             told["problems"] = [row._asdict() for row in world.state.problems()]
             told["synced_count"] = world.state.count_synced()
             told["settled_ns"] = known.settled_ns
@@ -113,8 +113,10 @@ async def _look(settings: ClientSettings, root: RootLine) -> tuple[dict[str, Any
     return {**told, "safe": tell_safety(safety)}, safety
 
 
-async def _gather(world: World) -> Evidence:
-    """Looks at disk and server. State learns of it, and must not be saved."""
+async def observe(world: World) -> Evidence:
+    """Looks at disk and server, for a folder that no client keeps. State learns of it, and must
+    not be saved.
+    """
     state, clock = world.state, world.clock
     scanned_ns = clock.now_ns()
     for _ in Scan(world.disk, state, world.new_file_id, clock.now_ns, set()).full():
