@@ -65,6 +65,8 @@ class Findings:
         self.created: list[FileId] = []
         self.unread: list[Unread] = []
         self._state = state
+        # What a first sync finds cannot have taken the place of anything.
+        self._judges_new = state.count_synced() > 0
         self._new_file_id = new_file_id
         self._doubtful = doubtful
         self._unnamed = unnamed
@@ -91,7 +93,7 @@ class Findings:
         content = None
         if kind == Kind.FILE:
             if stat.size_bytes:
-                self.unread.append(Unread(file_id, path, stat))
+                self.unread.append(Unread(file_id, path, stat, self._judges_new))
             else:
                 content = EMPTY_CONTENT
         is_link = kind == Kind.SYMLINK
@@ -273,7 +275,7 @@ class Findings:
         self._doubtful.discard(file_id)
         if not stat.size_bytes:
             return entry._replace(content=EMPTY_CONTENT)
-        self.unread.append(Unread(file_id, path, stat))
+        self.unread.append(Unread(file_id, path, stat, is_judged=True))
         return entry._replace(content=None)
 
 
