@@ -24,8 +24,8 @@ from drystone.server.ports.metadata import (
     TreeUnit,
     Unit,
 )
-from drystone.server.storage.metadata_sql import postgres as engine_module
-from drystone.server.storage.metadata_sql.postgres import PostgresMetadata, PostgresSession
+from drystone.server.storage.metadata_sql.postgres import metadata as engine_module
+from drystone.server.storage.metadata_sql.postgres.metadata import PostgresMetadata, PostgresSession
 from drystone.testing.conformance.metadata.samples import (
     ANNA,
     BOB,
