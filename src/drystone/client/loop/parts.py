@@ -38,7 +38,6 @@ class World:
         new_file_id: Makes ids for new entries, each greater than the one before.
         new_key: Makes idempotency keys.
         device_name: For the names of conflicted copies.
-        traits: What the disk can hold.
         rest: Waits for a fraction of a second, in the thread that calls it.
     """
 
@@ -50,7 +49,6 @@ class World:
     new_file_id: Callable[[], FileId]
     new_key: Callable[[], str]
     device_name: str
-    traits: Traits = field(default_factory=Traits)
     rest: Callable[[float], None] = time.sleep
 
 
@@ -86,7 +84,7 @@ class Parts:
             world.new_file_id,
             local_complete=local_complete,
             remote_complete=remote_complete,
-            traits=world.traits,
+            traits=Traits(world.disk.traits.holds_modes, world.disk.traits.mtime_step_ns),
             permissions=self.permissions,
         )
 

@@ -162,9 +162,13 @@ class Loop:
     # --- what wakes it -----------------------------------------------------------------------
 
     async def _watch(self, watcher: Watcher) -> None:
+        disk = self._world.disk
         async for hints in watcher.hints():
-            self._looks.hint(hints)
-            if hints.folders or hints.all:
+            folders = hints.folders
+            if disk.traits.names.is_narrow:
+                folders = frozenset(map(disk.true_path, folders))
+            self._looks.hint(Hints(folders, hints.all))
+            if folders or hints.all:
                 self._wake.set()
 
     async def _listen(self) -> None:

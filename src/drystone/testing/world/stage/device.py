@@ -7,14 +7,15 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final, NamedTuple, Protocol
 
 from drystone.client.adapters.clock import make_file_ids
+from drystone.client.adapters.narrow import widen
 from drystone.client.loop.parts import World as LoopWorld
 from drystone.client.loop.running import HALT_CODES, Loop
 from drystone.client.loop.summary import Standing
 from drystone.client.ports import Hints, ProblemRow
 from drystone.core.instant import NS_PER_S
 from drystone.core.planning.plan import Conflict
-from drystone.core.planning.policy import Traits
 from drystone.testing.fakes.clock import SOME_DAY_NS
+from drystone.testing.fakes.narrow import DISKS
 from drystone.testing.world.stage.chance import Chance
 from drystone.testing.world.stage.database import KeptDatabase, KeptState
 from drystone.testing.world.stage.disk import WorldDisk
@@ -38,6 +39,7 @@ class DeviceNature(NamedTuple):
         skew_s: How far its clock is from the server's.
         link_ms: The mean of how long a message takes to the server or back.
         hint_ms: How long the watcher takes to tell, at most.
+        disk: Which names its disk can hold; see ``testing.fakes.narrow``.
     """
 
     disk_ms: float = 0.2
@@ -45,6 +47,7 @@ class DeviceNature(NamedTuple):
     skew_s: float = 0.0
     link_ms: float = 5.0
     hint_ms: float = 100.0
+    disk: str = "wide"
 
 
 class Watching(Protocol):
@@ -122,7 +125,9 @@ class WorldDevice:
         self.chance = chance.stream(f"device {name}")
         self.clock = DeviceClock(timeline, nature.skew_s)
         step_ns = nature.stamp_ms * _NS_PER_MS or _TICK_NS
-        self.disk = WorldDisk(self.clock.now_ns, step_ns)
+        stated_ns = max(1, nature.stamp_ms * _NS_PER_MS)
+        traits = DISKS[nature.disk]._replace(mtime_step_ns=stated_ns)
+        self.disk = WorldDisk(self.clock.now_ns, step_ns, traits)
         self.disk.tell = self._tell_watcher
         self.disk.check_content = lambda path, content: watching.note_content(name, path, content)
         self.link = Link(timeline, chance.stream(f"link {name}"), nature.link_ms / 1_000)
@@ -162,7 +167,7 @@ class WorldDevice:
         self._watcher = _Watcher()
         remote = LinkedRemote(self._server, self._actor, self.link, life)
         world = LoopWorld(
-            disk=MortalDisk(self.disk, self._meet_disk(life), life.meet),
+            disk=widen(MortalDisk(self.disk, self._meet_disk(life), life.meet)),
             state=self._state,
             remote=remote,
             clock=self.clock,
@@ -170,7 +175,6 @@ class WorldDevice:
             new_file_id=self._new_file_id,
             new_key=lambda: f"{self.name}-{next(self._keys)}",
             device_name=self.name,
-            traits=Traits(mtime_step_ns=max(1, self.nature.stamp_ms * _NS_PER_MS)),
             # No time passes while a thread works: what was just written is looked at again.
             rest=lambda _: None,
         )
