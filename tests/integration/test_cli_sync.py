@@ -301,3 +301,41 @@ def test_the_unit_of_systemd_is_printed_and_installed(one, tmp_path, monkeypatch
     assert f"serve --data-dir {tmp_path / 'data'}\n" in unit.read_text()
     assert "systemctl --user enable --now drystone-server" in said.out
     assert one.run("systemd", "--data-dir", "x").code == ExitCode.USAGE
+
+
+def test_ignore_rules_are_shown_before_they_are_added(one):
+    folder = make_tree(one.home / "left")
+    one.ask("sync", folder, "--once")
+    (folder / "new.log").write_text("12345")
+    (folder / "build").mkdir()
+    (folder / "build" / "x").write_text("1")
+    rules = ("*.log", "build/", "0.txt")
+
+    told = one.ask("ignore", "--in", folder, "--check", *rules)
+
+    assert told["dropped"]["samples"] == ["build/", "new.log"]
+    assert (told["dropped"]["files_count"], told["dropped"]["size_bytes"]) == (2, 6)
+    assert told["kept"]["samples"] == ["sub/0.txt"]
+    assert not (folder / ".drystoneignore").exists()
+    assert one.run("ignore", "--in", folder, *rules).code == ExitCode.USAGE
+    assert not (folder / ".drystoneignore").exists()
+
+    one.ask("ignore", "--in", folder, "--yes", *rules)
+    one.ask("sync", folder, "--once")
+
+    assert (folder / ".drystoneignore").read_text() == "*.log\nbuild/\n0.txt\n"
+    assert {entry["path"] for entry in one.ask("ls")} == {"/.drystoneignore", "/sub", "/link"}
+    assert one.ask("ignore", "--in", folder)["left_out"]["samples"] == ["build/", "new.log"]
+    found = one.ask("why", folder / "build" / "x")
+    assert (found["rule"], found["rule_line"]["line_number"]) == ("build", 2)
+    assert one.ask("why", folder / "sub" / "0.txt")["rule"] is None
+    said = one.run("why", folder / "new.log")
+    assert ".drystoneignore, line 1: *.log" in said.out
+
+    assert one.run("ignore", "--in", folder, "--yes", "#x").code == ExitCode.USAGE
+    nowhere = one.run("ignore", "--in", folder / "nowhere", "--json")
+    assert nowhere.problem["code"] == "ignore-file-unfit"
+    draft = one.home / "draft"
+    draft.write_text("nothing\n")
+    told = one.ask("ignore", "--in", folder, "--check", "--rules", draft)
+    assert told["taken_in"]["samples"] == ["build/", "new.log"]

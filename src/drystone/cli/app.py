@@ -10,6 +10,7 @@ import typer
 import drystone
 from drystone.cli.commands import (
     admin,
+    choosing,
     daemon,
     demo,
     devices,
@@ -85,7 +86,7 @@ def version(*, as_json: JsonFlag = False) -> None:
     )
 
 
-for _module in (login, sync, daemon, files, history, trouble, serve, demo):
+for _module in (login, sync, choosing, daemon, files, history, trouble, serve, demo):
     _module.register(app)
 app.add_typer(devices.group, name="devices")
 app.add_typer(admin.group, name="admin")

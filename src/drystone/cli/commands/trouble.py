@@ -207,7 +207,12 @@ def _describe_why(found: Mapping[str, Any]) -> Iterator[str]:
         )
     yield from format_table(("", "KIND", "SIZE", "MODIFIED", "CONTENT", "PATH"), rows, right=[2])
     if found.get("rule"):
+        rule = found["rule_line"]
         yield f"An ignore rule leaves out: {printable(found['rule'])}"
+        yield (
+            f"  {printable(rule['file_path'])}, line {rule['line_number']}:"
+            f" {printable(rule['text'])}"
+        )
     problem = found.get("problem")
     if problem and problem["advice"]:
         yield f"Now: {printable(problem['advice'])}"

@@ -23,6 +23,12 @@ from drystone.client.bootstrap.browsing import (
 )
 from drystone.client.bootstrap.checking import Finding, check_device
 from drystone.client.bootstrap.daemon import run_daemon, start_daemon, stop_daemon
+from drystone.client.bootstrap.ignoring import (
+    add_rules,
+    check_rules,
+    extend_rules,
+    read_rules_file,
+)
 from drystone.client.bootstrap.inspecting import ConflictView, list_conflicts, list_problems, why
 from drystone.client.bootstrap.repairing import repair_roots
 from drystone.client.bootstrap.roots import forget_root, get_root, list_roots, open_root
@@ -36,7 +42,10 @@ __all__ = [
     "RevisionView",
     "RootLine",
     "Summary",
+    "add_rules",
     "check_device",
+    "check_rules",
+    "extend_rules",
     "find_size",
     "forget_root",
     "get_file",
@@ -54,6 +63,7 @@ __all__ = [
     "move_entry",
     "open_root",
     "put_file",
+    "read_rules_file",
     "remove_entry",
     "repair_roots",
     "restore_entry",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from drystone.client.adapters.roots import RootLine, load_roots
+from drystone.client.bootstrap.ignoring import check_open
 from drystone.client.bootstrap.inspecting import explain_open, find_conflicts
 from drystone.client.bootstrap.repairing import Repaired, repair, to_answer
 from drystone.client.bootstrap.syncing import opened_loop, watch
@@ -142,6 +143,7 @@ class Daemon:
             "why": self._why,
             "conflicts": self._conflicts,
             "problems": self._problems,
+            "check-rules": self._check_rules,
             "repair": self._repair,
             "stop": self._stop,
         }
@@ -187,6 +189,11 @@ class Daemon:
     async def _problems(self, asked: Mapping[str, Any]) -> Answer:
         found = await self._one(asked).look(lambda world: world.state.problems())
         return {"lines": [line._asdict() for line in found]}
+
+    async def _check_rules(self, asked: Mapping[str, Any]) -> Answer:
+        folder, text = str(asked.get("inside", "")), asked.get("text")
+        text = None if text is None else str(text)
+        return await self._one(asked).look(lambda world: check_open(world, folder, text))
 
     async def _repair(self, asked: Mapping[str, Any]) -> Answer:
         return to_answer(await self._one(asked).repair())

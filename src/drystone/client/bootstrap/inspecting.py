@@ -16,14 +16,13 @@ from drystone.client.bootstrap.roots import get_root
 from drystone.client.bootstrap.syncing import CONTROL_NAME, STATE_NAME
 from drystone.client.control.client import DaemonAway, DaemonRefused, ask_daemon
 from drystone.client.loop.parts import World
-from drystone.client.ports import Disk, DiskProblem, ProblemRow, State
+from drystone.client.ports import Disk, ProblemRow, State
 from drystone.client.settings import ClientSettings
+from drystone.client.steps.scan import LeftOut, find_left_out
 from drystone.core.errors import DrystoneError
 from drystone.core.ids import ROOT_ID, FileId, format_id, format_rev
 from drystone.core.instant import format_instant
-from drystone.core.limits import SMALL_FILE_BYTES_MAX
-from drystone.core.names.ignore import IGNORE_FILE_NAME, NO_RULES
-from drystone.core.tree.entry import Entry, Kind
+from drystone.core.tree.entry import Entry
 from drystone.core.tree.view import TreeView
 
 R = TypeVar("R")
@@ -59,7 +58,8 @@ def why(settings: ClientSettings, path: Path) -> dict[str, Any]:
     """Returns the evidence about one path of a synced folder, and what follows from it.
 
     Keys: ``path``, ``verdict`` (one sentence), ``local``, ``synced``, ``remote`` (what each
-    tree says, None: nothing), ``problem`` (None: none), ``rule`` (the ignore rule, if any).
+    tree says, None: nothing), ``problem`` (None: none), ``rule`` (the path that an ignore rule
+    leaves out, with all below it, if one does) and ``rule_line`` (that rule).
 
     Raises:
         NotARoot: It is in no synced folder of this device.
@@ -73,7 +73,7 @@ def why(settings: ClientSettings, path: Path) -> dict[str, Any]:
             raise
     except DaemonAway:
         pass
-    return _with_opened(settings, root, lambda opened: explain_open(opened, root, path))
+    return with_opened(settings, root, lambda opened: explain_open(opened, root, path))
 
 
 def list_conflicts(settings: ClientSettings, directory: Path) -> list[ConflictView]:
@@ -97,12 +97,12 @@ def explain_open(opened: Opened | World, root: RootLine, path: Path) -> dict[str
     # What is not UTF-8 is told of with its bytes escaped.
     shown = os.fsencode(inside).decode("utf-8", "backslashreplace")
     problem = next((row for row in state.problems() if row.path in (inside, shown)), None)
-    rule = _find_rule(disk, inside)
+    left_out = find_left_out(disk, state, inside)
     try:
         stands = disk.find_stat(inside) is not None if inside else True
     except DrystoneError:
         stands = False
-    verdict = _judge(inside, seen, problem, rule, stands=stands)
+    verdict = _judge(inside, seen, problem, left_out, stands=stands)
     return {
         "path": str(path),
         "root": root.path,
@@ -112,7 +112,8 @@ def explain_open(opened: Opened | World, root: RootLine, path: Path) -> dict[str
         "synced": _tell(state, state.synced, seen.synced),
         "remote": _tell(state, state.remote, seen.remote),
         "problem": None if problem is None else problem._asdict(),
-        "rule": rule,
+        "rule": None if left_out is None else left_out.path,
+        "rule_line": None if left_out is None else left_out.rule._asdict(),
     }
 
 
@@ -151,10 +152,16 @@ def _from_state(
             raise
     except DaemonAway:
         pass
-    return _with_opened(settings, root, look)
+    return with_opened(settings, root, look)
 
 
-def _with_opened(settings: ClientSettings, root: RootLine, look: Callable[[Opened], R]) -> R:
+def with_opened(settings: ClientSettings, root: RootLine, look: Callable[[Opened], R]) -> R:
+    """Looks at a folder that nobody else has open.
+
+    Raises:
+        RootBusy: Another client has it open.
+        RootGone: The folder or its marker is missing.
+    """
     clock = SystemClock()
     path = Path(root.path)
     # Opening it takes its lock: nobody else changes it meanwhile.
@@ -191,34 +198,8 @@ def _find(view: TreeView, path: str) -> Entry | None:
     return entry
 
 
-def _find_rule(disk: Disk, path: str) -> str | None:
-    """Returns the path of the folder or file that ignore rules leave out, if they do."""
-    rules, reached = NO_RULES, ""
-    names = path.split("/") if path else []
-    for index, name in enumerate(names):
-        try:
-            ignore_path = f"{reached}/{IGNORE_FILE_NAME}" if reached else IGNORE_FILE_NAME
-            _, data = disk.read_small(ignore_path, SMALL_FILE_BYTES_MAX)
-            rules = rules.extend(reached, data.decode(errors="replace"))
-        except DrystoneError:
-            pass  # no rules in this folder
-        reached = f"{reached}/{name}" if reached else name
-        is_folder = index < len(names) - 1 or _is_folder(disk, reached)
-        if rules and rules.is_ignored(reached, is_folder=is_folder):
-            return reached
-    return None
-
-
-def _is_folder(disk: Disk, path: str) -> bool:
-    try:
-        stat = disk.find_stat(path)
-    except DiskProblem:
-        return False
-    return stat is not None and stat.kind == Kind.FOLDER
-
-
 def _judge(
-    path: str, seen: Seen, problem: ProblemRow | None, rule: str | None, *, stands: bool
+    path: str, seen: Seen, problem: ProblemRow | None, left_out: LeftOut | None, *, stands: bool
 ) -> str:
     if not path:
         return "this is the synced folder itself"
@@ -227,8 +208,8 @@ def _judge(
     if problem is not None:
         return f"there is a problem: {problem.message}"
     if seen == (None, None, None):
-        if rule is not None:
-            return f"it is left out: {rule} matches an ignore rule"
+        if left_out is not None:
+            return f"it is left out: {left_out.path} matches an ignore rule"
         if stands:
             return "it stands on the disk and was not looked at yet"
         return "nothing is known of it: neither the disk nor the server has it"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from drystone.core.names.ignore import NO_RULES
+from drystone.core.names.ignore import NO_RULES, Rule
 
 
 def test_no_rules_ignore_nothing() -> None:
@@ -38,3 +38,12 @@ def test_line_that_is_no_rule_is_told_and_the_others_count() -> None:
     assert rules.faults == ("!",)
     assert rules.is_ignored("x.o", is_folder=False)
     assert rules.is_ignored("x.tmp", is_folder=False)
+
+
+def test_the_rule_that_decides_is_told_with_its_line() -> None:
+    rules = NO_RULES.extend("", "# logs\n\n*.log\n!keep.log\n").extend("a", "!\nsecret\n")
+
+    assert rules.find_rule("b.log", is_folder=False) == Rule(".drystoneignore", 3, "*.log")
+    assert rules.find_rule("a/keep.log", is_folder=False) == Rule(".drystoneignore", 4, "!keep.log")
+    assert rules.find_rule("a/secret", is_folder=True) == Rule("a/.drystoneignore", 2, "secret")
+    assert rules.find_rule("b", is_folder=False) is None

@@ -19,8 +19,24 @@ still the root; of a vanished folder only the folder itself is noted. Where a li
 was below stays as it is.
 """
 
+from drystone.client.steps.scan.leaving_out import (
+    Comparison,
+    Group,
+    LeftOut,
+    compare_rules,
+    find_left_out,
+)
 from drystone.client.steps.scan.scan import Scan
 from drystone.client.steps.scan.troubles import FOUND_BY_SCAN
 from drystone.client.steps.scan.values import ScanBatch
 
-__all__ = ["FOUND_BY_SCAN", "Scan", "ScanBatch"]
+__all__ = [
+    "FOUND_BY_SCAN",
+    "Comparison",
+    "Group",
+    "LeftOut",
+    "Scan",
+    "ScanBatch",
+    "compare_rules",
+    "find_left_out",
+]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules: what the ignore files of a synced folder say, read from the disk."""
 
-from drystone.client.ports import ChangedMeanwhile, Disk, DiskProblem
+from drystone.client.ports import ChangedMeanwhile, Disk, DiskProblem, NotThere
 from drystone.client.steps.scan.troubles import Troubles
 from drystone.core import limits
 from drystone.core.names.ignore import IGNORE_FILE_NAME, NO_RULES, IgnoreRules
@@ -17,13 +17,9 @@ class RulesOnDisk:
 
     def extend(self, path: str, rules: IgnoreRules) -> IgnoreRules:
         """Returns ``rules`` with those of a folder's ignore file on top, if there is one."""
-        ignore_path = join_names(path, IGNORE_FILE_NAME)
-        try:
-            _, data = self._disk.read_small(ignore_path, limits.SMALL_FILE_BYTES_MAX)
-        except (DiskProblem, ChangedMeanwhile):
-            return rules
-        extended = rules.extend(path, data.decode(errors="replace"))
-        self._troubles.note_ignore_faults(ignore_path, extended.faults)
+        extended = read_rules(self._disk, path, rules)
+        if extended is not rules:
+            self._troubles.note_ignore_faults(join_names(path, IGNORE_FILE_NAME), extended.faults)
         return extended
 
     def find(self, path: str) -> IgnoreRules:
@@ -34,6 +30,22 @@ class RulesOnDisk:
             found = self.extend(path, above)
             self._found[path] = found
         return found
+
+
+def read_rules(disk: Disk, folder: str, above: IgnoreRules) -> IgnoreRules:
+    """Returns the rules of the folders above with those of a folder on top, if it has any.
+
+    While they cannot be read, all that is new in the folder is left out: what they were made to
+    keep on this disk must not be sent for that.
+    """
+    path = join_names(folder, IGNORE_FILE_NAME)
+    try:
+        _, data = disk.read_small(path, limits.SMALL_FILE_BYTES_MAX)
+    except NotThere:
+        return above
+    except (DiskProblem, ChangedMeanwhile):
+        return above.extend(folder, f"*\n!{IGNORE_FILE_NAME}\n")
+    return above.extend(folder, data.decode(errors="replace"))
 
 
 def join_names(folder: str, name: str) -> str:

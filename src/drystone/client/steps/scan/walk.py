@@ -161,7 +161,7 @@ class Walk:
             self._compare(visit._replace(file_id=file_id), listing, names, rules)
         elif occupant is not None and not findings.is_claimed(occupant.file_id):
             self._enter_replaced(visit, occupant, listing, names, rules)
-        elif not (visit.rules and visit.rules.is_ignored(path, is_folder=True)):
+        elif not _is_left_out(self._state, observed, visit.parent_id, path, visit.rules):
             file_id = findings.create(observed, visit.parent_id, path)
             for child in listing.observed:
                 self._meet_stranger(child, file_id, path, rules)
@@ -287,12 +287,23 @@ class Walk:
 
     def _create_file(self, candidate: Candidate) -> None:
         path, parent_id, observed, _, _, rules = candidate
-        if not (rules and rules.is_ignored(path, is_folder=False)):
+        if not _is_left_out(self._state, observed, parent_id, path, rules):
             self._findings.create(observed, parent_id, path)
 
     def _take(self, *, is_complete: bool) -> ScanBatch:
         created, unread = self._findings.take()
         return ScanBatch(created, unread, is_complete, self._folders_count, self._files_count)
+
+
+def _is_left_out(
+    state: State, observed: Observed, parent_id: FileId, path: str, rules: IgnoreRules
+) -> bool:
+    """Tells whether rules leave out something new. What the server has at its place they do not:
+    it is to come here, and the two are to be compared.
+    """
+    if not rules or not rules.is_ignored(path, is_folder=observed.stat.kind is _FOLDER):
+        return False
+    return observed.name not in state.remote.children(parent_id)
 
 
 def _find_differing(
