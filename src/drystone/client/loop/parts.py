@@ -19,7 +19,7 @@ from drystone.client.steps.submit import Submission
 from drystone.client.steps.upload import Upload
 from drystone.client.steps.verify import Verify
 from drystone.core.ids import FileId
-from drystone.core.planning.policy import Permission, Policy, Traits
+from drystone.core.planning.policy import Permission, Policy
 
 _SAVE_S: Final = 3.0
 """What a kill costs is observed again; saving more often writes twice what is under way."""
@@ -84,7 +84,7 @@ class Parts:
             world.new_file_id,
             local_complete=local_complete,
             remote_complete=remote_complete,
-            traits=Traits(world.disk.traits.holds_modes, world.disk.traits.mtime_step_ns),
+            traits=world.disk.traits.for_planning,
             permissions=self.permissions,
         )
 
@@ -111,7 +111,7 @@ def assemble(world: World) -> Parts:
             disk, state, remote, threads.workers, lambda length: tally.moved("download", length)
         ),
         materialize=Materialize(disk, state, now_ns),
-        advance=Advance(state),
+        advance=Advance(state, disk.traits.for_planning),
         verify=Verify(disk, state),
         doubtful=doubtful,
     )

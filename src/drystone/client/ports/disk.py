@@ -9,6 +9,7 @@ from drystone.core.content.content import Content
 from drystone.core.errors import Refused, Unavailable
 from drystone.core.ids import FileId
 from drystone.core.names.standing import ALL_NAMES, NameTraits
+from drystone.core.planning.policy import Traits
 from drystone.core.tree.entry import Kind
 
 
@@ -43,6 +44,11 @@ class DiskTraits(NamedTuple):
     holds_modes: bool = True
     holds_symlinks: bool = True
     mtime_step_ns: int = 1
+
+    @property
+    def for_planning(self) -> Traits:
+        """What of it the planner asks for."""
+        return Traits(self.holds_modes, self.mtime_step_ns)
 
 
 class Observed(NamedTuple):

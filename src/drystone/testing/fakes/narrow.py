@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Disks that cannot hold every name, as some filesystems of the world are."""
 
-from collections.abc import Iterator
 from typing import Final, TypeVar
 from unicodedata import normalize
 
 from drystone.client.ports import DiskProblem, DiskTraits
-from drystone.core.names.standing import NameTraits, name_key
+from drystone.core.names.standing import NameTraits, name_key, true_name
 
 WIDE: Final = DiskTraits()
 """As ext4, XFS, Btrfs."""
@@ -47,14 +46,14 @@ class FolderNames(dict[str, V]):
         self._spelled: dict[str, str] = {}
 
     def __getitem__(self, name: str) -> V:
-        return super().__getitem__(self._find(name))
+        return super().__getitem__(self.spelled(name))
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and super().__contains__(self._find(name))
+        return isinstance(name, str) and super().__contains__(self.spelled(name))
 
     def get(self, name: str, default: object = None) -> V | None:  # type: ignore[override]
         assert default is None
-        return super().get(self._find(name))
+        return super().get(self.spelled(name))
 
     def __setitem__(self, name: str, value: V) -> None:
         check_names(self, name)
@@ -63,14 +62,23 @@ class FolderNames(dict[str, V]):
         super().__setitem__(stored, value)
 
     def __delitem__(self, name: str) -> None:
-        super().__delitem__(self._find(name))
+        super().__delitem__(self.spelled(name))
         del self._spelled[name_key(name, self.traits)]
 
-    def __iter__(self) -> Iterator[str]:
-        return super().__iter__()
-
-    def _find(self, name: str) -> str:
+    def spelled(self, name: str) -> str:
+        """Returns how a name is spelled here; the name itself if nothing stands under it."""
         return self._spelled.get(name_key(name, self.traits), name)
+
+
+def find_shown(names: dict[str, V], name: str) -> str:
+    """Returns what a person takes for a name who looks at a folder: what stands under it, or what
+    stands for it. The name itself if there is neither.
+    """
+    if not isinstance(names, FolderNames):
+        return name
+    if name in names:
+        return names.spelled(name)
+    return next((one for one in names if true_name(one, names.traits) == name), name)
 
 
 def names_of(traits: NameTraits) -> dict[str, V]:

@@ -3,9 +3,11 @@
 
 from collections.abc import Mapping, Sequence
 
+from drystone.client.ports import NoSymlinks
 from drystone.core.ids import ROOT_ID
 from drystone.core.journal.fold import fold
 from drystone.core.journal.record import Record
+from drystone.core.names.standing import true_path
 from drystone.core.tree.entry import Kind
 from drystone.core.tree.tree import Tree
 from drystone.server.ports.metadata import Unit
@@ -48,14 +50,21 @@ def check_server(server: WorldServer, ledger: Ledger) -> tuple[Paths, list[bytes
 
 
 def check_agreement(devices: Sequence[WorldDevice], paths: Paths) -> None:
-    """What is on each device is what the server holds."""
+    """What is on each device is what the server holds, names being what they stand for there."""
     for device in devices:
-        found = device.disk.hand.list_tree()
-        if found == paths:
+        found, expected = device.disk.hand.list_tree(), paths
+        traits = device.disk.traits
+        if traits.names.is_narrow:
+            shown, found = found, {true_path(p, traits.names): found[p] for p in found}
+            if len(found) != len(shown):
+                raise Broken("convergence", f"two names mean the same: {sorted(shown)}")
+        if not traits.holds_symlinks:
+            expected = {p: held for p, held in paths.items() if not isinstance(held, str)}
+        if found == expected:
             continue
-        more = sorted(found.keys() - paths.keys())
-        less = sorted(paths.keys() - found.keys())
-        other = sorted(p for p in found.keys() & paths.keys() if found[p] != paths[p])
+        more = sorted(found.keys() - expected.keys())
+        less = sorted(expected.keys() - found.keys())
+        other = sorted(p for p in found.keys() & expected.keys() if found[p] != expected[p])
         raise Broken(
             "convergence",
             f"device {device.name} differs from the server: only here {more}, only there {less},"
@@ -90,6 +99,8 @@ def check_untroubled(devices: Sequence[WorldDevice]) -> None:
     """Nothing is in trouble any more."""
     for device in devices:
         for row in device.find_problems():
+            if row.code == NoSymlinks.code and not device.disk.traits.holds_symlinks:
+                continue
             raise Broken(
                 "no trouble", f"device {device.name} is still in trouble: {row.path}: {row.code}"
             )

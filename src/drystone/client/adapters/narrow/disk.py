@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Final
 
-from drystone.client.adapters.narrow.places import FolderNames, Places, check_name, join
+from drystone.client.adapters.narrow.housing import Housing
+from drystone.client.adapters.narrow.places import Places, join, split
 from drystone.client.ports import (
     ChangedMeanwhile,
     Disk,
@@ -18,17 +19,13 @@ from drystone.client.ports import (
     Observed,
     ReadFile,
     ReadOutcome,
-    Skipped,
     StagedFile,
     Stat,
     UnsafeName,
     WriteOutcome,
 )
 from drystone.core.errors import DrystoneError, Unavailable
-from drystone.core.names.standing import true_name, true_path
-
-_TRIES_MAX: Final = 4
-"""Names tried for one entry: a disk may take for the same what nobody told us is."""
+from drystone.core.names.standing import standing_name, true_name, true_path
 
 
 class NarrowDisk:
@@ -47,7 +44,8 @@ class NarrowDisk:
         self.traits: DiskTraits = disk.traits
         self._disk = disk
         self._names = disk.traits.names
-        self._places = Places(self._list_names, self._names)
+        self._places = Places(disk, self._names)
+        self._housing = Housing(disk, self._places, self._names)
 
     def __repr__(self) -> str:
         return f"NarrowDisk({self._disk!r})"
@@ -56,7 +54,11 @@ class NarrowDisk:
         return true_path(self._disk.true_path(standing), self._names)
 
     def standing_path(self, path: str) -> str:
-        return self._disk.standing_path(self._places.find(path))
+        try:
+            return self._disk.standing_path(self._places.find(path))
+        except DiskProblem:
+            names = path.split("/")
+            return "/".join(standing_name(name, self._names) if name else "" for name in names)
 
     # --- looking -----------------------------------------------------------------------------
 
@@ -65,10 +67,10 @@ class NarrowDisk:
 
     def list_folder(self, path: str) -> FolderListing:
         with self._places.lock:
-            folder = self._places.find(path)
+            folder = self._places.folder(path)
             listing = self._disk.list_folder(folder)
             names = self._places.learn(folder, (one.name for one in listing.observed))
-            parted = self._part_doubles(folder, names, listing) if names.doubles else {}
+            parted = self._housing.part(folder, names, listing.observed) if names.doubles else {}
         true = {standing: name for name, standing in names.standing.items()}
         found = FolderListing([], [])
         for skipped in listing.skipped:
@@ -85,29 +87,32 @@ class NarrowDisk:
 
     def find_stat(self, path: str) -> Stat | None:
         with self._places.lock:
-            standing = self._places.find(path)
+            try:
+                standing = self._places.find(path)
+            except NotThere:
+                return None
             stat = self._disk.find_stat(standing)
             if stat is None or not path:
                 return stat
             # Something is there; but a twin would answer, too.
-            folder, _ = _split(standing)
-            name = _split(path)[1]
+            folder, _ = split(standing)
+            name = split(path)[1]
             if self._places.names(folder).find(name) is not None:
                 return stat
-            found = self._learn_anew(folder).find(name)
+            found = self._places.relearn(folder).find(name)
             return None if found is None else self._disk.find_stat(join(folder, found))
 
     def open_file(self, path: str) -> AbstractContextManager[ReadFile]:
-        return self._disk.open_file(self._require(path))
+        return self._disk.open_file(self._find_standing(path))
 
     def read_small(self, path: str, bytes_max: int) -> tuple[Stat, bytes]:
-        return self._disk.read_small(self._require(path), bytes_max)
+        return self._disk.read_small(self._find_standing(path), bytes_max)
 
     def read_many(
         self, folder_path: str, names: Sequence[str], bytes_max: int
     ) -> list[ReadOutcome]:
         with self._places.lock:
-            folder = self._places.find(folder_path)
+            folder = self._places.folder(folder_path)
             known = self._places.names(folder).standing
             standing = [known[name] for name in names if name in known]
         found = iter(self._disk.read_many(folder, standing, bytes_max))
@@ -134,10 +139,10 @@ class NarrowDisk:
             return self._disk.make_folder(standing, mode)
 
         with self._places.lock:
-            folder, name = self._open_above(path)
+            folder, name = self._places.open_above(path)
             if self._places.names(folder).find(name) is None:
                 try:
-                    return self._put_new(path, make)
+                    return self._housing.put_new(path, make)
                 except ChangedMeanwhile:
                     if self._places.names(folder).find(name) is None:
                         raise
@@ -159,7 +164,7 @@ class NarrowDisk:
 
     def write_many_new(self, folder_path: str, files: Sequence[NewFile]) -> list[WriteOutcome]:
         with self._places.lock:
-            folder = self._places.find(folder_path)
+            folder = self._places.folder(folder_path)
             names = self._places.names(folder)
             outcomes: list[WriteOutcome | None] = [None] * len(files)
             batch: list[tuple[int, NewFile]] = []
@@ -201,19 +206,19 @@ class NarrowDisk:
     def move(self, path: str, new_path: str, expected: Stat) -> Stat:
         with self._places.lock:
             source = self._places.find(path)
-            folder, old = _split(source)
-            new_folder, new_name = self._open_above(new_path)
+            folder, old = split(source)
+            new_folder, new_name = self._places.open_above(new_path)
 
             def move(standing: str) -> Stat:
                 return self._disk.move(source, standing, expected)
 
             # Where only its case changes, its own old name is a twin's: it gets a number, by
             # which it is what it is to be, whatever happens next.
-            stat = self._put_new(new_path, move)
+            stat = self._housing.put_new(new_path, move)
             self._places.forget(source)
-            self._places.names(folder).remove(_split(path)[1], old)
+            self._places.names(folder).remove(split(path)[1], old)
             if folder == new_folder:
-                stat = self._make_plain(folder, new_name, stat)
+                stat = self._housing.make_plain(folder, new_name, stat)
         return stat
 
     def discard(self, path: str, expected: Stat) -> None:
@@ -221,8 +226,8 @@ class NarrowDisk:
             standing = self._places.find(path)
             self._disk.discard(standing, expected)
             self._places.forget(standing)
-            folder, old = _split(standing)
-            self._places.names(folder).remove(_split(path)[1], old)
+            folder, old = split(standing)
+            self._places.names(folder).remove(split(path)[1], old)
 
     def set_attributes(self, path: str, mode: int, mtime_ns: int, expected: Stat) -> Stat:
         return self._disk.set_attributes(self._places.find(path), mode, mtime_ns, expected)
@@ -240,58 +245,16 @@ class NarrowDisk:
 
     # --- inside ------------------------------------------------------------------------------
 
-    def _list_names(self, folder: str) -> list[str]:
-        return [one.name for one in self._disk.list_folder(folder).observed]
-
-    def _learn_anew(self, folder: str) -> FolderNames:
-        return self._places.learn(folder, self._list_names(folder))
-
-    def _open_above(self, path: str) -> tuple[str, str]:
-        """Returns where the folder stands that holds a path, and the path's true name."""
-        above, name = _split(path)
-        check_name(name, path)
-        return self._places.find(above), name
-
-    def _require(self, path: str) -> str:
-        """Returns where something stands that is to be read, or raises."""
+    def _find_standing(self, path: str) -> str:
+        """Returns where something stands that is to be read, or raises ``NotThere``."""
         with self._places.lock:
-            folder, name = self._open_above(path)
-            found = self._places.names(folder).find(name) or self._learn_anew(folder).find(name)
-            if found is None:
-                self._disk.find_stat(join(folder, name))  # It refuses what is unsafe.
-                raise NotThere(f"{path!r} is not there", advice=_AGAIN)
-            return join(folder, found)
+            return self._places.folder(path)
 
     def _put(self, path: str, expected: Stat | None, put: Callable[[str], Stat]) -> Stat:
         with self._places.lock:
             if expected is None:
-                return self._put_new(path, put)
+                return self._housing.put_new(path, put)
             return put(self._places.find(path))
-
-    def _put_new(self, path: str, put: Callable[[str], Stat]) -> Stat:
-        """Puts something where nothing stands: under the first name that the disk takes.
-
-        Args:
-            path: Its true path.
-            put: Given where it is to stand; raises ``ChangedMeanwhile`` if something does.
-        """
-        folder, name = self._open_above(path)
-        names = self._places.names(folder)
-        refused: list[str] = []
-        while True:
-            if names.find(name) is not None:
-                raise ChangedMeanwhile(f"something stands at {path!r}", advice=_AGAIN)
-            standing = names.choose(name, refused=refused)
-            try:
-                stat = put(join(folder, standing))
-            except ChangedMeanwhile:
-                refused.append(standing)
-                names = self._learn_anew(folder)
-                if len(refused) == _TRIES_MAX:
-                    raise
-                continue
-            names.add(name, standing)
-            return stat
 
     def _write_new(self, folder_path: str, file: NewFile) -> WriteOutcome:
         try:
@@ -302,55 +265,10 @@ class NarrowDisk:
         except (DiskProblem, Unavailable) as error:
             return error
 
-    def _make_plain(self, folder: str, name: str, stat: Stat) -> Stat:
-        """Gives something the plainest name that is free, if it has another; returns its stat."""
-        names = self._places.names(folder)
-        standing = names.standing[name]
-        better = names.choose(name, leaving=standing)
-        if better != standing:
-            # If that fails, it goes on standing under a name that means the same.
-            with suppress(DiskProblem, Unavailable):
-                stat = self._disk.move(join(folder, standing), join(folder, better), stat)
-                self._places.forget(join(folder, standing))
-                names.remove(name, standing)
-                names.add(name, better)
-        return stat
-
-    def _part_doubles(
-        self, folder: str, names: FolderNames, listing: FolderListing
-    ) -> dict[str, Observed | Skipped]:
-        """Gives a name of its own to each that means the same as a plainer one beside it."""
-        doubles = set(names.doubles)
-        parted: dict[str, Observed | Skipped] = {}
-        for one in listing.observed:
-            if one.name not in doubles:
-                continue
-            source = join(folder, one.name)
-            try:
-                if names.find(one.name) is not None:
-                    raise DiskProblem(f"{one.name!r} stands here twice")
-                standing = names.choose(one.name)
-                stat = self._disk.move(source, join(folder, standing), one.stat)
-            except (DiskProblem, Unavailable) as error:
-                other = true_name(one.name, self._names)
-                detail = f"it stands for {other!r}, which stands here, too: {error.message}"
-                parted[one.name] = Skipped(one.name, "name-twice", detail, one.stat)
-            else:
-                self._places.forget(source)
-                names.remove("", one.name)
-                names.add(one.name, standing)
-                parted[one.name] = one._replace(stat=stat)
-        return parted
-
 
 def widen(disk: Disk) -> Disk:
     """Returns a disk that takes every legal name: the same one, if it does by itself."""
     return NarrowDisk(disk) if disk.traits.names.is_narrow else disk
-
-
-def _split(path: str) -> tuple[str, str]:
-    above, _, name = path.rpartition("/")
-    return above, name
 
 
 _AGAIN: Final = "Nothing to do: it is looked at again."

@@ -2,11 +2,11 @@
 """Places: which name stands under which, folder by folder, as listed last."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from threading import RLock
 from typing import Final
 
-from drystone.client.ports import NameTooLong, NotThere, UnsafeName
+from drystone.client.ports import Disk, NameTooLong, NotThere, UnsafeName
 from drystone.core.limits import NAME_BYTES_MAX
 from drystone.core.names.standing import (
     NameTraits,
@@ -102,16 +102,16 @@ class Places:
     something says what is expected to stand there, and the disk looks.
 
     Args:
-        list_names: Lists a folder of the disk; raises ``DiskProblem``.
+        disk: The narrow one.
         traits: Which names the disk cannot hold.
 
     Attributes:
         lock: Of what is known; held by whoever looks a place up and then changes what is there.
     """
 
-    def __init__(self, list_names: Callable[[str], Iterable[str]], traits: NameTraits) -> None:
+    def __init__(self, disk: Disk, traits: NameTraits) -> None:
         self.lock = RLock()
-        self._list_names = list_names
+        self._disk = disk
         self._traits = traits
         self._folders: OrderedDict[str, FolderNames] = OrderedDict()
         self._names_count = 0
@@ -121,9 +121,13 @@ class Places:
         with self.lock:
             found = self._folders.get(folder)
             if found is None:
-                return self.learn(folder, self._list_names(folder))
+                return self.relearn(folder)
             self._folders.move_to_end(folder)
             return found
+
+    def relearn(self, folder: str) -> FolderNames:
+        """Lists a folder of the disk again."""
+        return self.learn(folder, self._list_names(folder))
 
     def learn(self, folder: str, names: Iterable[str]) -> FolderNames:
         """Takes note of a listing of a folder of the disk."""
@@ -144,21 +148,50 @@ class Places:
                 if known == folder or known.startswith(below):
                     self._drop(known)
 
-    def find(self, path: str) -> str:
-        """Returns where something stands; where it would plainly stand, if it does not.
+    def folder(self, path: str) -> str:
+        """Returns where a folder stands.
 
         Raises:
             UnsafeName: This is no path.
+            NotThere: Nothing stands there, though perhaps a twin does.
         """
         standing = ""
-        for name in path.split("/") if path else ():
+        names = path.split("/") if path else []
+        for name in names:
             check_name(name, path)
-            try:
-                found = self.names(standing).find(name)
-            except NotThere:
-                found = None
-            standing = join(standing, found or standing_name(name, self._traits))
+        for name in names:
+            found = self.names(standing).find(name) or self.relearn(standing).find(name)
+            if found is None:
+                self._check_safe(join(standing, name))
+                raise NotThere(f"{path!r} is not there", advice="Nothing to do.")
+            standing = join(standing, found)
         return standing
+
+    def find(self, path: str) -> str:
+        """Returns where something stands; if it does not, where it would plainly stand.
+
+        Raises:
+            UnsafeName: This is no path.
+            NotThere: Its folder does not stand.
+        """
+        if not path:
+            return path
+        folder, name = self.open_above(path)
+        return join(folder, self.names(folder).find(name) or standing_name(name, self._traits))
+
+    def open_above(self, path: str) -> tuple[str, str]:
+        """Returns where the folder stands that holds a path, and the path's true name. Raises as
+        ``folder``.
+        """
+        above, name = split(path)
+        check_name(name, path)
+        return self.folder(above), name
+
+    def _list_names(self, folder: str) -> list[str]:
+        return [one.name for one in self._disk.list_folder(folder).observed]
+
+    def _check_safe(self, standing: str) -> None:
+        self._disk.find_stat(standing)  # It refuses what is not.
 
     def _drop(self, folder: str) -> None:
         found = self._folders.pop(folder, None)
@@ -175,3 +208,9 @@ def check_name(name: str, path: str) -> None:
 def join(folder: str, name: str) -> str:
     """Returns the path of a name in a folder."""
     return f"{folder}/{name}" if folder else name
+
+
+def split(path: str) -> tuple[str, str]:
+    """Returns the folder of a path, and the name in it."""
+    above, _, name = path.rpartition("/")
+    return above, name

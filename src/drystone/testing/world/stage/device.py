@@ -11,7 +11,7 @@ from drystone.client.adapters.narrow import widen
 from drystone.client.loop.parts import World as LoopWorld
 from drystone.client.loop.running import HALT_CODES, Loop
 from drystone.client.loop.summary import Standing
-from drystone.client.ports import Hints, ProblemRow
+from drystone.client.ports import Hints, NoSymlinks, ProblemRow
 from drystone.core.instant import NS_PER_S
 from drystone.core.planning.plan import Conflict
 from drystone.testing.fakes.clock import SOME_DAY_NS
@@ -211,6 +211,10 @@ class WorldDevice:
     def find_problems(self) -> list[ProblemRow]:
         """Returns what is in trouble."""
         return [] if self._state is None else self._state.problems()
+
+    def find_unheld(self) -> list[ProblemRow]:
+        """Returns what its disk cannot hold."""
+        return [row for row in self.find_problems() if row.code == NoSymlinks.code]
 
     async def _run(self, world: LoopWorld, life: Life) -> None:
         loop = self.loop = Loop(world, self.chance.random)
