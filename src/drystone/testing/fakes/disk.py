@@ -49,13 +49,18 @@ class Inode:
         self.kind = kind
         self.ino = ino
         self.mode = 0o755 if kind == Kind.FOLDER else 0o644
-        self.mtime_ns = self.ctime_ns = at_ns
+        self.mtime_ns = self.ctime_ns = self.birth_ns = at_ns
         self.content = b""
         self.target = ""
         self.name_traits = traits
         self.names: dict[str, Inode] = names_of(traits)
         self.dev = 0
         self.is_readable = True
+
+    def take_mode(self, mode: int) -> None:
+        """Sets the permission bits that an entry with this mode gets."""
+        kept, usual = (0o700, 0o755) if self.kind == Kind.FOLDER else (0o400, 0o644)
+        self.mode = (mode | kept) & 0o777 if mode else usual
 
     def stat(self) -> Stat:
         """Returns the fingerprint."""
@@ -134,6 +139,11 @@ class FakeDisk:
         check_safe_path(path)
         inode = self.find(path)
         return None if inode is None or inode.kind is None else inode.stat()
+
+    def find_birth_ns(self, path: str) -> int:
+        check_safe_path(path)
+        inode = self.find(path)
+        return 0 if inode is None else inode.birth_ns
 
     @contextmanager
     def open_file(self, path: str) -> Iterator[ReadFile]:
@@ -312,8 +322,8 @@ class FakeDisk:
             inode.mode = mode
 
     def _dress(self, inode: Inode, mode: int) -> None:
-        kept, usual = (0o700, 0o755) if inode.kind == Kind.FOLDER else (0o400, 0o644)
-        self.set_mode(inode, (mode | kept) & 0o777 if mode else usual)
+        if self.traits.holds_modes:
+            inode.take_mode(mode)
 
     def round(self, mtime_ns: int) -> int:
         """Returns a time as the disk can hold it."""
@@ -330,8 +340,7 @@ class FakeDisk:
     def _require_expected(self, path: str, expected: Stat) -> Inode:
         check_safe_path(path)
         inode = self.find(path)
-        stat = None if inode is None or inode.kind is None else inode.stat()
-        if inode is None or stat is None or not _is_expected(stat, expected):
+        if inode is None or inode.kind is None or not _is_expected(inode.stat(), expected):
             raise ChangedMeanwhile(f"{path!r} is not what it was")
         return inode
 
@@ -389,13 +398,6 @@ class FakeStagedFile:
 
     def write_at(self, offset_bytes: int, data: bytes | memoryview) -> None:
         self.content[offset_bytes : offset_bytes + len(data)] = data
-
-    def copy_from(
-        self, source: ReadFile, source_offset: int, offset_bytes: int, length: int
-    ) -> None:
-        piece = bytearray(length)
-        assert source.read_into(memoryview(piece), source_offset) == length
-        self.write_at(offset_bytes, bytes(piece))
 
     def read_at(self, offset_bytes: int, length_bytes: int) -> bytes:
         return bytes(self.content[offset_bytes : offset_bytes + length_bytes])

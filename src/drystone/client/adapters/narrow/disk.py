@@ -102,6 +102,12 @@ class NarrowDisk:
             found = self._places.relearn(folder).find(name)
             return None if found is None else self._disk.find_stat(join(folder, found))
 
+    def find_birth_ns(self, path: str) -> int:
+        try:
+            return self._disk.find_birth_ns(self._find_standing(path))
+        except NotThere:
+            return 0
+
     def open_file(self, path: str) -> AbstractContextManager[ReadFile]:
         return self._disk.open_file(self._find_standing(path))
 

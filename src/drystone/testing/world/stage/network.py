@@ -2,6 +2,7 @@
 """The network of a world: a link per device that delays, loses and breaks."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from random import Random
@@ -108,9 +109,11 @@ class LinkedRemote:
     async def fetch_outlines(self, block_ids: Sequence[BlockId]) -> list[bytes]:
         return await self._call(lambda server: server.fetch_outlines(block_ids))
 
-    async def commit(self, changes: Sequence[Change], seen_seq: Seq, key: str) -> CommitResult:
+    async def commit(
+        self, changes: Sequence[Change], seen_seq: Seq, key: str, cursor: str = ""
+    ) -> CommitResult:
         return await self._call(
-            lambda server: server.commit(changes, seen_seq, key), is_carried_to_its_end=True
+            lambda server: server.commit(changes, seen_seq, key, cursor), is_carried_to_its_end=True
         )
 
     async def read_changes(self, cursor: str, under: FileId | None) -> RemotePage:
@@ -137,6 +140,9 @@ class LinkedRemote:
 
     def link_bytes_per_s(self) -> float:
         return 0.0
+
+    def silent_s(self) -> float:
+        return 0.0 if self._link.is_up and self._link.requests_count else math.inf
 
     def traffic(self) -> Traffic:
         return Traffic(self._link.requests_count, 0, 0)
