@@ -76,7 +76,75 @@ class Inode:
         )
 
 
-class FakeDisk:
+class FakeVolume:
+    """Inodes, their names, and what can be held of both.
+
+    Attributes:
+        traits: What it can hold.
+        now_ns: Its clock.
+        root: The folder in which everything is.
+    """
+
+    def __init__(self, start_ns: int, traits: DiskTraits) -> None:
+        self.traits = traits
+        self.now_ns = start_ns
+        self._inos = count(100)
+        self.root = self.new_inode(Kind.FOLDER)
+
+    def tick(self) -> int:
+        """Lets the clock go on and returns it."""
+        self.now_ns += _TICK_NS
+        return self.now_ns
+
+    def new_inode(self, kind: Kind | None) -> Inode:
+        """Returns something new, under no name yet."""
+        inode = Inode(kind, next(self._inos), self.tick(), self.traits.names)
+        if not self.traits.holds_modes:
+            inode.mode = 0o755
+        return inode
+
+    def find(self, path: str) -> Inode | None:
+        """Returns what stands at a path, without following links."""
+        inode: Inode | None = self.root
+        for name in path.split("/") if path else ():
+            if inode is None or inode.kind != Kind.FOLDER:
+                return None
+            inode = inode.names.get(name)
+        return inode
+
+    def require(self, path: str) -> Inode:
+        """Returns what stands at a path, or raises ``NotThere``."""
+        check_safe_path(path)
+        inode = self.find(path)
+        if inode is None:
+            raise NotThere(f"{path!r} is not there")
+        return inode
+
+    def open_above(self, path: str) -> tuple[Inode, str]:
+        """Returns the folder that holds a path, and the path's name."""
+        check_safe_path(path)
+        above, _, name = path.rpartition("/")
+        folder = self.require(above)
+        if folder.kind != Kind.FOLDER:
+            raise NotThere(f"{above!r} is no folder")
+        return folder, name
+
+    def set_mode(self, inode: Inode, mode: int) -> None:
+        """Gives an inode permission bits, if the disk holds any."""
+        if self.traits.holds_modes:
+            inode.mode = mode
+
+    def dress(self, inode: Inode, mode: int) -> None:
+        """Gives an inode the permission bits that an entry with this mode gets."""
+        if self.traits.holds_modes:
+            inode.take_mode(mode)
+
+    def round(self, mtime_ns: int) -> int:
+        """Returns a time as the disk can hold it."""
+        return mtime_ns // self.traits.mtime_step_ns * self.traits.mtime_step_ns
+
+
+class FakeDisk(FakeVolume):
     """See ``Disk``. Its clock goes on by a second with every change.
 
     Args:
@@ -92,16 +160,13 @@ class FakeDisk:
     """
 
     def __init__(self, start_ns: int = 1_700_000_000 * _TICK_NS, traits: DiskTraits = WIDE) -> None:
-        self.traits = traits
+        super().__init__(start_ns, traits)
         self.trash: list[tuple[str, Inode]] = []
         self.staged_count = 0
         self.kept: dict[str, bytes] = {}
         self.room_bytes: int | None = None
         self.is_root_gone = False
         self.flushed_count = 0
-        self.now_ns = start_ns
-        self._inos = count(100)
-        self.root = self.new_inode(Kind.FOLDER)
         self.hand = FakeHand(self)
 
     def true_path(self, standing: str) -> str:
@@ -178,7 +243,7 @@ class FakeDisk:
         inode = folder.names.get(name)
         if inode is None:
             inode = self.new_inode(Kind.FOLDER)
-            self._dress(inode, mode)
+            self.dress(inode, mode)
             folder.names[name] = inode
         if inode.kind != Kind.FOLDER:
             raise ChangedMeanwhile(f"something else stands at {path!r}")
@@ -199,7 +264,7 @@ class FakeDisk:
     ) -> Stat:
         inode = self.new_inode(Kind.FILE)
         inode.content, inode.mtime_ns = bytes(data), self.round(mtime_ns)
-        self._dress(inode, mode)
+        self.dress(inode, mode)
         self._take_room(path, len(data))
         return self._put(inode, path, expected)
 
@@ -256,7 +321,7 @@ class FakeDisk:
 
     def set_attributes(self, path: str, mode: int, mtime_ns: int, expected: Stat) -> Stat:
         inode = self._require_expected(path, expected)
-        self._dress(inode, mode)
+        self.dress(inode, mode)
         if inode.kind != Kind.FOLDER:
             inode.mtime_ns = self.round(mtime_ns)
         inode.ctime_ns = self.tick()
@@ -276,58 +341,7 @@ class FakeDisk:
     def close(self) -> None:
         pass
 
-    # --- inside, and for the hand ------------------------------------------------------------
-
-    def tick(self) -> int:
-        """Lets the clock go on and returns it."""
-        self.now_ns += _TICK_NS
-        return self.now_ns
-
-    def new_inode(self, kind: Kind | None) -> Inode:
-        """Returns something new, under no name yet."""
-        inode = Inode(kind, next(self._inos), self.tick(), self.traits.names)
-        if not self.traits.holds_modes:
-            inode.mode = 0o755
-        return inode
-
-    def find(self, path: str) -> Inode | None:
-        """Returns what stands at a path, without following links."""
-        inode: Inode | None = self.root
-        for name in path.split("/") if path else ():
-            if inode is None or inode.kind != Kind.FOLDER:
-                return None
-            inode = inode.names.get(name)
-        return inode
-
-    def require(self, path: str) -> Inode:
-        """Returns what stands at a path, or raises ``NotThere``."""
-        check_safe_path(path)
-        inode = self.find(path)
-        if inode is None:
-            raise NotThere(f"{path!r} is not there")
-        return inode
-
-    def open_above(self, path: str) -> tuple[Inode, str]:
-        """Returns the folder that holds a path, and the path's name."""
-        check_safe_path(path)
-        above, _, name = path.rpartition("/")
-        folder = self.require(above)
-        if folder.kind != Kind.FOLDER:
-            raise NotThere(f"{above!r} is no folder")
-        return folder, name
-
-    def set_mode(self, inode: Inode, mode: int) -> None:
-        """Gives an inode permission bits, if the disk holds any."""
-        if self.traits.holds_modes:
-            inode.mode = mode
-
-    def _dress(self, inode: Inode, mode: int) -> None:
-        if self.traits.holds_modes:
-            inode.take_mode(mode)
-
-    def round(self, mtime_ns: int) -> int:
-        """Returns a time as the disk can hold it."""
-        return mtime_ns // self.traits.mtime_step_ns * self.traits.mtime_step_ns
+    # --- inside ------------------------------------------------------------------------------
 
     def _require_file(self, path: str) -> Inode:
         inode = self.require(path)
