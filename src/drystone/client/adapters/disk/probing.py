@@ -68,8 +68,11 @@ def _probe(fd: int) -> DiskTraits:
         step_ns = next((s for s in _STEPS_NS if _AT_NS // s * s == found_ns), 1)
         held = []
         for mode in _MODES:
-            with suppress(PermissionError):
+            try:
                 os.fchmod(file_fd, mode)
+            except OSError as error:
+                if not _is_refusal(error):
+                    raise
             held.append(os.fstat(file_fd).st_mode & 0o777)
     return DiskTraits(names, held == list(_MODES), _holds_symlinks(fd), step_ns)
 
