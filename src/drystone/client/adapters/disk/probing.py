@@ -85,7 +85,7 @@ def _probe_names(fd: int) -> NameTraits:
     return NameTraits(
         folds_case=not _is_held(fd, "Aa", "aA"),
         folds_forms=stored[1] or stored_other[1],
-        changes_forms=stored[0] != _COMPOSED or stored_other[0] != decomposed,
+        changes_forms=stored[0] not in ("", _COMPOSED) or stored_other[0] not in ("", decomposed),
         illegal=frozenset(illegal),
         illegal_last=frozenset(char for char in _LAST_SUSPECTS if not _is_held(fd, f"a{char}")),
         has_devices=not _is_held(fd, "con"),
