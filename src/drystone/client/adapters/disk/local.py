@@ -66,7 +66,7 @@ class LocalDisk:
         self._root_fd = os.open(path, OPEN_FOLDER & ~os.O_NOFOLLOW)
         self._control_fd = os.open(CONTROL_NAME, OPEN_FOLDER, dir_fd=self._root_fd)
         self._root_dev = os.fstat(self._root_fd).st_dev
-        self.traits = probe(self._control_fd)
+        self.traits = probe(self._control_fd, str(path))
         self._folders = Folders(self._root_fd)
         self._stage = Stage(self._control_fd)
         self._trash = Trash(self._control_fd, now_ns)
@@ -170,12 +170,12 @@ class LocalDisk:
 
     def make_symlink(self, path: str, target: str, mtime_ns: int, expected: Stat | None) -> Stat:
         check_target(target, path)
-        if not self.traits.holds_symlinks:
-            raise NoSymlinks(
-                f"{path!r} is a symlink, and this disk cannot hold one",
-                advice="It stays on the server and on other devices; or delete it there.",
-            )
         with self._open_above(path, is_writing=True) as (fd, name):
+            if not self.traits.holds_symlinks:
+                raise NoSymlinks(
+                    f"{path!r} is a symlink, and this disk cannot hold one",
+                    advice="It stays on the server and on other devices; or delete it there.",
+                )
             staged = self._stage.link(target, mtime_ns)
             try:
                 self._placing.put(staged, fd, name, path, expected)

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import Final
 from unicodedata import normalize
 
+from drystone.client.adapters.disk.root import RootUnusable
 from drystone.client.adapters.disk.system import OPEN_FOLDER, OPEN_NEW
 from drystone.client.ports import DiskTraits
 from drystone.core.names.standing import ALL_NAMES, NameTraits
@@ -29,18 +30,31 @@ _COMPOSED: Final = "\u00e9"
 _HARD_NAME: Final = f"Aa{_SUSPECTS}{_COMPOSED} ."
 """All of that in one name: whoever holds it as it is can hold every name but ``con``."""
 
+_PLAIN: Final = frozenset({"Aa", _COMPOSED, normalize("NFD", _COMPOSED)})
+"""Names that a disk shows as they were given, in some normal form, or not at all."""
+
 _AT_NS: Final = 1_234_567_891_123_456_789
 _STEPS_NS: Final = (1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)
 _MODES: Final = (0o600, 0o640)
 _REFUSALS: Final = frozenset({errno.EINVAL, errno.EILSEQ, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
-def probe(control_fd: int) -> DiskTraits:
+class _OtherNameError(Exception):
+    """A disk shows another name than it was given: both, in this order."""
+
+
+def probe(control_fd: int, shown: str) -> DiskTraits:
     """Returns what the filesystem of an open control folder can hold.
 
     What was found is kept there: on a disk that is too full to try anything it is read again.
 
+    Args:
+        control_fd: Descriptor of the control folder.
+        shown: The synced folder, for people.
+
     Raises:
+        RootUnusable: It shows names otherwise than they were given, so that they could not be
+            read back.
         OSError: It could not be tried, and never was.
 
     Cost: some twenty system calls, on a disk that holds everything.
@@ -48,6 +62,13 @@ def probe(control_fd: int) -> DiskTraits:
     try:
         with _folder(control_fd) as fd:
             found = _probe(fd)
+    except _OtherNameError as error:
+        raise RootUnusable(
+            f"{shown} is on a disk that shows {error.args[0]!r} for {error.args[1]!r}: names could"
+            " not be told apart there",
+            advice="Mount it so that it keeps case and characters of names; or choose a folder on"
+            " another disk.",
+        ) from error
     except OSError:
         kept = _read_kept(control_fd)
         if kept is None:
@@ -101,15 +122,20 @@ def _is_held(fd: int, name: str, other: str = "") -> bool:
 def _store(fd: int, name: str, other: str) -> tuple[str, bool]:
     """Makes a file; returns the name it then has, ``""`` if it cannot have it, and whether it is
     found under the other name, too.
+
+    Raises:
+        _OtherNameError: It has a name that means something else.
     """
     try:
         with _file(fd, name):
-            found = os.listdir(fd)
+            (found,) = os.listdir(fd)
+            if name in _PLAIN and normalize("NFC", found) != normalize("NFC", name):
+                raise _OtherNameError(found, name)
             try:
                 os.stat(other, dir_fd=fd, follow_symlinks=False)
             except OSError:
-                return found[0], False
-            return found[0], True
+                return found, False
+            return found, True
     except OSError as error:
         if _is_refusal(error):
             return "", False
