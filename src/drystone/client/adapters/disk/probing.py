@@ -10,9 +10,11 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Final
 from unicodedata import normalize
 
+from drystone.client.adapters.disk.folders import CONTROL_NAME
 from drystone.client.adapters.disk.root import RootUnusable
 from drystone.client.adapters.disk.system import OPEN_FOLDER, OPEN_NEW
 from drystone.client.ports import DiskTraits
@@ -185,6 +187,18 @@ def _folder(control_fd: int) -> Iterator[int]:
 
 
 # --- what is kept ----------------------------------------------------------------------------
+
+
+def read_kept_traits(root: Path) -> DiskTraits | None:
+    """Returns what was found when a synced folder was opened last; None if that is not known."""
+    try:
+        control_fd = os.open(root / CONTROL_NAME, OPEN_FOLDER)
+    except OSError:
+        return None
+    try:
+        return _read_kept(control_fd)
+    finally:
+        os.close(control_fd)
 
 
 def _keep(control_fd: int, traits: DiskTraits) -> None:
