@@ -10,7 +10,6 @@ from drystone.core.errors import Refused, Unavailable
 from drystone.core.ids import FileId
 from drystone.core.names.standing import ALL_NAMES, NameTraits
 from drystone.core.planning.policy import Traits
-from drystone.core.safety import UNHELD_CODE
 from drystone.core.tree.entry import Kind
 
 
@@ -123,7 +122,7 @@ class UnsafeName(DiskProblem):
 class NoSymlinks(DiskProblem):
     """This disk cannot hold symlinks."""
 
-    code = UNHELD_CODE
+    code = "no-symlinks"
 
 
 class DiskFull(Unavailable):
