@@ -100,8 +100,9 @@ class User:
             self._disk.note_change(path)
 
     def move(self, path: str, new_path: str) -> None:
-        """Moves something to where nothing stands."""
-        if self._disk.find(path) is not None and self._is_free(new_path):
+        """Moves something to where nothing stands, or only changes its case."""
+        inode = self._disk.find(path)
+        if inode is not None and (self._is_free(new_path) or inode is self._disk.find(new_path)):
             self._move(path, new_path)
 
     def recase(self, path: str) -> None:
@@ -170,10 +171,15 @@ class User:
         """Returns a deed that is done to what people take for a path, whatever the disk shows."""
         if not self._disk.traits.names.is_narrow:
             return deed
-        count = 2 if deed.__name__ in ("move", "replace", "swap", "copy") else 1
+        count = 2 if deed.__name__ in ("replace", "swap", "copy") else 1
 
         def do(*args: Any) -> None:
-            deed(*map(self._shown, args[:count]), *args[count:])
+            paths, rest = [*map(self._shown, args[:count])], args[count:]
+            if deed.__name__ == "move":
+                # Whoever gives a new name writes it as they like.
+                above, slash, name = rest[0].rpartition("/")
+                rest = (self._shown(above) + slash + name,)
+            deed(*paths, *rest)
 
         return do
 
