@@ -6,10 +6,17 @@ raises is a ``DrystoneError`` with a message for the user.
 """
 
 from drystone.client.adapters.roots import RootLine
-from drystone.client.bootstrap.accounts import list_devices, login, logout, revoke_device
+from drystone.client.bootstrap.accounts import (
+    check_server,
+    list_devices,
+    login,
+    logout,
+    revoke_device,
+)
 from drystone.client.bootstrap.browsing import (
     EntryView,
     RevisionView,
+    TrashView,
     find_size,
     get_file,
     list_entries,
@@ -58,10 +65,12 @@ __all__ = [
     "RevisionView",
     "RootLine",
     "Summary",
+    "TrashView",
     "add_rules",
     "answer_review",
     "check_device",
     "check_rules",
+    "check_server",
     "describe_device",
     "extend_rules",
     "find_review",
