@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 from drystone.server.ports.metadata import Unit
 from drystone.server.storage.metadata_sql.accounts import SqlAccounts
 from drystone.server.storage.metadata_sql.blocks import SqlBlocks
+from drystone.server.storage.metadata_sql.brakes import SqlBrakes
 from drystone.server.storage.metadata_sql.migrations import Migration, load_migrations, migrate
 from drystone.server.storage.metadata_sql.numbers import Numbers
 from drystone.server.storage.metadata_sql.trees import SqlTree
@@ -57,6 +58,7 @@ class _SqlUnit:
         self.accounts = SqlAccounts(connection)
         self.tree = SqlTree(connection, numbers)
         self.blocks = SqlBlocks(connection, numbers)
+        self.brakes = SqlBrakes(connection, numbers)
 
 
 class SqliteMetadata:
