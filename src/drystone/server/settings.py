@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import platformdirs
 
+from drystone.core import limits
 from drystone.core.errors import Misconfigured
 
 ENVIRONMENT_PREFIX: Final = "DRYSTONE_SERVER_"
@@ -56,6 +57,13 @@ class ServerSettings:
             "shown": "`drystone-server` in the user's folder for application data",
         },
     )
+    database: str = _setting(
+        "sqlite",
+        "Where accounts, trees and the block index are kept: `sqlite`, a file in the data"
+        " directory, or the URL of a PostgreSQL (`postgresql://user:password@host/database`).",
+        starts=("sqlite", "postgresql://", "postgres://"),
+        shown_values="`sqlite` or a URL",
+    )
     host: str = _setting("127.0.0.1", "Address to listen on. Others than loopback want TLS.")
     port: int = _setting(8440, "TCP port to listen on; 0 takes any free one.", least=0, most=65535)
     tls_certificate: Path | None = _setting(  # noqa: RUF009  it returns a field
@@ -88,6 +96,20 @@ class ServerSettings:
         19 * 1024, "Memory of one password hash (argon2id), in KiB.", least=1024, most=4 << 20
     )
     password_rounds: int = _setting(2, "Rounds of one password hash (argon2id).", least=1, most=100)
+
+    brake_entries: int = _setting(
+        limits.BRAKE_ENTRIES_MIN,
+        "Entries that one device may delete or overwrite in six hours before the server asks, if"
+        " they are `brake_percent` of all; 0 turns this off.",
+        least=0,
+        most=1_000_000_000,
+    )
+    brake_percent: int = _setting(
+        limits.BRAKE_PERCENT_MIN,
+        "Share of all entries, in percent, above which `brake_entries` counts.",
+        least=1,
+        most=100,
+    )
 
     def __post_init__(self) -> None:
         if (self.tls_certificate is None) != (self.tls_key is None):
@@ -224,6 +246,8 @@ def _check(item: "dataclasses.Field[Any]", value: object) -> Any:
             raise ValueError(value)
         if value not in item.metadata.get("choices", (value,)):
             raise ValueError(value)
+        if not value.startswith(item.metadata.get("starts", "")):
+            raise ValueError(value)
         return value
     if isinstance(value, bool):
         raise ValueError(value)  # noqa: TRY004  one kind of error for all that does not fit
@@ -234,6 +258,8 @@ def _check(item: "dataclasses.Field[Any]", value: object) -> Any:
 
 
 def _describe_values(item: "dataclasses.Field[Any]") -> str:
+    if "shown_values" in item.metadata:
+        return str(item.metadata["shown_values"])
     if "choices" in item.metadata:
         return " or ".join(f"`{choice}`" for choice in item.metadata["choices"])
     if "least" in item.metadata:

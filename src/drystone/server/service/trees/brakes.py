@@ -2,11 +2,11 @@
 """Brakes: what one device destroys in a burst waits for a human at another one.
 
 A commit *destroys* an entry if it deletes it (a folder: all below it), or overwrites it with
-what does not compress, as encrypted content does not. What came into being, or was written, within
-the window does not count: who makes something may unmake it. Per namespace and device, what was
-destroyed within ``limits.BRAKE_WINDOW_S`` is summed up, in the unit of work of each commit. A commit
-that goes beyond the bounds is refused as a whole, until somebody at another device, or with the
-password, has allowed it.
+what does not compress, as encrypted content does not. What came into being, or was written,
+within the window does not count: who makes something may unmake it. Per namespace and device,
+what was destroyed within ``limits.BRAKE_WINDOW_S`` is summed up, in the unit of work of each
+commit. A commit that goes beyond the bounds is refused as a whole, until somebody at another
+device, or with the password, has allowed it.
 """
 
 from collections.abc import Iterable, Sequence

@@ -15,9 +15,7 @@ class MemoryBrakes:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    def count_destroyed(
-        self, namespace_id: NamespaceId, device_id: DeviceId, since_ns: int
-    ) -> int:
+    def count_destroyed(self, namespace_id: NamespaceId, device_id: DeviceId, since_ns: int) -> int:
         return sum(
             count
             for (owner, device, minute), count in self._tables.bursts.items()

@@ -7,7 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 from drystone.core.ids import AccountId, BlockId, DeviceId, FileId, NamespaceId, PackId
 from drystone.core.journal.eras import Era
 from drystone.core.journal.record import Record, StoredEntry
-from drystone.server.ports.metadata import Brake, Account, BlockPlace, Device
+from drystone.server.ports.metadata import Account, BlockPlace, Brake, Device
 
 K = TypeVar("K")
 V = TypeVar("V")

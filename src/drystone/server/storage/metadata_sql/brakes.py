@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What devices destroy, and their brakes, in SQL."""
 
-import sqlite3
 from typing import Final
 
 from drystone.core.ids import DeviceId, NamespaceId
 from drystone.core.instant import NS_PER_S
 from drystone.server.ports.metadata import Brake
 from drystone.server.storage.metadata_sql.numbers import Numbers
+from drystone.server.storage.metadata_sql.session import Session
 
 _MINUTE_NS: Final = 60 * NS_PER_S
 
@@ -15,19 +15,17 @@ _MINUTE_NS: Final = 60 * NS_PER_S
 class SqlBrakes:
     """Implements the port ``BrakesUnit`` inside the transaction of its connection."""
 
-    def __init__(self, connection: sqlite3.Connection, numbers: Numbers) -> None:
-        self._connection = connection
+    def __init__(self, session: Session, numbers: Numbers) -> None:
+        self._session = session
         self._numbers = numbers
 
-    def count_destroyed(
-        self, namespace_id: NamespaceId, device_id: DeviceId, since_ns: int
-    ) -> int:
+    def count_destroyed(self, namespace_id: NamespaceId, device_id: DeviceId, since_ns: int) -> int:
         values = {
             "ns": self._numbers.find_ns(namespace_id),
             "device_id": device_id,
             "since": since_ns // _MINUTE_NS,
         }
-        (count,) = self._connection.execute(_COUNT_BURST, values).fetchone()
+        (count,) = self._session.execute(_COUNT_BURST, values).fetchone()
         return int(count)
 
     def note_destroyed(
@@ -45,21 +43,21 @@ class SqlBrakes:
             "entries": entries_count,
             "since": since_ns // _MINUTE_NS,
         }
-        self._connection.execute(_DROP_BURST, values)
-        self._connection.execute(_ADD_BURST, values)
+        self._session.execute(_DROP_BURST, values)
+        self._session.execute(_ADD_BURST, values)
 
     def find_brake(self, namespace_id: NamespaceId, device_id: DeviceId) -> Brake | None:
         values = {"ns": self._numbers.find_ns(namespace_id), "device_id": device_id}
-        row = self._connection.execute(_FIND_BRAKE, values).fetchone()
+        row = self._session.execute(_FIND_BRAKE, values).fetchone()
         return None if row is None else Brake(*row)
 
     def list_brakes(self, namespace_id: NamespaceId) -> list[Brake]:
         values = {"ns": self._numbers.find_ns(namespace_id)}
-        return [Brake(*row) for row in self._connection.execute(_LIST_BRAKES, values)]
+        return [Brake(*row) for row in self._session.execute(_LIST_BRAKES, values)]
 
     def save_brake(self, namespace_id: NamespaceId, brake: Brake) -> None:
         values = {"ns": self._numbers.get_ns(namespace_id), **brake._asdict()}
-        self._connection.execute(_SAVE_BRAKE, values)
+        self._session.execute(_SAVE_BRAKE, values)
 
 
 _COUNT_BURST: Final = """
@@ -74,7 +72,7 @@ _DROP_BURST: Final = """
 _ADD_BURST: Final = """
     INSERT INTO burst (ns, device_id, minute, entries)
     VALUES (:ns, :device_id, :minute, :entries)
-    ON CONFLICT (ns, device_id, minute) DO UPDATE SET entries = entries + excluded.entries
+    ON CONFLICT (ns, device_id, minute) DO UPDATE SET entries = burst.entries + excluded.entries
 """
 
 _COLUMNS: Final = "device_id, held_ns, held_count, allowed_count, allowed_until_ns"
