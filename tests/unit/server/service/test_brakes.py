@@ -132,12 +132,12 @@ async def test_overwriting_counts_if_it_does_not_compress(server):
     plain = [await server.put(anna, b"line %d\n" % n * 60) for n in range(3)]
     count = MANY + 10
     made = await server.commit(
-        anna, [create(n, kind=Kind.FILE, content=plain[0]) for n in range(count)]
+        anna, [create(n, kind=Kind.FILE, content=plain[0]) for n in range(1, count)]
     )
     server.clock.advance(limits.BRAKE_WINDOW_S + 120)
 
     def edits(content, outcomes):
-        return [Edit(file_id(n), o.rev, content, 0o644, 1) for n, o in enumerate(outcomes)]
+        return [Edit(file_id(n), o.rev, content, 0o644, 1) for n, o in enumerate(outcomes, 1)]
 
     made = await server.commit(anna, edits(plain[1], made.outcomes))
     server.clock.advance(limits.BRAKE_WINDOW_S + 120)

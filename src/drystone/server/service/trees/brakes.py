@@ -39,8 +39,8 @@ class BurstHeld(Refused):
 
     def __init__(self, entries_count: int) -> None:
         super().__init__(
-            f"this device would delete or overwrite {entries_count:,} entries, much of all that"
-            " there is: the server does nothing of it until a human agrees",
+            f"with {entries_count:,} more entries this device would have deleted or overwritten much"
+            " of all there is within hours: the server does nothing of it until a human agrees",
             advice="If it is meant: drystone review DIR --accept, with the account's password; or"
             " on another device: drystone devices allow NAME. If not: drystone review DIR --undo.",
         )
@@ -217,8 +217,8 @@ class Brakes:
         total = count + recent
         if total < self._bounds.entries_min:
             return False
-        # So many entries would make it an ordinary share: more need not be counted.
-        enough = total * 100 // self._bounds.percent_min + 1
+        # Of so many entries it is an ordinary share: more need not be counted.
+        enough = -(-total * 100 // self._bounds.percent_min)
         return unit.tree.count_entries(namespace_id, enough) + recent < enough
 
 
