@@ -40,6 +40,7 @@ from drystone.client.bootstrap.reviewing import (
 )
 from drystone.client.bootstrap.roots import forget_root, get_root, list_roots, open_root
 from drystone.client.bootstrap.syncing import sync_forever, sync_once
+from drystone.client.bootstrap.telling.receipt import FileReceipt, Receipt, make_receipt
 from drystone.client.bootstrap.telling.standing import describe_device
 from drystone.client.loop.summary import Summary
 from drystone.core.planning.review import Review
@@ -49,7 +50,9 @@ __all__ = [
     "UNDO",
     "ConflictView",
     "EntryView",
+    "FileReceipt",
     "Finding",
+    "Receipt",
     "Review",
     "RevisionView",
     "RootLine",
@@ -75,6 +78,7 @@ __all__ = [
     "login",
     "logout",
     "make_folder",
+    "make_receipt",
     "move_entry",
     "open_root",
     "put_file",
