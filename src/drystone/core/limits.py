@@ -153,7 +153,7 @@ client's own bounds: this one is for clients whose guards do not work any more."
 BRAKE_PERCENT_MIN: Final = 50
 """Of a namespace's entries, in percent: more than this; see BRAKE_ENTRIES_MIN."""
 
-BRAKE_WINDOW_S: Final = 6 * 3600
+BRAKE_WINDOW_S: Final = 3600
 """Seconds over which a device's destruction is summed up. What is younger may go uncounted."""
 
 BRAKE_ALLOWED_ENTRIES_MAX: Final = 100_000_000

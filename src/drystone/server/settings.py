@@ -99,8 +99,8 @@ class ServerSettings:
 
     brake_entries: int = _setting(
         limits.BRAKE_ENTRIES_MIN,
-        "Entries that one device may delete or overwrite in six hours before the server asks, if"
-        " they are `brake_percent` of all; 0 turns this off.",
+        "Entries that one device may delete or overwrite within `brake_window_s` before the server"
+        " asks, if they are more than `brake_percent` of all; 0 turns this off.",
         least=0,
         most=1_000_000_000,
     )
@@ -109,6 +109,13 @@ class ServerSettings:
         "Share of all entries, in percent, above which `brake_entries` counts.",
         least=1,
         most=100,
+    )
+
+    brake_window_s: float = _setting(
+        float(limits.BRAKE_WINDOW_S),
+        "Seconds over which that is summed up; what is younger does not count.",
+        least=1,
+        most=86_400,
     )
 
     def __post_init__(self) -> None:

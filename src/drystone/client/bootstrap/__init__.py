@@ -6,7 +6,14 @@ raises is a ``DrystoneError`` with a message for the user.
 """
 
 from drystone.client.adapters.roots import RootLine
-from drystone.client.bootstrap.accounts import list_devices, login, logout, revoke_device
+from drystone.client.bootstrap.accounts import (
+    DeviceView,
+    allow_device,
+    list_devices,
+    login,
+    logout,
+    revoke_device,
+)
 from drystone.client.bootstrap.browsing import (
     EntryView,
     RevisionView,
@@ -49,6 +56,7 @@ __all__ = [
     "ACCEPT",
     "UNDO",
     "ConflictView",
+    "DeviceView",
     "EntryView",
     "FileReceipt",
     "Finding",
@@ -58,6 +66,7 @@ __all__ = [
     "RootLine",
     "Summary",
     "add_rules",
+    "allow_device",
     "answer_review",
     "check_device",
     "check_rules",

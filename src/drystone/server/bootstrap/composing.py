@@ -77,7 +77,9 @@ def open_server(settings: ServerSettings) -> Server:
             era_id=secrets.token_bytes(ERA_ID_BYTES),
             read_threads=settings.read_threads,
             find_epoch=data_dir.find_epoch,
-            brake=BrakeBounds(settings.brake_entries, settings.brake_percent),
+            brake=BrakeBounds(
+                settings.brake_entries, settings.brake_percent, settings.brake_window_s
+            ),
         )
         undo.callback(service.close)
         server = Server(service, data_dir, metadata)

@@ -102,6 +102,13 @@ class Brake(NamedTuple):
     allowed_until_ns: int = 0
 
 
+class Destroyed(NamedTuple):
+    """How many entries somebody deleted, or overwrote with what does not compress."""
+
+    deleted: int = 0
+    overwritten: int = 0
+
+
 class AccountsUnit(Protocol):
     """Accounts and devices, inside one unit of work."""
 
@@ -209,15 +216,11 @@ class TreeUnit(Protocol):
         """
         ...
 
-    def count_entries(self, namespace_id: NamespaceId, limit: int) -> int:
-        """Returns how many undeleted entries there are, those in deleted folders among them; at
-        most ``limit``. Cost: O(limit), index only.
-        """
-        ...
-
-    def count_below(self, namespace_id: NamespaceId, folder_id: FileId, upto_rev: Seq) -> int:
+    def count_below(
+        self, namespace_id: NamespaceId, folder_id: FileId, upto_rev: Seq, limit: int
+    ) -> int:
         """Returns how many undeleted entries with a rev of at most ``upto_rev`` are anywhere below
-        a folder, deleted or not. Cost: O(entries below).
+        a folder, deleted or not; at most ``limit``. Cost: a walk that ends at ``limit``.
         """
         ...
 
@@ -292,15 +295,17 @@ class TreeUnit(Protocol):
 class BrakesUnit(Protocol):
     """What devices destroy, and their brakes, inside one unit of work."""
 
-    def count_destroyed(self, namespace_id: NamespaceId, device_id: DeviceId, since_ns: int) -> int:
-        """Returns how many entries a device has destroyed since then, to the minute."""
+    def count_destroyed(
+        self, namespace_id: NamespaceId, device_id: DeviceId, since_ns: int
+    ) -> Destroyed:
+        """Returns what a device has destroyed since then, to the minute."""
         ...
 
     def note_destroyed(
         self,
         namespace_id: NamespaceId,
         device_id: DeviceId,
-        entries_count: int,
+        destroyed: Destroyed,
         at_ns: int,
         since_ns: int,
     ) -> None:

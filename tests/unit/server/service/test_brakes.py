@@ -83,12 +83,13 @@ async def test_little_by_little_is_a_burst_too_until_the_window_has_passed(serve
 
 async def test_deleted_folder_counts_what_lies_below_once(server):
     anna = await server.sign_in()
+    await server.commit(anna, [create(n) for n in range(7_000, 7_020)])
     revs = await fill(server, anna, 2 * MANY + 2)
     odd = range(1, 41, 2)
 
     await server.commit(anna, delete(revs, [*odd, FOLDER]))
     with pytest.raises(BurstHeld):
-        await server.commit(anna, delete(revs, range(2, 6, 2)))
+        await server.commit(anna, delete(revs, range(2, 42, 2)))
 
 
 async def test_what_the_device_has_just_made_it_may_unmake(server):

@@ -11,6 +11,8 @@ server cannot be reached or asks to wait; what remains is for the loop to wait o
 
 from drystone.client.adapters.remote_http.account import (
     SignedInDevice,
+    allow_burst,
+    list_brakes,
     list_devices,
     read_account,
     revoke_device,
@@ -33,6 +35,8 @@ __all__ = [
     "ServerAway",
     "SignedInDevice",
     "TlsFailed",
+    "allow_burst",
+    "list_brakes",
     "list_devices",
     "read_account",
     "revoke_device",

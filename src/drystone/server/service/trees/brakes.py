@@ -4,7 +4,7 @@
 A commit *destroys* an entry if it deletes it (a folder: all below it), or overwrites it with
 what does not compress, as encrypted content does not. What came into being, or was written,
 within the window does not count: who makes something may unmake it. Per namespace and device,
-what was destroyed within ``limits.BRAKE_WINDOW_S`` is summed up, in the unit of work of each
+what was destroyed within the window is summed up, in the unit of work of each
 commit. A commit that goes beyond the bounds is refused as a whole, until somebody at another
 device, or with the password, has allowed it.
 """
@@ -20,14 +20,14 @@ from drystone.core.journal.record import Action, Record
 from drystone.core.journal.view import JournalView
 from drystone.core.tree.entry import Kind
 from drystone.server.ports.clock import Clock
-from drystone.server.ports.metadata import Brake, Device, Unit
+from drystone.server.ports.metadata import Brake, Destroyed, Device, Unit
 from drystone.server.service.actor import Actor
 from drystone.server.service.gate import require_namespace
 from drystone.server.service.identity.accounts import Accounts
 from drystone.server.service.identity.devices import DeviceNotFound
 from drystone.server.service.writer import Writer
 
-_WINDOW_NS: Final = limits.BRAKE_WINDOW_S * NS_PER_S
+_ANY: Final = 1 << 62
 _DENSE_PERCENT: Final = 95
 """Of its plain length, so much of a block is stored if it does not compress."""
 
@@ -39,8 +39,9 @@ class BurstHeld(Refused):
 
     def __init__(self, entries_count: int) -> None:
         super().__init__(
-            f"with {entries_count:,} more entries this device would have deleted or overwritten much"
-            " of all there is within hours: the server does nothing of it until a human agrees",
+            f"with {entries_count:,} more entries this device would have deleted or overwritten"
+            " much of all there is, within hours: the server does nothing of it before a human"
+            " agrees",
             advice="If it is meant: drystone review DIR --accept, with the account's password; or"
             " on another device: drystone devices allow NAME. If not: drystone review DIR --undo.",
         )
@@ -70,10 +71,12 @@ class BrakeBounds(NamedTuple):
     Attributes:
         entries_min: So many destroyed entries at least; 0 turns the brake off.
         percent_min: And more than so much of all entries, in percent.
+        window_s: Summed up over so many seconds; what is younger does not count.
     """
 
     entries_min: int = limits.BRAKE_ENTRIES_MIN
     percent_min: int = limits.BRAKE_PERCENT_MIN
+    window_s: float = limits.BRAKE_WINDOW_S
 
 
 class BrakeLine(NamedTuple):
@@ -100,6 +103,7 @@ class Brakes:
         self._clock = clock
         self._accounts = accounts
         self._bounds = bounds
+        self._window_ns = round(bounds.window_s * NS_PER_S)
 
     def hold(
         self,
@@ -128,8 +132,9 @@ class Brakes:
         if is_harmless or not self._bounds.entries_min:
             return 0
         now_ns = self._clock.now_ns()
-        since_ns = now_ns - _WINDOW_NS
-        count = _count_destroyed(unit, namespace_id, view, records, since_ns)
+        since_ns = now_ns - self._window_ns
+        destroyed = _count_destroyed(unit, namespace_id, view, records, since_ns)
+        count = sum(destroyed)
         if not count:
             return 0
         device_id, brakes = actor.device_id, unit.brakes
@@ -139,11 +144,13 @@ class Brakes:
             brakes.save_brake(namespace_id, brake._replace(allowed_count=left, held_count=0))
             return 0
         recent = brakes.count_destroyed(namespace_id, device_id, since_ns)
-        if self._is_burst(unit, namespace_id, count, recent):
+        if self._is_burst(unit, namespace_id, view.head, count, recent):
             held = brake._replace(held_ns=now_ns, held_count=count)
             brakes.save_brake(namespace_id, held)
             return count
-        brakes.note_destroyed(namespace_id, device_id, count, now_ns, since_ns)
+        brakes.note_destroyed(namespace_id, device_id, destroyed, now_ns, since_ns)
+        if brake.held_count:
+            brakes.save_brake(namespace_id, brake._replace(held_count=0))
         return 0
 
     async def list_brakes(self, actor: Actor, namespace_id: NamespaceId) -> list[BrakeLine]:
@@ -152,12 +159,18 @@ class Brakes:
         Raises:
             NamespaceNotFound: The actor may not open the namespace.
         """
+        # A device that is held tries again every minute; one that does not has given it up.
+        stale_ns = self._clock.now_ns() - self._window_ns
+
+        def now_of(brake: Brake) -> Brake:
+            return brake if brake.held_ns >= stale_ns else brake._replace(held_count=0)
 
         def work(unit: Unit) -> list[BrakeLine]:
             require_namespace(unit, actor, namespace_id)
             devices = {d.device_id: d for d in unit.accounts.list_devices(actor.account_id)}
             found = unit.brakes.list_brakes(namespace_id)
-            return [BrakeLine(devices[b.device_id], b) for b in found if b.device_id in devices]
+            own = [brake for brake in found if brake.device_id in devices]
+            return [BrakeLine(devices[brake.device_id], now_of(brake)) for brake in own]
 
         return await self._writer.read(work)
 
@@ -213,13 +226,16 @@ class Brakes:
 
         return await self._writer.write(work)
 
-    def _is_burst(self, unit: Unit, namespace_id: NamespaceId, count: int, recent: int) -> bool:
-        total = count + recent
+    def _is_burst(
+        self, unit: Unit, namespace_id: NamespaceId, head: Seq, count: int, recent: Destroyed
+    ) -> bool:
+        total = count + sum(recent)
         if total < self._bounds.entries_min:
             return False
         # Of so many entries it is an ordinary share: more need not be counted.
         enough = -(-total * 100 // self._bounds.percent_min)
-        return unit.tree.count_entries(namespace_id, enough) + recent < enough
+        living = unit.tree.count_below(namespace_id, ROOT_ID, head, enough)
+        return living + recent.deleted < enough
 
 
 def _count_destroyed(
@@ -228,11 +244,11 @@ def _count_destroyed(
     view: JournalView,
     records: Sequence[Record],
     since_ns: int,
-) -> int:
+) -> Destroyed:
     old = _find_seq_at(view, since_ns)
     deleted = {r.entry.file_id for r in records if r.action is Action.DELETE}
     covered: dict[FileId, bool] = {ROOT_ID: False}
-    count = 0
+    deletions = edits = 0
     overwritten: list[BlockId] = []
     for record in records:
         if record.action not in (Action.DELETE, Action.EDIT):
@@ -245,15 +261,16 @@ def _count_destroyed(
         if record.action is Action.DELETE:
             if _is_covered(view, before.parent_id, deleted, covered):
                 continue
-            count += is_old
+            deletions += is_old
             if before.kind == Kind.FOLDER:
-                count += unit.tree.count_below(namespace_id, before.file_id, old)
+                file_id = before.file_id
+                deletions += unit.tree.count_below(namespace_id, file_id, old, _ANY)
         elif is_old and entry.content is not None and not entry.is_same_content(before):
             if entry.content.chunked:
-                count += 1
+                edits += 1
             elif entry.content.size_bytes >= limits.NOISE_BYTES_MIN:
                 overwritten.append(entry.content.root)
-    return count + _count_dense(unit, overwritten)
+    return Destroyed(deletions, edits + _count_dense(unit, overwritten))
 
 
 def _count_dense(unit: Unit, block_ids: Iterable[BlockId]) -> int:

@@ -3,7 +3,7 @@
 
 from drystone.core.ids import DeviceId, NamespaceId
 from drystone.core.instant import NS_PER_S
-from drystone.server.ports.metadata import Brake
+from drystone.server.ports.metadata import Brake, Destroyed
 from drystone.server.storage.metadata_memory.tables import Tables
 
 _MINUTE_NS = 60 * NS_PER_S
@@ -15,18 +15,21 @@ class MemoryBrakes:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    def count_destroyed(self, namespace_id: NamespaceId, device_id: DeviceId, since_ns: int) -> int:
-        return sum(
-            count
-            for (owner, device, minute), count in self._tables.bursts.items()
+    def count_destroyed(
+        self, namespace_id: NamespaceId, device_id: DeviceId, since_ns: int
+    ) -> Destroyed:
+        found = [
+            destroyed
+            for (owner, device, minute), destroyed in self._tables.bursts.items()
             if (owner, device) == (namespace_id, device_id) and minute >= since_ns // _MINUTE_NS
-        )
+        ]
+        return Destroyed(sum(d.deleted for d in found), sum(d.overwritten for d in found))
 
     def note_destroyed(
         self,
         namespace_id: NamespaceId,
         device_id: DeviceId,
-        entries_count: int,
+        destroyed: Destroyed,
         at_ns: int,
         since_ns: int,
     ) -> None:
@@ -37,7 +40,10 @@ class MemoryBrakes:
             if key[2] < since_ns // _MINUTE_NS:
                 del bursts[key]
         key = namespace_id, device_id, at_ns // _MINUTE_NS
-        bursts[key] = bursts.get(key, 0) + entries_count
+        before = bursts.get(key, Destroyed())
+        bursts[key] = Destroyed(
+            before.deleted + destroyed.deleted, before.overwritten + destroyed.overwritten
+        )
 
     def find_brake(self, namespace_id: NamespaceId, device_id: DeviceId) -> Brake | None:
         return self._tables.brakes.get((namespace_id, device_id))

@@ -5,7 +5,7 @@ from typing import Final
 
 from drystone.core.ids import DeviceId, NamespaceId
 from drystone.core.instant import NS_PER_S
-from drystone.server.ports.metadata import Brake
+from drystone.server.ports.metadata import Brake, Destroyed
 from drystone.server.storage.metadata_sql.numbers import Numbers
 from drystone.server.storage.metadata_sql.session import Session
 
@@ -19,20 +19,22 @@ class SqlBrakes:
         self._session = session
         self._numbers = numbers
 
-    def count_destroyed(self, namespace_id: NamespaceId, device_id: DeviceId, since_ns: int) -> int:
+    def count_destroyed(
+        self, namespace_id: NamespaceId, device_id: DeviceId, since_ns: int
+    ) -> Destroyed:
         values = {
             "ns": self._numbers.find_ns(namespace_id),
             "device_id": device_id,
             "since": since_ns // _MINUTE_NS,
         }
-        (count,) = self._session.execute(_COUNT_BURST, values).fetchone()
-        return int(count)
+        deleted, overwritten = self._session.execute(_COUNT_BURST, values).fetchone()
+        return Destroyed(int(deleted), int(overwritten))
 
     def note_destroyed(
         self,
         namespace_id: NamespaceId,
         device_id: DeviceId,
-        entries_count: int,
+        destroyed: Destroyed,
         at_ns: int,
         since_ns: int,
     ) -> None:
@@ -40,7 +42,7 @@ class SqlBrakes:
             "ns": self._numbers.get_ns(namespace_id),
             "device_id": device_id,
             "minute": at_ns // _MINUTE_NS,
-            "entries": entries_count,
+            **destroyed._asdict(),
             "since": since_ns // _MINUTE_NS,
         }
         self._session.execute(_DROP_BURST, values)
@@ -61,7 +63,7 @@ class SqlBrakes:
 
 
 _COUNT_BURST: Final = """
-    SELECT coalesce(sum(entries), 0) FROM burst
+    SELECT coalesce(sum(deleted), 0), coalesce(sum(overwritten), 0) FROM burst
     WHERE ns = :ns AND device_id = :device_id AND minute >= :since
 """
 
@@ -70,9 +72,11 @@ _DROP_BURST: Final = """
 """
 
 _ADD_BURST: Final = """
-    INSERT INTO burst (ns, device_id, minute, entries)
-    VALUES (:ns, :device_id, :minute, :entries)
-    ON CONFLICT (ns, device_id, minute) DO UPDATE SET entries = burst.entries + excluded.entries
+    INSERT INTO burst (ns, device_id, minute, deleted, overwritten)
+    VALUES (:ns, :device_id, :minute, :deleted, :overwritten)
+    ON CONFLICT (ns, device_id, minute) DO UPDATE SET
+        deleted = burst.deleted + excluded.deleted,
+        overwritten = burst.overwritten + excluded.overwritten
 """
 
 _COLUMNS: Final = "device_id, held_ns, held_count, allowed_count, allowed_until_ns"

@@ -92,14 +92,11 @@ class SqlTree:
     ) -> tuple[list[StoredEntry], str]:
         return self._walk(namespace_id).list_below(folder_id, after, limit)
 
-    def count_entries(self, namespace_id: NamespaceId, limit: int) -> int:
-        values = {"ns": self._numbers.find_ns(namespace_id), "limit": limit}
-        (count,) = self._session.execute(_COUNT_ENTRIES, values).fetchone()
-        return int(count)
-
-    def count_below(self, namespace_id: NamespaceId, folder_id: FileId, upto_rev: Seq) -> int:
+    def count_below(
+        self, namespace_id: NamespaceId, folder_id: FileId, upto_rev: Seq, limit: int
+    ) -> int:
         ns = self._numbers.find_ns(namespace_id)
-        values = {"ns": ns, "folder_id": folder_id, "upto_rev": upto_rev}
+        values = {"ns": ns, "folder_id": folder_id, "upto_rev": upto_rev, "limit": limit}
         (count,) = self._session.execute(_COUNT_BELOW, values).fetchone()
         return int(count)
 
@@ -302,12 +299,6 @@ _LIST_FOLDERS: Final = f"""
 """
 
 # No name is empty: saying so is what makes the planner take the index of places.
-_COUNT_ENTRIES: Final = """
-    SELECT count(*) FROM (
-        SELECT 1 FROM entry AS e WHERE e.ns = :ns AND e.deleted = 0 LIMIT :limit
-    ) AS counted
-"""
-
 _COUNT_BELOW: Final = """
     WITH RECURSIVE below (file_id, kind, rev) AS (
         SELECT e.file_id, e.kind, e.rev
@@ -319,7 +310,9 @@ _COUNT_BELOW: Final = """
         WHERE below.kind = 2 AND e.ns = :ns AND e.parent_id = below.file_id AND e.name > ''
             AND e.deleted = 0
     )
-    SELECT count(*) FROM below WHERE rev <= :upto_rev
+    SELECT count(*) FROM (
+        SELECT 1 FROM below WHERE rev <= :upto_rev LIMIT :limit
+    ) AS counted
 """
 
 _ADD_RECORD: Final = """

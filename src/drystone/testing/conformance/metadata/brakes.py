@@ -4,7 +4,7 @@
 from drystone.core.ids import ROOT_ID, FileId, Rev, Seq
 from drystone.core.instant import NS_PER_S
 from drystone.core.journal.record import Action
-from drystone.server.ports.metadata import Brake, Metadata, TreeUnit, Unit
+from drystone.server.ports.metadata import Brake, Destroyed, Metadata, TreeUnit, Unit
 from drystone.testing.conformance.metadata.samples import (
     LAPTOP,
     NAMESPACE,
@@ -35,34 +35,37 @@ class BrakesSuite:
 
         def work(unit: Unit) -> None:
             brakes = unit.brakes
-            brakes.note_destroyed(NAMESPACE, laptop, 3, 5 * _MINUTE_NS, 0)
-            brakes.note_destroyed(NAMESPACE, laptop, 4, 5 * _MINUTE_NS + 1, 0)
-            brakes.note_destroyed(NAMESPACE, laptop, 10, 9 * _MINUTE_NS, 0)
-            brakes.note_destroyed(NAMESPACE, phone, 100, 5 * _MINUTE_NS, 0)
-            brakes.note_destroyed(OTHER, laptop, 1_000, 5 * _MINUTE_NS, 0)
+            brakes.note_destroyed(NAMESPACE, laptop, Destroyed(3, 2), 5 * _MINUTE_NS, 0)
+            brakes.note_destroyed(NAMESPACE, laptop, Destroyed(4, 2), 5 * _MINUTE_NS + 1, 0)
+            brakes.note_destroyed(NAMESPACE, laptop, Destroyed(10, 2), 9 * _MINUTE_NS, 0)
+            brakes.note_destroyed(NAMESPACE, phone, Destroyed(100, 2), 5 * _MINUTE_NS, 0)
+            brakes.note_destroyed(OTHER, laptop, Destroyed(1_000, 2), 5 * _MINUTE_NS, 0)
 
         metadata.write(work)
 
-        def count(since_ns: int) -> int:
+        def count(since_ns: int) -> tuple[int, int]:
             return metadata.read(
                 lambda unit: unit.brakes.count_destroyed(NAMESPACE, laptop, since_ns)
             )
 
-        assert [count(m * _MINUTE_NS) for m in (0, 5, 6, 9, 10)] == [17, 17, 10, 10, 0]
-        assert not metadata.read(lambda u: u.brakes.count_destroyed(NOWHERE, laptop, 0))
+        sums = [count(m * _MINUTE_NS) for m in (0, 5, 6, 9, 10)]
+        assert sums == [(17, 6), (17, 6), (10, 2), (10, 2), (0, 0)]
+        assert not any(metadata.read(lambda u: u.brakes.count_destroyed(NOWHERE, laptop, 0)))
 
     def test_what_is_too_old_is_forgotten(self, metadata: Metadata) -> None:
         add_accounts(metadata)
         device = LAPTOP.device_id
 
-        def work(unit: Unit) -> list[int]:
-            unit.brakes.note_destroyed(NAMESPACE, device, 3, _MINUTE_NS, 0)
-            unit.brakes.note_destroyed(NAMESPACE, PHONE.device_id, 5, _MINUTE_NS, 0)
-            unit.brakes.note_destroyed(NAMESPACE, device, 4, 9 * _MINUTE_NS, 8 * _MINUTE_NS)
+        def work(unit: Unit) -> list[Destroyed]:
+            unit.brakes.note_destroyed(NAMESPACE, device, Destroyed(3, 2), _MINUTE_NS, 0)
+            unit.brakes.note_destroyed(NAMESPACE, PHONE.device_id, Destroyed(5, 2), _MINUTE_NS, 0)
+            unit.brakes.note_destroyed(
+                NAMESPACE, device, Destroyed(4, 2), 9 * _MINUTE_NS, 8 * _MINUTE_NS
+            )
             devices = (device, PHONE.device_id)
             return [unit.brakes.count_destroyed(NAMESPACE, d, 0) for d in devices]
 
-        assert metadata.write(work) == [4, 5]
+        assert metadata.write(work) == [(4, 2), (5, 2)]
 
     def test_brakes_are_kept_and_replaced(self, metadata: Metadata) -> None:
         add_accounts(metadata)
@@ -97,15 +100,17 @@ class BrakesSuite:
 
         def look(unit: Unit) -> None:
             tree = unit.tree
-            assert [tree.count_entries(NAMESPACE, limit) for limit in (1, 5, 9)] == [1, 5, 5]
-            assert tree.count_entries(OTHER, 9) == tree.count_entries(NOWHERE, 9) == 0
+            limits = [tree.count_below(NAMESPACE, ROOT_ID, Seq(9), n) for n in (1, 5, 9)]
+            assert limits == [1, 5, 5]
+            for nothing in (OTHER, NOWHERE):
+                assert not tree.count_below(nothing, ROOT_ID, Seq(9), 9)
             assert [count(tree, i, 9) for i in (A, B, C, ROOT_ID)] == [3, 2, 0, 5]
             assert [count(tree, i, 8) for i in (A, B, C, ROOT_ID)] == [2, 1, 0, 4]
 
         def count(tree: TreeUnit, folder_id: FileId, upto: int) -> int:
-            return tree.count_below(NAMESPACE, folder_id, Seq(upto))
+            return tree.count_below(NAMESPACE, folder_id, Seq(upto), 99)
 
         metadata.read(look)
         journalist.append((Action.DELETE, folder(A, "a")))
         # What is in a deleted folder is not marked.
-        assert metadata.read(lambda unit: unit.tree.count_below(NAMESPACE, A, Seq(9))) == 3
+        assert metadata.read(lambda unit: unit.tree.count_below(NAMESPACE, A, Seq(9), 9)) == 3

@@ -4,10 +4,11 @@
 -- compress), by minute since 1970. Written with each commit that does so, and dropped by later ones
 -- when the time has passed: a few rows per device, so that a burst is known in every process.
 CREATE TABLE burst (
-    ns        INTEGER NOT NULL,
-    device_id BLOB    NOT NULL,
-    minute    INTEGER NOT NULL,
-    entries   INTEGER NOT NULL,
+    ns          INTEGER NOT NULL,
+    device_id   BLOB    NOT NULL,
+    minute      INTEGER NOT NULL,
+    deleted     INTEGER NOT NULL,
+    overwritten INTEGER NOT NULL,
     PRIMARY KEY (ns, device_id, minute)
 ) WITHOUT ROWID;
 
