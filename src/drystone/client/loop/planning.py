@@ -94,7 +94,7 @@ class Answers:
         """Agrees to what was kept back last: to as much, and not more. Returns it."""
         review = await self.find_review()
         if review is not None:
-            codes = (review.code,)
+            codes: tuple[str, ...] = (review.code,)
             if review.code == BURST_HELD:
                 # The guards here, too, would ask about what the server asks about.
                 codes = tuple(code for code in HALT_CODES if code.startswith("local-"))
