@@ -66,7 +66,7 @@ _RACY_COARSE_NS: Final = 2_000_000_000
 """The same for filesystems that keep whole seconds only (FAT keeps even ones)."""
 
 
-_READING_CODES: Final = frozenset({"unreadable", "disk-problem", "file-too-large"})
+_READING_CODES: Final = frozenset({"unreadable", "disk-busy", "disk-problem", "file-too-large"})
 """Problems that end when a file could be read."""
 
 
@@ -308,14 +308,16 @@ class Digest:
         state.note_local(unread.file_id, LocalChange(entry, stat))
 
     def _note_undigested(self, outcome: Undigested, known: ProblemRow | None) -> bool:
-        """Notes trouble that lasts; tells whether to look again soon instead."""
+        """Notes trouble that lasts; tells whether to look again soon. What is busy, with another
+        program that leased it (fcntl(2)), is free again without any sign.
+        """
         path, error = outcome.unread.path, outcome.error
         if isinstance(error, ChangedMeanwhile | NotThere):
             return True
         if known is None or known.code != error.code:
             row = ProblemRow(path, error.code, error.message, error.advice, self._now_ns(), 1, 0)
             self._state.note_problem(row)
-        return False
+        return isinstance(error, Unavailable)
 
 
 def is_racy_at(stat: Stat, now_ns: int) -> bool:
