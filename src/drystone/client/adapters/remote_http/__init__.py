@@ -12,6 +12,7 @@ server cannot be reached or asks to wait; what remains is for the loop to wait o
 from drystone.client.adapters.remote_http.account import (
     SignedInDevice,
     allow_burst,
+    ask_health,
     list_brakes,
     list_devices,
     read_account,
@@ -36,6 +37,7 @@ __all__ = [
     "SignedInDevice",
     "TlsFailed",
     "allow_burst",
+    "ask_health",
     "list_brakes",
     "list_devices",
     "read_account",

@@ -13,6 +13,7 @@ from drystone.wire.messages import (
     BrakeLines,
     DeviceLine,
     Devices,
+    Health,
     SignedIn,
     SignIn,
 )
@@ -82,3 +83,8 @@ async def allow_burst(
 async def read_account(session: HttpSession) -> AccountView:
     """Returns who the caller is to the server."""
     return await session.get(AccountView, "/v1/account")
+
+
+async def ask_health(session: HttpSession) -> Health:
+    """Returns what answers; whoever asks need not be signed in."""
+    return await session.get(Health, "/v1/health")
