@@ -80,6 +80,8 @@ def standing_name(name: str, traits: NameTraits, number: int = 1) -> str:
         traits: Of the disk.
         number: 1 for the plain one; from 2 on those beside twins.
     """
+    if not traits.is_narrow:
+        return name
     written = _quote(name, traits, is_mark_quoted=False)
     if _read(written) != name:
         # It holds the mark itself, in a way that means something.
@@ -108,10 +110,12 @@ def free_standing_name(name: str, is_taken: Callable[[str], bool], traits: NameT
 def true_name(standing: str, traits: NameTraits) -> str:
     """Returns the name in the journal of what stands under a name on such a disk.
 
-    What ``standing_name`` would not have made means itself.
+    What ``standing_name`` would not have made means itself, as every name on a disk that holds all.
 
     Cost: below a microsecond for a name without the mark.
     """
+    if not traits.is_narrow:
+        return standing
     if traits.changes_forms and not standing.isascii():
         standing = normalize("NFC", standing)
     if MARK not in standing:
