@@ -193,7 +193,8 @@ class User:
 
     def _as_shown(self, deed: Callable[..., None]) -> Callable[..., None]:
         """Returns a deed that is done to what people take for a path, whatever the disk shows."""
-        if not self._disk.traits.names.is_narrow:
+        is_of_all = deed.__name__ in ("fill", "encrypt", "empty")
+        if is_of_all or not self._disk.traits.names.is_narrow:
             return deed
         count = 2 if deed.__name__ in ("replace", "swap", "copy") else 1
 
