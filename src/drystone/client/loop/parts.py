@@ -13,7 +13,7 @@ from drystone.client.steps.advance import Advance
 from drystone.client.steps.digest import Digest
 from drystone.client.steps.fetch import Fetch
 from drystone.client.steps.materialize import Materialize
-from drystone.client.steps.pull import Pull
+from drystone.client.steps.pull import Pull, Selection
 from drystone.client.steps.scan import Scan
 from drystone.client.steps.submit import Submission
 from drystone.client.steps.upload import Upload
@@ -68,6 +68,7 @@ class Parts:
     scan: Scan
     digest: Digest
     pull: Pull
+    selection: Selection
     upload: Upload
     submission: Submission
     fetch: Fetch
@@ -88,6 +89,7 @@ class Parts:
             remote_complete=remote_complete,
             traits=world.traits,
             permissions=self.permissions,
+            unselected=self.selection.ids,
         )
 
 
@@ -98,13 +100,15 @@ def assemble(world: World) -> Parts:
     doubtful: set[FileId] = set()
     disk, state, remote = world.disk, world.state, world.remote
     now_ns = world.clock.now_ns
+    selection = Selection(state)
     return Parts(
         world=world,
         threads=threads,
         tally=tally,
         scan=Scan(disk, state, world.new_file_id, now_ns, doubtful),
         digest=Digest(disk, state, now_ns, rest=world.rest),
-        pull=Pull(remote, state),
+        pull=Pull(remote, state, selection),
+        selection=selection,
         upload=Upload(
             disk, state, remote, threads.workers, lambda length: tally.moved("upload", length)
         ),

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from drystone.client.loop.carrying import find_subject
 from drystone.client.loop.parts import Parts
 from drystone.client.loop.troubles import Troubles
+from drystone.client.steps.pull import Selection
 from drystone.core.ids import ROOT_ID, FileId
-from drystone.core.planning.plan import Plan
+from drystone.core.planning.plan import Discard, Plan
 from drystone.core.planning.reconcile import reconcile
 from drystone.core.tree.entry import Kind
 
@@ -59,11 +60,16 @@ class Planning:
             Halted: A guard stopped the plan.
         """
         state = self._parts.world.state
+        selection = self._parts.selection
         candidates = [*state.local_changes]
         candidates += [i for i in state.remote_changes if i not in state.local_changes]
+        candidates += selection.ids
         policy = self._parts.policy(local_complete=True, remote_complete=True)
         plan = reconcile(candidates, state.local, state.synced, state.remote, policy)
-        self._troubles.check_halt(plan, policy.permissions)
+        # What only leaves this disk is nobody's loss: it is on the server.
+        judged = plan if not selection.ids else _without_leaving(plan, selection)
+        self._troubles.check_halt(judged, policy.permissions)
+        selection.note_leaving(plan)
         return plan
 
     def find_held(self, plan: Plan) -> frozenset[FileId]:
@@ -97,3 +103,12 @@ class Planning:
                     break
                 at = entry.parent_id
         return False
+
+
+def _without_leaving(plan: Plan, selection: Selection) -> Plan:
+    steps = tuple(
+        step
+        for step in plan.steps
+        if not (isinstance(step, Discard) and selection.is_only_leaving(step.before.file_id))
+    )
+    return plan._replace(steps=steps)

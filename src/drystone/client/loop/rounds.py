@@ -129,6 +129,10 @@ class Rounds:
         """Plans and carries out until a plan has no steps, or does no more."""
         seen: set[FileId] = set()
         for _ in range(_PLANS_MAX):
+            done.again |= await self._threads.control(self._parts.selection.refresh)
+            if await self._threads.control(self._parts.pull.find_unlisted) is not None:
+                done.is_overtaken = True  # What is below a folder is not known yet.
+                return
             plan = await self._threads.control(self._planning.plan_all)
             await self._threads.control(self._planning.tell, plan)
             # Also if nothing is planned: what has rested for long enough must not be waited for.
@@ -225,4 +229,5 @@ class Rounds:
     def _look_back(self) -> tuple[int, Seq]:
         state = self._parts.world.state
         unsettled = state.local_changes.keys() | state.remote_changes.keys()
+        unsettled -= self._parts.selection.ids
         return len(unsettled), self._parts.pull.find_seen_seq()

@@ -106,6 +106,9 @@ class MemoryState:
         self.remote_changes.clear()
         self.rows = {i: row._replace(seq=Seq(0)) for i, row in self.rows.items()}
 
+    def drop_remote(self, file_id: FileId) -> None:
+        self.remote_changes.pop(file_id, None)
+
     def settle(self, file_id: FileId, row: SyncedRow | None, seq: Seq = Seq(0)) -> None:  # noqa: B008
         if row is None:
             self._settle_gone(file_id, seq)

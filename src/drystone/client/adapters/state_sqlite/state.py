@@ -96,6 +96,9 @@ class SqliteState(Ledger):
             self._remote_rows.forget(file_id)
         self._synced.forget_seqs()
 
+    def drop_remote(self, file_id: FileId) -> None:
+        self._remote_rows.forget(file_id)
+
     def settle(self, file_id: FileId, row: SyncedRow | None, seq: Seq = Seq(0)) -> None:  # noqa: B008
         if row is None:
             self._settle_gone(file_id, seq)

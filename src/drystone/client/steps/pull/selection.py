@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Selection: which folders of the server this device does not want, by id.
+
+The planner takes an unselected folder, and all below it, for gone from the server and leaves the
+folder's name to it (``Policy.unselected``). What it needs to know for that is kept here: the
+folder itself as it is on the server. What is below is not kept at all: whoever selects the folder
+again has it listed. So a folder that is moved by others is just moved, and costs nothing.
+
+Kept in State as settings, so it is known exactly as long as the trees are.
+"""
+
+import json
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from drystone.client.ports import State
+from drystone.core.errors import Refused
+from drystone.core.ids import ROOT_ID, FileId, Rev, Seq
+from drystone.core.journal.record import Action, StoredEntry
+from drystone.core.limits import UNSELECTED_FOLDERS_MAX
+from drystone.core.planning.plan import Discard, Plan
+from drystone.core.tree.entry import Entry, Kind
+
+UNLISTED_KEY: Final = "unlisted"
+_UNSELECTED_KEY: Final = "unselected"
+_LEAVING_KEY: Final = "leaving"
+
+
+class TooManyUnselected(Refused):
+    """More folders are unselected than one device may have."""
+
+    code = "too-many-unselected"
+
+
+class Selection:
+    """The unselected folders of one synced folder. All methods use State.
+
+    Args:
+        state: Where they are kept, and the trees.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._text = ""
+        self._folders: dict[FileId, StoredEntry | None] = {}
+        self._ids: frozenset[FileId] = frozenset()
+
+    @property
+    def ids(self) -> frozenset[FileId]:
+        """The unselected folders' ids."""
+        text = self._state.get(_UNSELECTED_KEY)
+        if text != self._text:
+            self._text, self._folders = text, _decode(text)
+            self._ids = frozenset(self._folders)
+        return self._ids
+
+    # --- choosing ----------------------------------------------------------------------------
+
+    def unselect(self, folders: Iterable[StoredEntry]) -> None:
+        """These folders are not to be on this disk any more. Again is fine.
+
+        Raises:
+            TooManyUnselected: Nothing was changed.
+        """
+        known = {**self._read()}
+        for stored in folders:
+            known.setdefault(stored.file_id, stored)
+        if len(known) > UNSELECTED_FOLDERS_MAX:
+            raise TooManyUnselected(
+                f"one device may leave out {UNSELECTED_FOLDERS_MAX:,} folders, not {len(known):,}",
+                advice="Leave out the folder above them.",
+            )
+        self._write(known)
+
+    def select(self, file_ids: Collection[FileId]) -> None:
+        """These folders are to be here again, with all below them. Again is fine."""
+        known = {**self._read()}
+        wanted = [file_id for file_id in file_ids if file_id in known]
+        for file_id in wanted:
+            stored = known.pop(file_id)
+            if stored is not None and self._state.find_synced_row(file_id) is None:
+                self._state.note_remote(stored)
+        self._write(known)
+        # Nobody knows whether it has left the disk, as long as that was not noted.
+        self._write_ids(_LEAVING_KEY, [*self._read_ids(_LEAVING_KEY), *wanted])
+        self._write_ids(UNLISTED_KEY, [*self._read_ids(UNLISTED_KEY), *wanted])
+
+    def list_paths(self) -> dict[FileId, str]:
+        """Returns where the unselected folders are on the server, from the root down; those that
+        live no more, or in another unselected folder, have none and are left out.
+        """
+        found = {i: self._state.path_of(self._state.remote, i) for i in self.ids}
+        return {
+            file_id: path
+            for file_id, path in found.items()
+            if path is not None and not self.is_below(file_id)
+        }
+
+    # --- what is hidden ----------------------------------------------------------------------
+
+    def is_below(self, file_id: FileId) -> bool:
+        """Tells whether an entry is known to be below an unselected folder on the server."""
+        entry = self._state.remote.find(file_id)
+        return entry is not None and self.is_hidden_in(entry.parent_id)
+
+    def is_hidden_in(self, folder_id: FileId) -> bool:
+        """Tells whether a folder is known to be unselected, or below one that is."""
+        ids, passed = self.ids, set[FileId]()
+        while folder_id != ROOT_ID and folder_id not in passed:
+            if folder_id in ids:
+                return True
+            passed.add(folder_id)
+            folder = self._state.remote.find(folder_id)
+            if folder is None:
+                return False
+            folder_id = folder.parent_id
+        return False
+
+    def is_of_no_interest(self, stored: StoredEntry) -> bool:
+        """Tells whether what the server says of an entry need not be kept: it is below an
+        unselected folder, and this device has nothing of it.
+        """
+        file_id = stored.file_id
+        if not self.ids or file_id in self.ids or file_id in self._state.remote_changes:
+            return False
+        return self.is_hidden_in(stored.entry.parent_id) and not self._is_synced(file_id)
+
+    def note_gone(self, file_id: FileId) -> None:
+        """An entry is gone from the server: if it is an unselected folder, it is in nobody's
+        way any more. If it is restored one day, it is still not selected.
+        """
+        if self._read().get(file_id) is not None:
+            self._write({**self._folders, file_id: None})
+
+    # --- before and after a plan -------------------------------------------------------------
+
+    def refresh(self) -> set[str]:
+        """Brings what is known into order before everything is planned; both sides are known
+        whole. Returns folders of the disk to be looked at again.
+        """
+        again = self._end_leaving()
+        if self.ids:
+            self._keep_known()
+            self._drop_hidden()
+        return again
+
+    def note_leaving(self, plan: Plan) -> None:
+        """Makes durable what a plan takes off this disk though the server keeps it.
+
+        If that is done and never noted, and the folder is selected again, its absence must not
+        be taken for a deletion.
+        """
+        leaving = [
+            step.before.file_id
+            for step in plan.steps
+            if isinstance(step, Discard) and self.is_only_leaving(step.before.file_id)
+        ]
+        if leaving:
+            self._write_ids(_LEAVING_KEY, [*self._read_ids(_LEAVING_KEY), *leaving])
+            self._state.save()
+
+    def is_only_leaving(self, file_id: FileId) -> bool:
+        """Tells whether what is discarded here lives on, on the server."""
+        if file_id in self.ids:
+            stored = self._state.remote_changes.get(file_id)
+            return stored is None or not stored.is_deleted
+        return bool(self.ids) and self.is_below(file_id)
+
+    # --- inside ------------------------------------------------------------------------------
+
+    def _end_leaving(self) -> set[str]:
+        """Forgets the synced rows of what has left this disk and is selected again."""
+        leaving = self._read_ids(_LEAVING_KEY)
+        if not leaving:
+            return set()
+        state, again = self._state, set[str]()
+        kept: list[FileId] = []
+        for file_id in leaving:
+            row = state.find_synced_row(file_id)
+            if row is None:
+                continue
+            if file_id in self.ids or self.is_below(file_id):
+                kept.append(file_id)
+                continue
+            stored = state.remote_changes.get(file_id)
+            is_gone_there = state.path_of(state.remote, file_id) is None
+            if is_gone_there or state.path_of(state.local, file_id) is not None:
+                continue
+            again.add(state.path_of(state.local, row.entry.parent_id) or "")
+            if stored is None:
+                stored = StoredEntry(row.entry, row.seq, Action.EDIT)
+            state.settle(file_id, None)
+            state.note_remote(stored)
+            if row.entry.kind == Kind.FOLDER:
+                self._write_ids(UNLISTED_KEY, [*self._read_ids(UNLISTED_KEY), file_id])
+        self._write_ids(_LEAVING_KEY, kept)
+        return again
+
+    def _keep_known(self) -> None:
+        """Sees to it that the remote tree and this know the same of the unselected folders."""
+        state, known = self._state, {**self._read()}
+        for file_id, before in known.items():
+            stored, row = state.remote_changes.get(file_id), state.find_synced_row(file_id)
+            if stored is not None:
+                known[file_id] = None if stored.is_deleted else stored
+            elif row is not None:
+                known[file_id] = StoredEntry(row.entry, row.seq, Action.EDIT)
+            elif before is not None:
+                state.note_remote(before)
+        self._write(known)
+
+    def _drop_hidden(self) -> None:
+        """Lets go of what the server told of entries that nobody here has or wants.
+
+        What stands in a folder that is not known stands below an unselected one.
+        """
+        state, ids = self._state, self.ids
+        alive: dict[FileId, bool] = {ROOT_ID: True, **dict.fromkeys(ids, False)}
+        for file_id, stored in list(state.remote_changes.items()):
+            if file_id in ids or self._is_synced(file_id):
+                continue
+            if stored.is_deleted or not self._is_alive(stored.entry.parent_id, alive):
+                state.drop_remote(file_id)
+
+    def _is_alive(self, folder_id: FileId, known: dict[FileId, bool]) -> bool:
+        trail: dict[FileId, None] = {}
+        while folder_id not in known and folder_id not in trail:
+            trail[folder_id] = None
+            folder = self._state.remote.find(folder_id)
+            if folder is None:
+                known[folder_id] = False
+                break
+            folder_id = folder.parent_id
+        is_alive = known.get(folder_id, False)
+        known.update(dict.fromkeys(trail, is_alive))
+        return is_alive
+
+    def _is_synced(self, file_id: FileId) -> bool:
+        return self._state.synced.find(file_id) is not None
+
+    def _read(self) -> dict[FileId, StoredEntry | None]:
+        return self._folders if self.ids else {}
+
+    def _write(self, folders: dict[FileId, StoredEntry | None]) -> None:
+        if folders != self._read():
+            self._state.put(_UNSELECTED_KEY, _encode(folders))
+
+    def _read_ids(self, key: str) -> list[FileId]:
+        text = self._state.get(key)
+        return [FileId(bytes.fromhex(part)) for part in text.split(",")] if text else []
+
+    def _write_ids(self, key: str, file_ids: Iterable[FileId]) -> None:
+        self._state.put(key, ",".join(file_id.hex() for file_id in dict.fromkeys(file_ids)))
+
+
+def _encode(folders: dict[FileId, StoredEntry | None]) -> str:
+    if not folders:
+        return ""
+    lines = {
+        file_id.hex(): stored
+        and (
+            stored.entry.parent_id.hex(),
+            stored.entry.name,
+            stored.entry.mode,
+            stored.entry.rev,
+            stored.seq,
+        )
+        for file_id, stored in folders.items()
+    }
+    return json.dumps(lines, separators=(",", ":"))
+
+
+def _decode(text: str) -> dict[FileId, StoredEntry | None]:
+    found: dict[FileId, StoredEntry | None] = {}
+    for hex_id, line in json.loads(text or "{}").items():
+        file_id, stored = FileId(bytes.fromhex(hex_id)), None
+        if line is not None:
+            parent, name, mode, rev, seq = line
+            parent_id = FileId(bytes.fromhex(parent))
+            entry = Entry(file_id, parent_id, name, Kind.FOLDER, None, mode, 0, "", Rev(rev))
+            stored = StoredEntry(entry, Seq(seq), Action.EDIT)
+        found[file_id] = stored
+    return found
