@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Composing: which engines a server stands on, and how an operator's command reaches them."""
 
+import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
+from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.server.bootstrap.data_dir import ServerHome, opened_data_dir
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.metadata import Metadata
@@ -64,6 +66,7 @@ def open_server(settings: ServerSettings) -> Server:
         service = make_service(
             engines,
             cursor_key,
+            era_id=secrets.token_bytes(ERA_ID_BYTES),
             read_threads=settings.read_threads,
             find_epoch=data_dir.find_epoch,
         )

@@ -108,10 +108,12 @@ class FakeRemote:
         self._meet("outline")
         return await self.service.blocks.outline(self.actor, self.namespace_id, block_ids)
 
-    async def commit(self, changes: Sequence[Change], seen_seq: Seq, key: str) -> CommitResult:
+    async def commit(
+        self, changes: Sequence[Change], seen_seq: Seq, key: str, cursor: str = ""
+    ) -> CommitResult:
         self._meet("commit")
         commit = Commit(tuple(changes), seen_seq)
-        done = await self.service.commits.commit(self.actor, self.namespace_id, commit, key)
+        done = await self.service.commits.commit(self.actor, self.namespace_id, commit, key, cursor)
         if self.faults.lost_answers:
             self.faults.lost_answers -= 1
             raise ServerAway("the answer was lost")

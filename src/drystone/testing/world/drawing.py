@@ -242,7 +242,7 @@ def draw_script(seed: int, *, accidents: Sequence[str] = ACCIDENTS) -> Script:
     """
     chance = Random(f"script/{seed}")
     names = ["a", "b", "c"] if chance.random() < 0.15 else ["a", "b"]
-    devices = {name: _draw_nature(chance) for name in names}
+    devices = {name: draw_nature(chance) for name in names}
     # From a second, in which everything meets everything, to a few minutes' work.
     storm_s = chance.choice((0.5, 3.0, 20.0, 200.0))
     deeds = _Deeds(chance)
@@ -260,7 +260,8 @@ def draw_grave_script(seed: int) -> Script:
     return draw_script(seed, accidents=(*ACCIDENTS, *GRAVE))
 
 
-def _draw_nature(chance: Random) -> DeviceNature:
+def draw_nature(chance: Random) -> DeviceNature:
+    """Returns what a device is like."""
     return DeviceNature(
         disk_ms=chance.choice((0.1, 0.1, 5.0, 100.0)),
         stamp_ms=chance.choice((0, 0, 0, 1_000, 2_000)),

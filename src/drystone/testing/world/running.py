@@ -88,7 +88,7 @@ class World:
             for name, nature in sorted(script.devices.items())
         }
         self.server.on_end += [device.link.break_off for device in self.devices.values()]
-        self._users = {
+        self.users = {
             name: User(name, device.disk, self.ledger) for name, device in self.devices.items()
         }
         self._accidents = Accidents(self, script.acts)
@@ -107,21 +107,25 @@ class World:
             what = str(broken)
         self.note("verdict", law, what)
         rest_s = self.timeline.time()
-        self._close()
+        self.end()
         return Verdict(law, what, self._trace.hexdigest(), rest_s, self._lines or [])
 
     # --- the course of events ----------------------------------------------------------------
 
-    async def _play(self) -> None:
+    def begin(self) -> None:
+        """Starts everybody: from now on it goes on as long as somebody lets time pass."""
         self.server.start()
         for device in self.devices.values():
             device.start()
+
+    async def _play(self) -> None:
+        self.begin()
         for act in self._acts:
             self.timeline.call_at(act.at_s, self.act_due)
         await asyncio.sleep(self._storm_s + 0.001)
         self.act_due()
         self._accidents.heal()
-        await self._come_to_rest()
+        await self.come_to_rest()
         self._judge()
 
     def act_due(self) -> None:
@@ -132,15 +136,18 @@ class World:
 
     def _perform(self, act: Act) -> None:
         self.note("act", act.who, act.deed, *act.args)
-        user = self._users.get(act.who)
+        user = self.users.get(act.who)
         if user is not None and act.deed in user.deeds:
             user.deeds[act.deed](*act.args)
         else:
             self._accidents.perform(act)
 
-    async def _come_to_rest(self) -> None:
+    async def come_to_rest(self) -> None:
         """Waits until nothing happens any more. Where nothing went wrong that has to be so
         soon; otherwise only after everybody has looked everywhere.
+
+        Raises:
+            Broken: It goes on for ever, or something else is not in order.
         """
         requests = {n: d.link.requests_count for n, d in self.devices.items()}
         wait_s, is_long = _FIRST_WINDOW_S, False
@@ -233,7 +240,8 @@ class World:
     def _server_now_ns(self) -> int:
         return SOME_DAY_NS + round((self.timeline.time() + self.server_skew_s) * _NS_PER_S)
 
-    def _close(self) -> None:
+    def end(self) -> None:
+        """Ends all that runs. The world is of no use afterwards."""
         self._accidents.is_over = True
         for device in self.devices.values():
             device.life.end()

@@ -38,12 +38,16 @@ class User:
 
     def write(self, path: str, number: int, size: str = "small") -> None:
         """Writes a file in place, or makes it."""
+        self.put(path, make_content(number, size))
+
+    def put(self, path: str, content: bytes) -> None:
+        """As ``write``, with any content."""
         inode = self._disk.find(path)
         if not self._has_folder(path) or (inode is not None and inode.kind != Kind.FILE):
             return
         if inode is not None:
             self._ledger.destroy(self._name, inode)
-        self._put(path, make_content(number, size))
+        self._put(path, content)
 
     def append(self, path: str, number: int) -> None:
         """Adds a line to a file, as logs do."""

@@ -17,7 +17,7 @@ from drystone.client.adapters.disk.reading import (
     read_whole,
 )
 from drystone.client.adapters.disk.staging import Stage, Staged, file_mode
-from drystone.client.adapters.disk.system import OPEN_FOLDER, sync_filesystem
+from drystone.client.adapters.disk.system import OPEN_FOLDER, find_birth_ns, sync_filesystem
 from drystone.client.adapters.disk.trash import Trash
 from drystone.client.adapters.disk.trouble import (
     FlushFailed,
@@ -103,6 +103,13 @@ class LocalDisk:
                 return find_open_stat(fd, name, self._root_dev)
         except NotThere:
             return None
+
+    def find_birth_ns(self, path: str) -> int:
+        try:
+            with self._open_above(path) as (fd, name):
+                return find_birth_ns(fd, name)
+        except NotThere:
+            return 0
 
     @contextmanager
     def open_file(self, path: str) -> Iterator[ReadFile]:

@@ -10,6 +10,7 @@ from typing import Final
 from drystone.core import limits
 from drystone.core.ids import ID_BYTES, AccountId, BlockId, DeviceId, FileId, NamespaceId, Seq
 from drystone.core.instant import NS_PER_S
+from drystone.core.journal.eras import Era
 from drystone.core.journal.record import Action, Record, StoredEntry
 from drystone.core.names.folding import fold_name
 from drystone.core.names.path import find_name_fault
@@ -129,6 +130,15 @@ class SqlTree:
         values = {"ns": self._numbers.find_ns(namespace_id), "seq": seq}
         row = self._connection.execute(_FIND_RECORD, values).fetchone()
         return None if row is None else parse_record(row)
+
+    def list_eras(self, namespace_id: NamespaceId, upto_seq: Seq, limit: int) -> list[Era]:
+        ns = self._numbers.find_ns(namespace_id)
+        values = {"ns": ns, "upto_seq": upto_seq, "limit": limit}
+        rows = self._connection.execute(_LIST_ERAS, values)
+        return [Era(era_id, Seq(first_seq)) for era_id, first_seq in rows]
+
+    def begin_era(self, namespace_id: NamespaceId, era: Era) -> None:
+        self._connection.execute(_BEGIN_ERA, (self._numbers.get_ns(namespace_id), *era))
 
     def find_idempotent(
         self, namespace_id: NamespaceId, device_id: DeviceId, key: str
@@ -331,6 +341,16 @@ _FIND_RECORD: Final = f"""
     FROM record AS r CROSS JOIN author AS a
     WHERE r.ns = :ns AND r.seq = :seq AND a.author = r.author
 """
+
+_LIST_ERAS: Final = """
+    SELECT era_id, first_seq
+    FROM era
+    WHERE ns = :ns AND first_seq <= :upto_seq
+    ORDER BY first_seq DESC
+    LIMIT :limit
+"""
+
+_BEGIN_ERA: Final = "INSERT INTO era (ns, era_id, first_seq) VALUES (?, ?, ?)"
 
 _FIND_ANSWER: Final = """
     SELECT answer FROM idempotency WHERE ns = :ns AND device_id = :device_id AND key = :key

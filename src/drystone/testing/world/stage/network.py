@@ -108,9 +108,11 @@ class LinkedRemote:
     async def fetch_outlines(self, block_ids: Sequence[BlockId]) -> list[bytes]:
         return await self._call(lambda server: server.fetch_outlines(block_ids))
 
-    async def commit(self, changes: Sequence[Change], seen_seq: Seq, key: str) -> CommitResult:
+    async def commit(
+        self, changes: Sequence[Change], seen_seq: Seq, key: str, cursor: str = ""
+    ) -> CommitResult:
         return await self._call(
-            lambda server: server.commit(changes, seen_seq, key), is_carried_to_its_end=True
+            lambda server: server.commit(changes, seen_seq, key, cursor), is_carried_to_its_end=True
         )
 
     async def read_changes(self, cursor: str, under: FileId | None) -> RemotePage:
