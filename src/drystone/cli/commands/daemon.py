@@ -282,6 +282,9 @@ def _describe_status(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"  agreed    {format_when(root['settled_ns'])}"
             yield f"  sent      {_describe_work(summary, 'uploaded')}"
             yield f"  brought   {_describe_work(summary, 'downloaded')}"
+        if root.get("unselected"):
+            left_out = ", ".join(map(printable, root["unselected"]))
+            yield f"  without   {left_out}"
         if root.get("why"):
             yield f"  why       {printable(root['why'])}"
             yield f"  now       {printable(root['why_advice'])}"

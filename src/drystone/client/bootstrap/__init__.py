@@ -32,6 +32,15 @@ from drystone.client.bootstrap.ignoring import (
 from drystone.client.bootstrap.inspecting import ConflictView, list_conflicts, list_problems, why
 from drystone.client.bootstrap.repairing import repair_roots
 from drystone.client.bootstrap.roots import forget_root, get_root, list_roots, open_root
+from drystone.client.bootstrap.selecting import (
+    LeavingView,
+    UnselectedView,
+    choose_folders,
+    examine_folders,
+    find_folders,
+    find_unselected,
+    list_unselected,
+)
 from drystone.client.bootstrap.syncing import sync_forever, sync_once
 from drystone.client.loop.summary import Summary
 
@@ -39,14 +48,20 @@ __all__ = [
     "ConflictView",
     "EntryView",
     "Finding",
+    "LeavingView",
     "RevisionView",
     "RootLine",
     "Summary",
+    "UnselectedView",
     "add_rules",
     "check_device",
     "check_rules",
+    "choose_folders",
+    "examine_folders",
     "extend_rules",
+    "find_folders",
     "find_size",
+    "find_unselected",
     "forget_root",
     "get_file",
     "get_root",
@@ -57,6 +72,7 @@ __all__ = [
     "list_problems",
     "list_roots",
     "list_trash",
+    "list_unselected",
     "login",
     "logout",
     "make_folder",

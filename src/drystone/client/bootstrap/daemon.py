@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -18,6 +18,13 @@ from drystone.client.adapters.roots import RootLine, load_roots
 from drystone.client.bootstrap.ignoring import check_open
 from drystone.client.bootstrap.inspecting import explain_open, find_conflicts
 from drystone.client.bootstrap.repairing import Repaired, repair, to_answer
+from drystone.client.bootstrap.selecting import (
+    Chosen,
+    choose_open,
+    examine_open,
+    from_lines,
+    tell_unselected,
+)
 from drystone.client.bootstrap.syncing import opened_loop, watch
 from drystone.client.control.client import DaemonAway, ask_daemon
 from drystone.client.control.server import Answer, Command, listening
@@ -26,6 +33,7 @@ from drystone.client.loop.running import Loop
 from drystone.client.ports import Notices
 from drystone.client.settings import ClientSettings
 from drystone.core.errors import DrystoneError, Misconfigured, Refused, Unavailable
+from drystone.core.ids import FileId
 
 R = TypeVar("R")
 
@@ -144,6 +152,9 @@ class Daemon:
             "conflicts": self._conflicts,
             "problems": self._problems,
             "check-rules": self._check_rules,
+            "selection": self._selection,
+            "examine-folders": self._examine_folders,
+            "choose-folders": self._choose_folders,
             "repair": self._repair,
             "stop": self._stop,
         }
@@ -194,6 +205,18 @@ class Daemon:
         folder, text = str(asked.get("inside", "")), asked.get("text")
         text = None if text is None else str(text)
         return await self._one(asked).look(lambda world: check_open(world, folder, text))
+
+    async def _selection(self, asked: Mapping[str, Any]) -> Answer:
+        return {"lines": await self._one(asked).look(lambda w: tell_unselected(w.state))}
+
+    async def _examine_folders(self, asked: Mapping[str, Any]) -> Answer:
+        folders = from_lines(asked["without"])
+        return {"lines": await self._one(asked).look(lambda w: examine_open(w, folders))}
+
+    async def _choose_folders(self, asked: Mapping[str, Any]) -> Answer:
+        wanted = [FileId(bytes.fromhex(file_id)) for file_id in asked["wanted"]]
+        await self._one(asked).choose(from_lines(asked["without"]), wanted)
+        return {}
 
     async def _repair(self, asked: Mapping[str, Any]) -> Answer:
         return to_answer(await self._one(asked).repair())
@@ -309,6 +332,14 @@ class Keeper:
             NoSuchRoot: The folder is not open now, and so nothing is known of it.
         """
         return await self._open_loop().inspect(look)
+
+    async def choose(self, without: Chosen, wanted: Sequence[FileId]) -> None:
+        """Takes folders off this device or has them come again. Raises as ``look``."""
+        loop, settings, root = self._open_loop(), self._settings, self.root
+        self.root = await loop.inspect(
+            lambda world: choose_open(settings, root, world.state, without, wanted)
+        )
+        loop.hint_all()
 
     async def repair(self) -> Repaired:
         """Sends again what the server lost of the folder. Raises as ``look``."""

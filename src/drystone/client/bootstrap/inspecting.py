@@ -17,6 +17,7 @@ from drystone.client.control.client import DaemonAway, DaemonRefused, ask_daemon
 from drystone.client.loop.parts import World
 from drystone.client.ports import Disk, ProblemRow, State
 from drystone.client.settings import ClientSettings
+from drystone.client.steps.pull import Selection
 from drystone.client.steps.scan import LeftOut, find_left_out
 from drystone.core.errors import DrystoneError
 from drystone.core.ids import ROOT_ID, FileId, format_id, format_rev
@@ -58,7 +59,8 @@ def why(settings: ClientSettings, path: Path) -> dict[str, Any]:
 
     Keys: ``path``, ``verdict`` (one sentence), ``local``, ``synced``, ``remote`` (what each
     tree says, None: nothing), ``problem`` (None: none), ``rule`` (the path that an ignore rule
-    leaves out, with all below it, if one does) and ``rule_line`` (that rule).
+    leaves out, with all below it, if one does), ``rule_line`` (that rule), ``unselected`` (the
+    path of the folder that is not selected here, if it is that or below it).
 
     Raises:
         NotARoot: It is in no synced folder of this device.
@@ -97,11 +99,14 @@ def explain_open(opened: Opened | World, root: RootLine, path: Path) -> dict[str
     shown = os.fsencode(inside).decode("utf-8", "backslashreplace")
     problem = next((row for row in state.problems() if row.path in (inside, shown)), None)
     left_out = find_left_out(disk, state, inside)
+    unselected = _find_unselected(state, inside)
     try:
         stands = disk.find_stat(inside) is not None if inside else True
     except DrystoneError:
         stands = False
     verdict = _judge(inside, seen, problem, left_out, stands=stands)
+    if unselected is not None and seen.local is None:
+        verdict = f"it is not selected on this device: {unselected} is only on the server"
     return {
         "path": str(path),
         "root": root.path,
@@ -112,6 +117,7 @@ def explain_open(opened: Opened | World, root: RootLine, path: Path) -> dict[str
         "remote": _tell(state, state.remote, seen.remote),
         "problem": None if problem is None else problem._asdict(),
         "rule": None if left_out is None else left_out.path,
+        "unselected": unselected,
         "rule_line": None if left_out is None else left_out.rule._asdict(),
     }
 
@@ -184,6 +190,12 @@ def _see(state: State, path: str) -> Seen:
     if known is None:
         return Seen(None, None, None)
     return Seen(*(view.find(known.file_id) for view in views))
+
+
+def _find_unselected(state: State, path: str) -> str | None:
+    """Returns the unselected folder that a path names or lies in, as the server has it."""
+    paths = Selection(state).list_paths().values()
+    return next((one for one in paths if f"{path}/".startswith(f"{one}/")), None)
 
 
 def _find(view: TreeView, path: str) -> Entry | None:

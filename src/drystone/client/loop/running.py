@@ -144,7 +144,9 @@ class Loop:
     async def describe(self) -> Standing:
         """Returns how it stands now."""
         phase = "paused" if self._is_paused else _phase_of(self._trouble, self._tally.phase_name)
-        synced_count = await self._parts.threads.control(self._world.state.count_synced)
+        threads = self._parts.threads
+        synced_count = await threads.control(self._world.state.count_synced)
+        unselected = await threads.control(self._parts.selection.list_paths)
         return Standing(
             phase,
             self._is_settled and not self._looks.has_hints,
@@ -153,6 +155,7 @@ class Loop:
             synced_count,
             await self._summarize(),
             self._rounds.seen_seq,
+            tuple(sorted(unselected.values())),
         )
 
     async def inspect(self, look: Callable[[World], R]) -> R:

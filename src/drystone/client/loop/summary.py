@@ -45,6 +45,7 @@ class Standing(NamedTuple):
         summary: Sums since the start.
         seen_seq: The last record of the journal that it has taken in. Two devices that are
             settled at the same one hold the same.
+        unselected: Paths of the folders that are not selected on this device.
     """
 
     phase: str
@@ -56,6 +57,7 @@ class Standing(NamedTuple):
     synced_count: int
     summary: Summary
     seen_seq: int = 0
+    unselected: tuple[str, ...] = ()
 
 
 def summarize(tally: Tally, problems_count: int, unsettled_count: int, traffic: Traffic) -> Summary:

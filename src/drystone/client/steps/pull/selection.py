@@ -6,7 +6,9 @@ folder's name to it (``Policy.unselected``). What it needs to know for that is k
 folder itself as it is on the server. What is below is not kept at all: whoever selects the folder
 again has it listed. So a folder that is moved by others is just moved, and costs nothing.
 
-Kept in State as settings, so it is known exactly as long as the trees are.
+Which folders these are is kept twice: with the list of roots, which outlives the state, and in
+State, with what the trees need. A state that is older than the last selecting again must not be
+believed: what was taken off the disk in between would look as if somebody had deleted it.
 """
 
 import json
@@ -20,10 +22,12 @@ from drystone.core.journal.record import Action, StoredEntry
 from drystone.core.limits import UNSELECTED_FOLDERS_MAX
 from drystone.core.planning.plan import Discard, Plan
 from drystone.core.tree.entry import Entry, Kind
+from drystone.core.tree.view import TreeView
 
 UNLISTED_KEY: Final = "unlisted"
 _UNSELECTED_KEY: Final = "unselected"
 _LEAVING_KEY: Final = "leaving"
+_SELECTS_KEY: Final = "selects"
 
 
 class TooManyUnselected(Refused):
@@ -54,6 +58,23 @@ class Selection:
             self._ids = frozenset(self._folders)
         return self._ids
 
+    # --- what the list of roots says ---------------------------------------------------------
+
+    @property
+    def selects_count(self) -> int:
+        """How often folders were selected again, as far as this state knows."""
+        return int(self._state.get(_SELECTS_KEY) or 0)
+
+    def is_outdated(self, selects_count: int) -> bool:
+        """Tells whether the state is older than the last time that folders were selected again."""
+        return self.selects_count < selects_count and self._state.count_synced() > 0
+
+    def adopt(self, file_ids: Collection[FileId], selects_count: int) -> None:
+        """Makes the unselected folders these, whatever the state says."""
+        self.select(self.ids - set(file_ids))
+        self._write({file_id: self._read().get(file_id) for file_id in file_ids})
+        self._state.put(_SELECTS_KEY, str(max(selects_count, self.selects_count)))
+
     # --- choosing ----------------------------------------------------------------------------
 
     def unselect(self, folders: Iterable[StoredEntry]) -> None:
@@ -76,7 +97,10 @@ class Selection:
         """These folders are to be here again, with all below them. Again is fine."""
         known = {**self._read()}
         wanted = [file_id for file_id in file_ids if file_id in known]
-        for file_id in wanted:
+        if not wanted:
+            return
+        self._state.put(_SELECTS_KEY, str(self.selects_count + 1))
+        for file_id in sorted(wanted):
             stored = known.pop(file_id)
             if stored is not None and self._state.find_synced_row(file_id) is None:
                 self._state.note_remote(stored)
@@ -95,6 +119,14 @@ class Selection:
             for file_id, path in found.items()
             if path is not None and not self.is_below(file_id)
         }
+
+    def count_unsent(self, folder_id: FileId) -> int:
+        """Returns how many entries in or from a folder the server does not know as they are."""
+        state = self._state
+        return sum(
+            _is_in(state.local, file_id, folder_id) or _is_in(state.synced, file_id, folder_id)
+            for file_id in state.local_changes
+        )
 
     # --- what is hidden ----------------------------------------------------------------------
 
@@ -251,6 +283,19 @@ class Selection:
 
     def _write_ids(self, key: str, file_ids: Iterable[FileId]) -> None:
         self._state.put(key, ",".join(file_id.hex() for file_id in dict.fromkeys(file_ids)))
+
+
+def _is_in(view: TreeView, file_id: FileId, folder_id: FileId) -> bool:
+    passed: set[FileId] = set()
+    while file_id not in passed:
+        if file_id == folder_id:
+            return True
+        passed.add(file_id)
+        entry = view.find(file_id)
+        if entry is None:
+            break
+        file_id = entry.parent_id
+    return False
 
 
 def _encode(folders: dict[FileId, StoredEntry | None]) -> str:
