@@ -42,13 +42,17 @@ from drystone.client.bootstrap.selecting import (
     list_unselected,
 )
 from drystone.client.bootstrap.syncing import sync_forever, sync_once
+from drystone.client.bootstrap.telling.receipt import FileReceipt, Receipt, make_receipt
+from drystone.client.bootstrap.telling.standing import describe_device
 from drystone.client.loop.summary import Summary
 
 __all__ = [
     "ConflictView",
     "EntryView",
+    "FileReceipt",
     "Finding",
     "LeavingView",
+    "Receipt",
     "RevisionView",
     "RootLine",
     "Summary",
@@ -57,6 +61,7 @@ __all__ = [
     "check_device",
     "check_rules",
     "choose_folders",
+    "describe_device",
     "examine_folders",
     "extend_rules",
     "find_folders",
@@ -76,6 +81,7 @@ __all__ = [
     "login",
     "logout",
     "make_folder",
+    "make_receipt",
     "move_entry",
     "open_root",
     "put_file",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from drystone.client.loop.tally import Tally
+from drystone.client.loop.tally import Pace, Tally
 from drystone.client.loop.threads import Threads
 from drystone.client.ports import Clock, Disk, Notices, Remote, State
 from drystone.client.steps.advance import Advance
@@ -96,19 +96,18 @@ class Parts:
 def assemble(world: World) -> Parts:
     """Makes the steps. Call it inside the running event loop."""
     threads = Threads("drystone")
-    tally = Tally(world.notices)
+    tally = Tally(world.notices, Pace(world.clock.monotonic_s))
     doubtful: set[FileId] = set()
     disk, state, remote = world.disk, world.state, world.remote
     now_ns = world.clock.now_ns
-    selection = Selection(state)
     return Parts(
         world=world,
         threads=threads,
         tally=tally,
         scan=Scan(disk, state, world.new_file_id, now_ns, doubtful),
         digest=Digest(disk, state, now_ns, rest=world.rest),
-        pull=Pull(remote, state, selection),
-        selection=selection,
+        pull=Pull(remote, state),
+        selection=Selection(state),
         upload=Upload(
             disk, state, remote, threads.workers, lambda length: tally.moved("upload", length)
         ),

@@ -333,6 +333,13 @@ class RootGone(Refused):
 class Watcher(Protocol):
     """Tells that something may have changed below the synced folder. Claims, not truth."""
 
+    @property
+    def is_whole(self) -> bool:
+        """True as long as the system tells it of what changes anywhere in the folder: from the
+        first batch of hints on, unless some folders cannot be watched.
+        """
+        ...
+
     def hints(self) -> AsyncIterator["Hints"]:
         """Yields batches of hints until cancelled; the first, empty, once watching has begun."""
         ...

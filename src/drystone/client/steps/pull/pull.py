@@ -51,14 +51,13 @@ class Pull:
 
     Args:
         remote: The server.
-        state: Its trees.
-        selection: What of the server is not wanted here.
+        state: Its trees, and what of the server is not selected here.
     """
 
-    def __init__(self, remote: Remote, state: State, selection: Selection) -> None:
+    def __init__(self, remote: Remote, state: State) -> None:
         self._remote = remote
         self._state = state
-        self._selection = selection
+        self._selection = Selection(state)
         self._seen: set[FileId] | None = None
         """While everything is read anew: what lives on the server."""
 

@@ -20,6 +20,7 @@ from drystone.client.steps.scan.troubles import Troubles
 from drystone.client.steps.scan.values import CONTROL_NAME, ScanBatch, Visit
 from drystone.core.ids import ROOT_ID, FileId
 from drystone.core.names.ignore import IGNORE_FILE_NAME, IgnoreRules
+from drystone.core.names.quoting import quoted
 from drystone.core.tree.entry import Entry, Kind
 
 _BATCH_ENTRIES: Final = 2_000
@@ -121,7 +122,7 @@ class Walk:
             return
         names = {observed.name for observed in listing.observed}
         if visit.path and CONTROL_NAME in names:
-            what = f"{visit.path!r} is a synced folder of its own and is left out"
+            what = f"{quoted(visit.path)} is a synced folder of its own and is left out"
             self._troubles.note(visit.path, "nested-root", what)
             self._findings.keep_unlisted(visit)
             return
@@ -182,8 +183,8 @@ class Walk:
                 self._troubles.note(
                     visit.path,
                     "other-disk",
-                    f"{visit.path!r} is on another disk than before: what is missing in it is not"
-                    " taken for deleted",
+                    f"{quoted(visit.path)} is on another disk than before: what is missing in it"
+                    " is not taken for deleted",
                 )
                 self._compare(same, listing, names, rules, is_absence_told=False)
                 return
