@@ -2,6 +2,7 @@
 """Folders chosen per device, from the command line: without a daemon, with one, and at first."""
 
 import itertools
+import json
 import time
 
 import pytest
@@ -36,6 +37,10 @@ def pair(tmp_path, monkeypatch, shared_server):
 def list_tree(folder) -> set[str]:
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
     return {path for path in found if path.split("/")[0] != ".drystone"}
+
+
+def find_standing(user):
+    return json.loads(user.run("status", "--json").out)["roots"][0]
 
 
 def wait_for(condition) -> None:
@@ -124,11 +129,11 @@ def test_daemon_takes_folders_away_and_brings_them_back(pair):
     two.ask("sync", right, "--once")
     start_daemon(two)
     try:
-        wait_for(lambda: two.ask("status")["roots"][0]["is_settled"])
+        wait_for(lambda: find_standing(two)["is_settled"])
         two.ask("select", right, "--without", "big")
         wait_for(lambda: list_tree(right) == SMALL)
-        wait_for(lambda: two.ask("status")["roots"][0]["is_settled"])
-        assert two.ask("status")["roots"][0]["unselected"] == ["big"]
+        wait_for(lambda: find_standing(two)["is_settled"])
+        assert find_standing(two)["unselected"] == ["big"]
         assert "without   big" in two.run("status").out
         assert "not selected" in two.ask("why", right / "big")["verdict"]
         two.ask("select", right, "--with", "big")

@@ -100,6 +100,7 @@ def assemble(world: World) -> Parts:
     doubtful: set[FileId] = set()
     disk, state, remote = world.disk, world.state, world.remote
     now_ns = world.clock.now_ns
+    selection = Selection(state)
     return Parts(
         world=world,
         threads=threads,
@@ -107,11 +108,11 @@ def assemble(world: World) -> Parts:
         scan=Scan(disk, state, world.new_file_id, now_ns, doubtful),
         digest=Digest(disk, state, now_ns, rest=world.rest),
         pull=Pull(remote, state),
-        selection=Selection(state),
+        selection=selection,
         upload=Upload(
             disk, state, remote, threads.workers, lambda length: tally.moved("upload", length)
         ),
-        submission=Submission(state, remote, world.new_key),
+        submission=Submission(state, remote, world.new_key, selection.note_deleted),
         fetch=Fetch(
             disk, state, remote, threads.workers, lambda length: tally.moved("download", length)
         ),

@@ -78,8 +78,7 @@ class Loop:
         self._trouble: DrystoneError | None = None
         self._trouble_ns = 0
         self._round: asyncio.Task[Round] | None = None
-        self._settled_ns = 0
-        self._unsettled_count = 0
+        self._settled_ns = self._unsettled_count = 0
         self._again: set[str] = set()
         self._again_soon, self._away = Delay(_AGAIN_S, _AGAIN_S_MAX), Delay(_AWAY_S, _AWAY_S_MAX)
 

@@ -164,6 +164,12 @@ class Selection:
         if self._read().get(file_id) is not None:
             self._write({**self._folders, file_id: None})
 
+    def note_deleted(self, file_id: FileId) -> None:
+        """This device has had an entry deleted on the server. Its record may not be read back."""
+        for folder_id in self.ids:
+            if _is_in(self._state.remote, folder_id, file_id):
+                self.note_gone(folder_id)
+
     # --- before and after a plan -------------------------------------------------------------
 
     def refresh(self) -> set[str]:
