@@ -11,17 +11,24 @@ State, with what the trees need. A state that is older than the last selecting a
 believed: what was taken off the disk in between would look as if somebody had deleted it.
 """
 
-import json
 from collections.abc import Collection, Iterable
 from typing import Final
 
 from drystone.client.ports import State
+from drystone.client.steps.pull.kept import (
+    Folders,
+    decode_folders,
+    read_folders,
+    read_ids,
+    write_folders,
+    write_ids,
+)
 from drystone.core.errors import Refused
-from drystone.core.ids import ROOT_ID, FileId, Rev, Seq
+from drystone.core.ids import ROOT_ID, FileId
 from drystone.core.journal.record import Action, StoredEntry
 from drystone.core.limits import UNSELECTED_FOLDERS_MAX
 from drystone.core.planning.plan import Discard, Plan
-from drystone.core.tree.entry import Entry, Kind
+from drystone.core.tree.entry import Kind
 from drystone.core.tree.view import TreeView
 
 UNLISTED_KEY: Final = "unlisted"
@@ -46,7 +53,7 @@ class Selection:
     def __init__(self, state: State) -> None:
         self._state = state
         self._text = ""
-        self._folders: dict[FileId, StoredEntry | None] = {}
+        self._folders: Folders = {}
         self._ids: frozenset[FileId] = frozenset()
 
     @property
@@ -54,7 +61,7 @@ class Selection:
         """The unselected folders' ids."""
         text = self._state.get(_UNSELECTED_KEY)
         if text != self._text:
-            self._text, self._folders = text, _decode(text)
+            self._text, self._folders = text, decode_folders(text)
             self._ids = frozenset(self._folders)
         return self._ids
 
@@ -100,14 +107,13 @@ class Selection:
         if not wanted:
             return
         self._state.put(_SELECTS_KEY, str(self.selects_count + 1))
-        for file_id in sorted(wanted):
-            stored = known.pop(file_id)
-            if stored is not None and self._state.find_synced_row(file_id) is None:
-                self._state.note_remote(stored)
-        self._write(known)
         # Nobody knows whether it has left the disk, as long as that was not noted.
-        self._write_ids(_LEAVING_KEY, [*self._read_ids(_LEAVING_KEY), *wanted])
-        self._write_ids(UNLISTED_KEY, [*self._read_ids(UNLISTED_KEY), *wanted])
+        leaving = read_folders(self._state, _LEAVING_KEY)
+        for file_id in sorted(wanted):
+            leaving[file_id] = known.pop(file_id) or self._find_stored(file_id)
+        self._write(known)
+        write_folders(self._state, _LEAVING_KEY, leaving)
+        write_ids(self._state, UNLISTED_KEY, [*read_ids(self._state, UNLISTED_KEY), *wanted])
 
     def list_paths(self) -> dict[FileId, str]:
         """Returns where the unselected folders are on the server, from the root down; those that
@@ -163,6 +169,9 @@ class Selection:
         """
         if self._read().get(file_id) is not None:
             self._write({**self._folders, file_id: None})
+        leaving = read_folders(self._state, _LEAVING_KEY)
+        if leaving.pop(file_id, None) is not None:
+            write_folders(self._state, _LEAVING_KEY, leaving)
 
     def note_deleted(self, file_id: FileId) -> None:
         """This device has had an entry deleted on the server. Its record may not be read back."""
@@ -179,7 +188,7 @@ class Selection:
         again = self._end_leaving()
         if self.ids:
             self._keep_known()
-            self._drop_hidden()
+            _drop_hidden(self._state, self.ids)
         return again
 
     def note_leaving(self, plan: Plan) -> None:
@@ -188,13 +197,18 @@ class Selection:
         If that is done and never noted, and the folder is selected again, its absence must not
         be taken for a deletion.
         """
-        leaving = [
-            step.before.file_id
+        leaving = {
+            # A file that comes again is told of by itself, or with a folder that is listed.
+            step.before.file_id: self._find_stored(step.before.file_id)
+            if step.before.kind == Kind.FOLDER
+            else None
             for step in plan.steps
             if isinstance(step, Discard) and self.is_only_leaving(step.before.file_id)
-        ]
+        }
         if leaving:
-            self._write_ids(_LEAVING_KEY, [*self._read_ids(_LEAVING_KEY), *leaving])
+            write_folders(
+                self._state, _LEAVING_KEY, {**read_folders(self._state, _LEAVING_KEY), **leaving}
+            )
             self._state.save()
 
     def is_only_leaving(self, file_id: FileId) -> bool:
@@ -207,88 +221,63 @@ class Selection:
     # --- inside ------------------------------------------------------------------------------
 
     def _end_leaving(self) -> set[str]:
-        """Forgets the synced rows of what has left this disk and is selected again."""
-        leaving = self._read_ids(_LEAVING_KEY)
-        if not leaving:
-            return set()
+        """Sees to it that what has left this disk, and is selected again, is like new."""
+        leaving = read_folders(self._state, _LEAVING_KEY)
         state, again = self._state, set[str]()
-        kept: list[FileId] = []
-        for file_id in leaving:
+        kept: Folders = {}
+        for file_id, stored in leaving.items():
             row = state.find_synced_row(file_id)
-            if row is None:
-                continue
             if file_id in self.ids or self.is_below(file_id):
-                kept.append(file_id)
+                if row is not None:
+                    kept[file_id] = stored
                 continue
-            stored = state.remote_changes.get(file_id)
-            is_gone_there = state.path_of(state.remote, file_id) is None
-            if is_gone_there or state.path_of(state.local, file_id) is not None:
+            if row is not None:
+                is_gone_there = state.path_of(state.remote, file_id) is None
+                if is_gone_there or state.path_of(state.local, file_id) is not None:
+                    continue
+                again.add(state.path_of(state.local, row.entry.parent_id) or "")
+                known = self._find_stored(file_id)
+                state.settle(file_id, None)
+            elif state.remote.find(file_id) is not None:
                 continue
-            again.add(state.path_of(state.local, row.entry.parent_id) or "")
-            if stored is None:
-                stored = StoredEntry(row.entry, row.seq, Action.EDIT)
-            state.settle(file_id, None)
-            state.note_remote(stored)
-            if row.entry.kind == Kind.FOLDER:
-                self._write_ids(UNLISTED_KEY, [*self._read_ids(UNLISTED_KEY), file_id])
-        self._write_ids(_LEAVING_KEY, kept)
+            else:
+                known = stored
+            if known is not None:
+                state.note_remote(known)
+                if known.entry.kind == Kind.FOLDER:
+                    write_ids(
+                        self._state, UNLISTED_KEY, [*read_ids(self._state, UNLISTED_KEY), file_id]
+                    )
+        write_folders(self._state, _LEAVING_KEY, kept)
         return again
 
     def _keep_known(self) -> None:
         """Sees to it that the remote tree and this know the same of the unselected folders."""
         state, known = self._state, {**self._read()}
         for file_id, before in known.items():
-            stored, row = state.remote_changes.get(file_id), state.find_synced_row(file_id)
+            stored = self._find_stored(file_id)
             if stored is not None:
                 known[file_id] = None if stored.is_deleted else stored
-            elif row is not None:
-                known[file_id] = StoredEntry(row.entry, row.seq, Action.EDIT)
             elif before is not None:
                 state.note_remote(before)
         self._write(known)
 
-    def _drop_hidden(self) -> None:
-        """Lets go of what the server told of entries that nobody here has or wants.
-
-        What stands in a folder that is not known stands below an unselected one.
-        """
-        state, ids = self._state, self.ids
-        alive: dict[FileId, bool] = {ROOT_ID: True, **dict.fromkeys(ids, False)}
-        for file_id, stored in list(state.remote_changes.items()):
-            if file_id in ids or self._is_synced(file_id):
-                continue
-            if stored.is_deleted or not self._is_alive(stored.entry.parent_id, alive):
-                state.drop_remote(file_id)
-
-    def _is_alive(self, folder_id: FileId, known: dict[FileId, bool]) -> bool:
-        trail: dict[FileId, None] = {}
-        while folder_id not in known and folder_id not in trail:
-            trail[folder_id] = None
-            folder = self._state.remote.find(folder_id)
-            if folder is None:
-                known[folder_id] = False
-                break
-            folder_id = folder.parent_id
-        is_alive = known.get(folder_id, False)
-        known.update(dict.fromkeys(trail, is_alive))
-        return is_alive
+    def _find_stored(self, file_id: FileId) -> StoredEntry | None:
+        """Returns what is known of an entry on the server."""
+        stored, row = self._state.remote_changes.get(file_id), None
+        if stored is None:
+            row = self._state.find_synced_row(file_id)
+        return stored if row is None else StoredEntry(row.entry, row.seq, Action.EDIT)
 
     def _is_synced(self, file_id: FileId) -> bool:
         return self._state.synced.find(file_id) is not None
 
-    def _read(self) -> dict[FileId, StoredEntry | None]:
+    def _read(self) -> Folders:
         return self._folders if self.ids else {}
 
-    def _write(self, folders: dict[FileId, StoredEntry | None]) -> None:
+    def _write(self, folders: Folders) -> None:
         if folders != self._read():
-            self._state.put(_UNSELECTED_KEY, _encode(folders))
-
-    def _read_ids(self, key: str) -> list[FileId]:
-        text = self._state.get(key)
-        return [FileId(bytes.fromhex(part)) for part in text.split(",")] if text else []
-
-    def _write_ids(self, key: str, file_ids: Iterable[FileId]) -> None:
-        self._state.put(key, ",".join(file_id.hex() for file_id in dict.fromkeys(file_ids)))
+            write_folders(self._state, _UNSELECTED_KEY, folders)
 
 
 def _is_in(view: TreeView, file_id: FileId, folder_id: FileId) -> bool:
@@ -304,31 +293,28 @@ def _is_in(view: TreeView, file_id: FileId, folder_id: FileId) -> bool:
     return False
 
 
-def _encode(folders: dict[FileId, StoredEntry | None]) -> str:
-    if not folders:
-        return ""
-    lines = {
-        file_id.hex(): stored
-        and (
-            stored.entry.parent_id.hex(),
-            stored.entry.name,
-            stored.entry.mode,
-            stored.entry.rev,
-            stored.seq,
-        )
-        for file_id, stored in folders.items()
-    }
-    return json.dumps(lines, separators=(",", ":"))
+def _drop_hidden(state: State, unselected: frozenset[FileId]) -> None:
+    """Lets go of what the server told of entries that nobody here has or wants.
+
+    What stands in a folder that is not known stands below an unselected one.
+    """
+    alive: dict[FileId, bool] = {ROOT_ID: True, **dict.fromkeys(unselected, False)}
+    for file_id, stored in list(state.remote_changes.items()):
+        if file_id in unselected or state.synced.find(file_id) is not None:
+            continue
+        if stored.is_deleted or not _is_alive(state.remote, stored.entry.parent_id, alive):
+            state.drop_remote(file_id)
 
 
-def _decode(text: str) -> dict[FileId, StoredEntry | None]:
-    found: dict[FileId, StoredEntry | None] = {}
-    for hex_id, line in json.loads(text or "{}").items():
-        file_id, stored = FileId(bytes.fromhex(hex_id)), None
-        if line is not None:
-            parent, name, mode, rev, seq = line
-            parent_id = FileId(bytes.fromhex(parent))
-            entry = Entry(file_id, parent_id, name, Kind.FOLDER, None, mode, 0, "", Rev(rev))
-            stored = StoredEntry(entry, Seq(seq), Action.EDIT)
-        found[file_id] = stored
-    return found
+def _is_alive(view: TreeView, folder_id: FileId, known: dict[FileId, bool]) -> bool:
+    trail: dict[FileId, None] = {}
+    while folder_id not in known and folder_id not in trail:
+        trail[folder_id] = None
+        folder = view.find(folder_id)
+        if folder is None:
+            known[folder_id] = False
+            break
+        folder_id = folder.parent_id
+    is_alive = known.get(folder_id, False)
+    known.update(dict.fromkeys(trail, is_alive))
+    return is_alive
