@@ -17,7 +17,7 @@ SECTIONS: Final = {
     ),
     "Choose what is carried": ("select", "ignore"),
     "Look at and change files on the server": ("ls", "get", "put", "mkdir", "mv", "rm"),
-    "Go back": ("history", "restore", "trash"),
+    "Go back": ("review", "history", "restore", "trash"),
     "Understand": ("why", "receipt", "problems", "conflicts", "doctor", "devices"),
     "Run a server": ("serve", "admin"),
     "Try it": ("demo", "version"),

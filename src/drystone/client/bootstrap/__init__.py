@@ -29,8 +29,15 @@ from drystone.client.bootstrap.ignoring import (
     extend_rules,
     read_rules_file,
 )
-from drystone.client.bootstrap.inspecting import ConflictView, list_conflicts, list_problems, why
+from drystone.client.bootstrap.inspecting import ConflictView, list_conflicts, list_problems
 from drystone.client.bootstrap.repairing import repair_roots
+from drystone.client.bootstrap.reviewing import (
+    ACCEPT,
+    UNDO,
+    answer_review,
+    find_review,
+    tell_review,
+)
 from drystone.client.bootstrap.roots import forget_root, get_root, list_roots, open_root
 from drystone.client.bootstrap.selecting import (
     LeavingView,
@@ -44,20 +51,26 @@ from drystone.client.bootstrap.selecting import (
 from drystone.client.bootstrap.syncing import sync_forever, sync_once
 from drystone.client.bootstrap.telling.receipt import FileReceipt, Receipt, make_receipt
 from drystone.client.bootstrap.telling.standing import describe_device
+from drystone.client.bootstrap.telling.why import why
 from drystone.client.loop.summary import Summary
+from drystone.core.planning.review import Review
 
 __all__ = [
+    "ACCEPT",
+    "UNDO",
     "ConflictView",
     "EntryView",
     "FileReceipt",
     "Finding",
     "LeavingView",
     "Receipt",
+    "Review",
     "RevisionView",
     "RootLine",
     "Summary",
     "UnselectedView",
     "add_rules",
+    "answer_review",
     "check_device",
     "check_rules",
     "choose_folders",
@@ -65,6 +78,7 @@ __all__ = [
     "examine_folders",
     "extend_rules",
     "find_folders",
+    "find_review",
     "find_size",
     "find_unselected",
     "forget_root",
@@ -95,5 +109,6 @@ __all__ = [
     "stop_daemon",
     "sync_forever",
     "sync_once",
+    "tell_review",
     "why",
 ]

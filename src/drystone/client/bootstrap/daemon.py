@@ -17,8 +17,9 @@ from typing import Any, Final, TypeVar
 from drystone.client.adapters.clock import SystemClock
 from drystone.client.adapters.roots import RootLine, load_roots
 from drystone.client.bootstrap.ignoring import check_open
-from drystone.client.bootstrap.inspecting import explain_open, find_conflicts
+from drystone.client.bootstrap.inspecting import find_conflicts
 from drystone.client.bootstrap.repairing import Repaired, repair, to_answer
+from drystone.client.bootstrap.reviewing import answer_open, tell_review
 from drystone.client.bootstrap.selecting import (
     Chosen,
     choose_open,
@@ -28,6 +29,7 @@ from drystone.client.bootstrap.selecting import (
 )
 from drystone.client.bootstrap.syncing import opened_loop, watch
 from drystone.client.bootstrap.telling.standing import join_told, tell_safety, weigh_trouble
+from drystone.client.bootstrap.telling.why import Running, explain_open
 from drystone.client.control.client import DaemonAway, ask_daemon
 from drystone.client.control.server import Answer, Command, listening
 from drystone.client.loop.parts import World
@@ -36,6 +38,7 @@ from drystone.client.ports import Notices, ProblemRow
 from drystone.client.settings import ClientSettings
 from drystone.core.errors import DrystoneError, Misconfigured, Refused, Unavailable
 from drystone.core.ids import FileId
+from drystone.core.planning.review import Review
 from drystone.core.safety import Evidence, judge
 
 R = TypeVar("R")
@@ -159,6 +162,7 @@ class Daemon:
             "examine-folders": self._examine_folders,
             "choose-folders": self._choose_folders,
             "repair": self._repair,
+            "review": self._review,
             "stop": self._stop,
         }
         async with listening(self._settings.socket_path, commands):
@@ -198,7 +202,8 @@ class Daemon:
         return {}
 
     async def _why(self, asked: Mapping[str, Any]) -> Answer:
-        path = Path(str(asked.get("target", "")))
+        # A path may have bytes that no JSON can hold.
+        path = Path(os.fsdecode(bytes.fromhex(str(asked.get("target_bytes", "")))))
         for keeper in self._keepers.values():
             if Path(keeper.root.path) in (path, *path.parents):
                 return await keeper.explain(path)
@@ -231,6 +236,10 @@ class Daemon:
 
     async def _repair(self, asked: Mapping[str, Any]) -> Answer:
         return to_answer(await self._one(asked).repair())
+
+    async def _review(self, asked: Mapping[str, Any]) -> Answer:
+        review = await self._one(asked).review(str(asked.get("answer", "")))
+        return {"review": tell_review(review)}
 
     async def _reload(self, _: Mapping[str, Any]) -> Answer:
         """Begins with folders that are new in the list, and ends those that left it."""
@@ -351,7 +360,16 @@ class Keeper:
 
     async def explain(self, path: Path) -> dict[str, Any]:
         """Returns the evidence about one path, for ``why``."""
-        return await self.look(lambda world: explain_open(world, self.root, path))
+        loop = self._open_loop()
+        known, standing = await loop.survey(), await loop.describe()
+        running = Running(
+            is_kept=True,
+            is_paused=known.is_paused,
+            stop=known.stop,
+            retry_s=standing.retry_s,
+            now_ns=known.now_ns,
+        )
+        return await loop.inspect(lambda world: explain_open(world, self.root, path, running))
 
     async def look(self, look: Callable[[World], R]) -> R:
         """Runs something that reads State and disk.
@@ -372,6 +390,14 @@ class Keeper:
     async def repair(self) -> Repaired:
         """Sends again what the server lost of the folder. Raises as ``look``."""
         return await repair(self._open_loop())
+
+    async def review(self, choice: str) -> Review | None:
+        """Returns what is kept back, and acts on a human's answer. Raises as ``look``."""
+        loop = self._open_loop()
+        review = await answer_open(loop, choice)
+        if choice and review is not None:
+            loop.hint_all()
+        return review
 
     def _open_loop(self) -> Loop:
         if self._loop is None:

@@ -52,6 +52,8 @@ class Standing(NamedTuple):
         summary: Sums since the start.
         seen_seq: The last record of the journal that it has taken in. Two devices that are
             settled at the same one hold the same.
+        retry_s: In how many seconds it tries again what it could not do; None: it waits for
+            something to happen.
         unselected: Paths of the folders that are not selected on this device.
     """
 
@@ -64,6 +66,7 @@ class Standing(NamedTuple):
     synced_count: int
     summary: Summary
     seen_seq: int = 0
+    retry_s: float | None = None
     unselected: tuple[str, ...] = ()
 
 

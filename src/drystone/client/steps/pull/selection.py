@@ -211,6 +211,19 @@ class Selection:
             )
             self._state.save()
 
+    def without_leaving(self, plan: Plan) -> Plan:
+        """Returns what a guard is to judge: what only leaves this disk is nobody's loss, since the
+        server keeps it.
+        """
+        if not self.ids:
+            return plan
+        steps = tuple(
+            step
+            for step in plan.steps
+            if not (isinstance(step, Discard) and self.is_only_leaving(step.before.file_id))
+        )
+        return plan._replace(steps=steps)
+
     def is_only_leaving(self, file_id: FileId) -> bool:
         """Tells whether what is discarded here lives on, on the server."""
         if file_id in self.ids:
