@@ -217,7 +217,7 @@ def _check_all(values: Mapping[str, object], source: str) -> dict[str, Any]:
         except ValueError as error:
             raise BadSetting(
                 f"{source}: {key} is {value!r}, which does not fit",
-                advice=f"It takes {_describe_values(fields[key])}.",
+                advice=f"It takes {_article_of(fields[key])}{_describe_values(fields[key])}.",
             ) from error
     return checked
 
@@ -247,6 +247,10 @@ def _check(item: "dataclasses.Field[Any]", value: object) -> Any:
     if not item.metadata["least"] <= number <= item.metadata["most"]:
         raise ValueError(value)
     return number
+
+
+def _article_of(item: "dataclasses.Field[Any]") -> str:
+    return "" if {"shown_values", "choices"} & item.metadata.keys() else "a "
 
 
 def _describe_values(item: "dataclasses.Field[Any]") -> str:

@@ -171,6 +171,10 @@ class Listing(Message, frozen=True):
     next: str = ""
     """Opaque; pass it as ``after`` for the next page; empty at the end."""
     head: int = 0
+    times_ns: list[int] = []
+    """Of deleted entries: when each was deleted."""
+    folders: list[str] = []
+    """Of deleted entries: the path of the folder that each was in, by its names of today."""
 
 
 class RevisionLine(Message, frozen=True):

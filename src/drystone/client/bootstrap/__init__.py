@@ -6,10 +6,17 @@ raises is a ``DrystoneError`` with a message for the user.
 """
 
 from drystone.client.adapters.roots import RootLine
-from drystone.client.bootstrap.accounts import list_devices, login, logout, revoke_device
+from drystone.client.bootstrap.accounts import (
+    check_server,
+    list_devices,
+    login,
+    logout,
+    revoke_device,
+)
 from drystone.client.bootstrap.browsing import (
     EntryView,
     RevisionView,
+    TrashView,
     find_size,
     get_file,
     list_entries,
@@ -68,11 +75,13 @@ __all__ = [
     "RevisionView",
     "RootLine",
     "Summary",
+    "TrashView",
     "UnselectedView",
     "add_rules",
     "answer_review",
     "check_device",
     "check_rules",
+    "check_server",
     "choose_folders",
     "describe_device",
     "examine_folders",

@@ -10,7 +10,7 @@ from drystone.client.adapters.credentials import (
     find_credential,
     save_credential,
 )
-from drystone.client.adapters.remote_http import HttpSession, sign_in
+from drystone.client.adapters.remote_http import HttpSession, ask_health, sign_in
 from drystone.client.adapters.remote_http import list_devices as ask_devices
 from drystone.client.adapters.remote_http import revoke_device as ask_revocation
 from drystone.client.settings import ClientSettings, check_device_name
@@ -35,6 +35,25 @@ class DeviceView(NamedTuple):
     seen_ns: int
     is_revoked: bool
     is_current: bool
+
+
+def check_server(url: str) -> str:
+    """Returns the URL of a server that answers, as we write it; before anybody is asked for a
+    password.
+
+    Raises:
+        BadServerUrl, ServerAway, NotDrystone, TlsFailed: No such server.
+    """
+
+    async def run() -> str:
+        session = HttpSession(url)
+        try:
+            await ask_health(session)
+            return session.url
+        finally:
+            await session.close()
+
+    return asyncio.run(run())
 
 
 def login(

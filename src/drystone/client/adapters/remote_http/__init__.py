@@ -11,6 +11,7 @@ server cannot be reached or asks to wait; what remains is for the loop to wait o
 
 from drystone.client.adapters.remote_http.account import (
     SignedInDevice,
+    ask_health,
     list_devices,
     read_account,
     revoke_device,
@@ -33,6 +34,7 @@ __all__ = [
     "ServerAway",
     "SignedInDevice",
     "TlsFailed",
+    "ask_health",
     "list_devices",
     "read_account",
     "revoke_device",

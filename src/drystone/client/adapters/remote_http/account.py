@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from drystone.client.adapters.remote_http.session import HttpSession
 from drystone.core.ids import AccountId, DeviceId, NamespaceId, format_id
-from drystone.wire.messages import AccountView, DeviceLine, Devices, SignedIn, SignIn
+from drystone.wire.messages import AccountView, DeviceLine, Devices, Health, SignedIn, SignIn
 
 
 class SignedInDevice(NamedTuple):
@@ -46,3 +46,8 @@ async def revoke_device(session: HttpSession, device_id: DeviceId) -> None:
 async def read_account(session: HttpSession) -> AccountView:
     """Returns who the caller is to the server."""
     return await session.get(AccountView, "/v1/account")
+
+
+async def ask_health(session: HttpSession) -> Health:
+    """Returns what answers; whoever asks need not be signed in."""
+    return await session.get(Health, "/v1/health")
