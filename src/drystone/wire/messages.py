@@ -303,6 +303,42 @@ class CommitAnswer(Message, frozen=True):
     outcomes: list[WireOutcome]
 
 
+# --- brakes ----------------------------------------------------------------------------------
+
+
+class BrakeLine(Message, frozen=True):
+    """The brake of one device of the caller's account in a namespace.
+
+    ``held_count``: entries that the commit which was held last would have destroyed; 0: none is
+    held. ``allowed_count`` and ``allowed_until_ns``: what a human has allowed it.
+    """
+
+    device_id: bytes
+    device: str
+    held_ns: int = 0
+    held_count: int = 0
+    allowed_count: int = 0
+    allowed_until_ns: int = 0
+
+
+class BrakeLines(Message, frozen=True):
+    """``GET /v1/namespaces/{ns}/brakes``."""
+
+    brakes: list[BrakeLine]
+
+
+class AllowBurst(Message, frozen=True):
+    """``POST /v1/namespaces/{ns}/brakes/{device}``: let it destroy so many entries.
+
+    ``entries`` 0: as many as were held last. ``password``: of the account, if it is the caller's
+    own brake.
+    """
+
+    entries: int = 0
+    seconds: int = 3600
+    password: str = ""
+
+
 # --- health ----------------------------------------------------------------------------------
 
 

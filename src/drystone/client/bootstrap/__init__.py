@@ -7,6 +7,8 @@ raises is a ``DrystoneError`` with a message for the user.
 
 from drystone.client.adapters.roots import RootLine
 from drystone.client.bootstrap.accounts import (
+    DeviceView,
+    allow_device,
     check_server,
     list_devices,
     login,
@@ -66,6 +68,7 @@ __all__ = [
     "ACCEPT",
     "UNDO",
     "ConflictView",
+    "DeviceView",
     "EntryView",
     "FileReceipt",
     "Finding",
@@ -78,6 +81,7 @@ __all__ = [
     "TrashView",
     "UnselectedView",
     "add_rules",
+    "allow_device",
     "answer_review",
     "check_device",
     "check_rules",
