@@ -13,7 +13,7 @@ from drystone.client.steps.advance import Advance
 from drystone.client.steps.digest import Digest
 from drystone.client.steps.fetch import Fetch
 from drystone.client.steps.materialize import Materialize
-from drystone.client.steps.pull import Pull
+from drystone.client.steps.pull import Pull, Selection
 from drystone.client.steps.scan import Scan
 from drystone.client.steps.submit import REWRITES_KEY, Submission
 from drystone.client.steps.upload import Upload
@@ -69,6 +69,7 @@ class Parts:
     scan: Scan
     digest: Digest
     pull: Pull
+    selection: Selection
     upload: Upload
     submission: Submission
     fetch: Fetch
@@ -91,6 +92,7 @@ class Parts:
             remote_complete=remote_complete,
             traits=world.disk.traits.for_planning,
             permissions=self.permissions,
+            unselected=self.selection.ids,
         )
 
 
@@ -101,6 +103,7 @@ def assemble(world: World) -> Parts:
     doubtful: set[FileId] = set()
     disk, state, remote = world.disk, world.state, world.remote
     now_ns = world.clock.now_ns
+    selection = Selection(state)
     rewrites = parse_rewrites(state.get(REWRITES_KEY))
     return Parts(
         world=world,
@@ -109,10 +112,13 @@ def assemble(world: World) -> Parts:
         scan=Scan(disk, state, world.new_file_id, now_ns, doubtful),
         digest=Digest(disk, state, now_ns, rest=world.rest, rewrites=rewrites),
         pull=Pull(remote, state),
+        selection=selection,
         upload=Upload(
             disk, state, remote, threads.workers, lambda length: tally.moved("upload", length)
         ),
-        submission=Submission(state, remote, world.new_key, rewrites, now_ns),
+        submission=Submission(
+            state, remote, world.new_key, rewrites, now_ns, note_deleted=selection.note_deleted
+        ),
         fetch=Fetch(
             disk, state, remote, threads.workers, lambda length: tally.moved("download", length)
         ),
