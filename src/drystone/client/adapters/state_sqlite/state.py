@@ -3,7 +3,7 @@
 
 from collections.abc import Collection, Mapping
 
-from drystone.client.adapters.freed import give_back_freed
+from drystone.client.adapters.freed import give_back_freed, give_up_room
 from drystone.client.adapters.state_sqlite.batches import BATCH_KEY, Batches
 from drystone.client.adapters.state_sqlite.database import Database
 from drystone.client.adapters.state_sqlite.ledger import Ledger
@@ -189,6 +189,8 @@ class SqliteState(Ledger):
         self._synced.forget_cached()
         self._local.forget_cached()
         self._remote.forget_cached()
+        self._remote_rows.give_up_room()
+        give_up_room(self.local_changes)
         self._db.select("PRAGMA shrink_memory")
         give_back_freed()
 
