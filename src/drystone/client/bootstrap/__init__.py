@@ -6,10 +6,19 @@ raises is a ``DrystoneError`` with a message for the user.
 """
 
 from drystone.client.adapters.roots import RootLine
-from drystone.client.bootstrap.accounts import list_devices, login, logout, revoke_device
+from drystone.client.bootstrap.accounts import (
+    DeviceView,
+    allow_device,
+    check_server,
+    list_devices,
+    login,
+    logout,
+    revoke_device,
+)
 from drystone.client.bootstrap.browsing import (
     EntryView,
     RevisionView,
+    TrashView,
     find_size,
     get_file,
     list_entries,
@@ -29,7 +38,7 @@ from drystone.client.bootstrap.ignoring import (
     extend_rules,
     read_rules_file,
 )
-from drystone.client.bootstrap.inspecting import ConflictView, list_conflicts, list_problems, why
+from drystone.client.bootstrap.inspecting import ConflictView, list_conflicts, list_problems
 from drystone.client.bootstrap.repairing import repair_roots
 from drystone.client.bootstrap.reviewing import (
     ACCEPT,
@@ -42,6 +51,7 @@ from drystone.client.bootstrap.roots import forget_root, get_root, list_roots, o
 from drystone.client.bootstrap.syncing import sync_forever, sync_once
 from drystone.client.bootstrap.telling.receipt import FileReceipt, Receipt, make_receipt
 from drystone.client.bootstrap.telling.standing import describe_device
+from drystone.client.bootstrap.telling.why import why
 from drystone.client.loop.summary import Summary
 from drystone.core.planning.review import Review
 
@@ -49,6 +59,7 @@ __all__ = [
     "ACCEPT",
     "UNDO",
     "ConflictView",
+    "DeviceView",
     "EntryView",
     "FileReceipt",
     "Finding",
@@ -57,10 +68,13 @@ __all__ = [
     "RevisionView",
     "RootLine",
     "Summary",
+    "TrashView",
     "add_rules",
+    "allow_device",
     "answer_review",
     "check_device",
     "check_rules",
+    "check_server",
     "describe_device",
     "extend_rules",
     "find_review",

@@ -17,11 +17,12 @@ from typing import Any, Final, TypeVar
 from drystone.client.adapters.clock import SystemClock
 from drystone.client.adapters.roots import RootLine, load_roots
 from drystone.client.bootstrap.ignoring import check_open
-from drystone.client.bootstrap.inspecting import explain_open, find_conflicts
+from drystone.client.bootstrap.inspecting import find_conflicts
 from drystone.client.bootstrap.repairing import Repaired, repair, to_answer
 from drystone.client.bootstrap.reviewing import answer_open, tell_review
 from drystone.client.bootstrap.syncing import opened_loop, watch
 from drystone.client.bootstrap.telling.standing import join_told, tell_safety, weigh_trouble
+from drystone.client.bootstrap.telling.why import Running, explain_open
 from drystone.client.control.client import DaemonAway, ask_daemon
 from drystone.client.control.server import Answer, Command, listening
 from drystone.client.loop.parts import World
@@ -190,7 +191,8 @@ class Daemon:
         return {}
 
     async def _why(self, asked: Mapping[str, Any]) -> Answer:
-        path = Path(str(asked.get("target", "")))
+        # A path may have bytes that no JSON can hold.
+        path = Path(os.fsdecode(bytes.fromhex(str(asked.get("target_bytes", "")))))
         for keeper in self._keepers.values():
             if Path(keeper.root.path) in (path, *path.parents):
                 return await keeper.explain(path)
@@ -258,6 +260,7 @@ class Keeper:
         self._task: asyncio.Task[None] | None = None
         self._trouble: DrystoneError | None = None
         self._trouble_ns = 0
+        self._verified: tuple[int, int] | None = None
         self._now_ns = SystemClock().now_ns
         self._retry = asyncio.Event()
         self._is_paused = root.paused
@@ -306,7 +309,8 @@ class Keeper:
             standing = await loop.describe()
             summary = standing.summary._asdict()
             summary["traffic"] = standing.summary.traffic._asdict()
-            return {**told, **standing._asdict(), "summary": summary}
+            done = {"summary": summary, "verified": self._verified}
+            return {**told, **standing._asdict(), **done}
         error = self._trouble
         phase = "away" if isinstance(error, Unavailable) else "halted"
         return {
@@ -335,7 +339,16 @@ class Keeper:
 
     async def explain(self, path: Path) -> dict[str, Any]:
         """Returns the evidence about one path, for ``why``."""
-        return await self.look(lambda world: explain_open(world, self.root, path))
+        loop = self._open_loop()
+        known, standing = await loop.survey(), await loop.describe()
+        running = Running(
+            is_kept=True,
+            is_paused=known.is_paused,
+            stop=known.stop,
+            retry_s=standing.retry_s,
+            now_ns=known.now_ns,
+        )
+        return await loop.inspect(lambda world: explain_open(world, self.root, path, running))
 
     async def look(self, look: Callable[[World], R]) -> R:
         """Runs something that reads State and disk.
@@ -347,7 +360,10 @@ class Keeper:
 
     async def repair(self) -> Repaired:
         """Sends again what the server lost of the folder. Raises as ``look``."""
-        return await repair(self._open_loop())
+        try:
+            return await repair(self._open_loop(), self._note_verified)
+        finally:
+            self._verified = None
 
     async def review(self, choice: str) -> Review | None:
         """Returns what is kept back, and acts on a human's answer. Raises as ``look``."""
@@ -380,6 +396,9 @@ class Keeper:
             with contextlib.suppress(TimeoutError):
                 wait_s = _REOPEN_S * (0.5 + random.random())
                 await asyncio.wait_for(self._retry.wait(), wait_s)
+
+    def _note_verified(self, files_count: int, bytes_count: int) -> None:
+        self._verified = files_count, bytes_count
 
     def _note(self, error: DrystoneError) -> None:
         if self._trouble is None or self._trouble.code != error.code:

@@ -7,19 +7,22 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from drystone.client.loop.carrying import find_subject
 from drystone.client.loop.parts import Parts
 from drystone.client.loop.troubles import Halted, Troubles
 from drystone.client.ports import State
+from drystone.client.steps.submit import REWRITES_KEY
 from drystone.core.errors import DrystoneError
 from drystone.core.ids import ROOT_ID, FileId
 from drystone.core.planning.guards import (
+    BURST_HELD,
     DELETION_HALTS,
+    HALT_CODES,
     LOCAL_MASS_REWRITE,
+    Halt,
     find_halt,
     find_rewrite_halt,
 )
-from drystone.core.planning.plan import Plan
+from drystone.core.planning.plan import Plan, find_subject
 from drystone.core.planning.policy import Permission
 from drystone.core.planning.reconcile import reconcile
 from drystone.core.planning.review import (
@@ -30,8 +33,8 @@ from drystone.core.planning.review import (
     plan_undo,
     sort_from_top,
 )
-from drystone.core.planning.rewrites import find_rewritten
-from drystone.core.tree.entry import Kind
+from drystone.core.planning.rewrites import Rewritten, find_rewritten, format_rewrites
+from drystone.core.tree.entry import Entry, Kind
 
 REVIEW_KEY: Final = "review"
 """What a halt keeps back, as told last; empty: nothing."""
@@ -43,12 +46,10 @@ class Undoing(NamedTuple):
     Attributes:
         plan: Steps that bring back to the disk what it lost.
         restored: What to bring back on the server, folders before what is in them.
-        rewritten_count: How many of it are files that became noise.
     """
 
     plan: Plan
     restored: tuple[FileId, ...]
-    rewritten_count: int
 
 
 def load_review(state: State) -> Review | None:
@@ -91,8 +92,13 @@ class Answers:
         """Agrees to what was kept back last: to as much, and not more. Returns it."""
         review = await self.find_review()
         if review is not None:
-            self._parts.permissions = (Permission(review.code, review.entries_count),)
-            if review.code == LOCAL_MASS_REWRITE:
+            codes: tuple[str, ...] = (review.code,)
+            if review.code == BURST_HELD:
+                # The guards here, too, would ask about what the server asks about.
+                codes = tuple(code for code in HALT_CODES if code.startswith("local-"))
+            count = review.entries_count
+            self._parts.permissions = tuple(Permission(code, count) for code in codes)
+            if LOCAL_MASS_REWRITE in codes:
                 self._parts.rewrites.allow()
         return review
 
@@ -160,6 +166,10 @@ class Planning:
         plan = self._reconcile_all()
         rewritten = find_rewritten(plan, state.synced, parts.rewrites)
         held = find_held(plan, code, rewritten)
+        # Whatever cannot be undone now must not be told to the server as if it were little, also
+        # not by a program that is started later.
+        parts.rewrites.add_recent(len(held.rewritten), parts.world.clock.now_ns())
+        state.put(REWRITES_KEY, format_rewrites(parts.rewrites))
         deleted = []
         if held.gone_there:
             # Also what was deleted by itself, before the folder in which it was.
@@ -167,7 +177,15 @@ class Planning:
             deleted = [i for i, stored in found if stored.is_deleted and state.synced.find(i)]
         back = plan_undo(held, state.local, state.synced, state.remote)
         restored = tuple(sort_from_top(deleted, state.synced))
-        return Undoing(back, restored, len(held.rewritten))
+        return Undoing(back, restored)
+
+    def note_burst(self, plan: Plan, message: str) -> Review:
+        """Notes what the server's brake keeps back of a plan; returns it."""
+        state = self._parts.world.state
+        held = find_held(plan, BURST_HELD, Rewritten())
+        gone = [state.count_below(i) for i in held.gone_here if is_folder(state.synced.find(i))]
+        count = len(held.gone_here) + sum(gone) + len(held.rewritten)
+        return self._note_review(Halt(BURST_HELD, message, count, state.count_synced()), held)
 
     def find_held(self, plan: Plan) -> frozenset[FileId]:
         """Returns whose steps cannot be carried out, because they or the folder that they are in
@@ -206,7 +224,11 @@ class Planning:
             if state.get(REVIEW_KEY):
                 state.put(REVIEW_KEY, "")
             return
-        held: Held = find_held(plan, halt.code, rewritten)
+        held = find_held(plan, halt.code, rewritten)
+        raise Halted(self._note_review(halt, held))
+
+    def _note_review(self, halt: Halt, held: Held) -> Review:
+        state = self._parts.world.state
         review = describe(
             halt,
             held,
@@ -214,7 +236,7 @@ class Planning:
             lambda file_id: state.path_of(state.local, file_id),
         )
         state.put(REVIEW_KEY, msgspec.json.encode(review).decode())
-        raise Halted(review)
+        return review
 
     def _is_below(self, unnamed: frozenset[FileId], file_id: FileId) -> bool:
         """Tells whether an entry is one of these, or in one of them on either side."""
@@ -230,3 +252,8 @@ class Planning:
                     break
                 at = entry.parent_id
         return False
+
+
+def is_folder(entry: Entry | None) -> bool:
+    """Tells whether there is such an entry, and it is a folder."""
+    return entry is not None and entry.kind == Kind.FOLDER
