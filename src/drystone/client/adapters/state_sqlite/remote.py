@@ -46,8 +46,9 @@ class RemoteTable:
             self.overlay.drop(file_id)
             self._touched.add(file_id)
 
-    def give_up_room(self) -> None:
+    def forget_cached(self) -> None:
         """Keeps no memory for more than there is."""
+        self.overlay.forget_cached()
         give_up_room(self.changes, self._saved, self._touched)
 
     def save(self) -> None:

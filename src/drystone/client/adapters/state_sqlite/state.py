@@ -3,7 +3,7 @@
 
 from collections.abc import Collection, Mapping
 
-from drystone.client.adapters.freed import give_back_freed, give_up_room
+from drystone.client.adapters.freed import give_back_freed
 from drystone.client.adapters.state_sqlite.batches import BATCH_KEY, Batches
 from drystone.client.adapters.state_sqlite.database import Database
 from drystone.client.adapters.state_sqlite.ledger import Ledger
@@ -188,11 +188,9 @@ class SqliteState(Ledger):
     def shrink(self) -> None:
         self._synced.forget_cached()
         self._local.forget_cached()
-        self._remote.forget_cached()
-        self._remote_rows.give_up_room()
-        give_up_room(self.local_changes)
+        self._remote_rows.forget_cached()
         self._db.select("PRAGMA shrink_memory")
-        give_back_freed()
+        give_back_freed(self.local_changes)
 
     def close(self) -> None:
         self._db.close()

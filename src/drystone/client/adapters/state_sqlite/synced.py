@@ -302,9 +302,7 @@ class SyncedTable:
             self._cached_rows_count -= len(dropped) + 1
 
     def _uncache(self, row: SyncedRow) -> None:
-        folder = self._folders.get(row.entry.parent_id)
-        if folder is None:
-            return
+        folder = self._folders.get(row.entry.parent_id, {})
         cached = folder.get(row.entry.name)
         if cached is not None and cached.entry.file_id == row.entry.file_id:
             del folder[row.entry.name]
