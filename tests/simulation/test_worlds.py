@@ -18,6 +18,9 @@ CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.json"))
 
 OPEN = {
     "lying-disk-and-power": "nothing tells that a disk lied: what is gone looks deleted",
+    "made-on-both-and-written-again-at-once": (
+        "made on both devices, and written again within a tick of a coarse clock: never settled"
+    ),
     "nested-in-its-own-name-and-removed": (
         "a folder moved into a new one of its name, and deleted there, is never settled"
     ),
