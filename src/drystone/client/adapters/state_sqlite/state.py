@@ -190,9 +190,9 @@ class SqliteState(Ledger):
     def shrink(self) -> None:
         self._synced.forget_cached()
         self._local.forget_cached()
-        self._remote.forget_cached()
+        self._remote_rows.forget_cached()
         self._db.select("PRAGMA shrink_memory")
-        give_back_freed()
+        give_back_freed(self.local_changes)
 
     def close(self) -> None:
         self._db.close()
