@@ -13,13 +13,13 @@ from drystone.client.steps.advance import Advance
 from drystone.client.steps.digest import Digest
 from drystone.client.steps.fetch import Fetch
 from drystone.client.steps.materialize import Materialize
-from drystone.client.steps.pull import Pull
+from drystone.client.steps.pull import Pull, Selection
 from drystone.client.steps.scan import Scan
 from drystone.client.steps.submit import REWRITES_KEY, Submission
 from drystone.client.steps.upload import Upload
 from drystone.client.steps.verify import Verify
 from drystone.core.ids import FileId
-from drystone.core.planning.policy import Permission, Policy, Traits
+from drystone.core.planning.policy import Permission, Policy
 from drystone.core.planning.rewrites import Rewrites, parse_rewrites
 
 _SAVE_S: Final = 3.0
@@ -39,7 +39,6 @@ class World:
         new_file_id: Makes ids for new entries, each greater than the one before.
         new_key: Makes idempotency keys.
         device_name: For the names of conflicted copies.
-        traits: What the disk can hold.
         rest: Waits for a fraction of a second, in the thread that calls it.
     """
 
@@ -51,7 +50,6 @@ class World:
     new_file_id: Callable[[], FileId]
     new_key: Callable[[], str]
     device_name: str
-    traits: Traits = field(default_factory=Traits)
     rest: Callable[[float], None] = time.sleep
 
 
@@ -71,6 +69,7 @@ class Parts:
     scan: Scan
     digest: Digest
     pull: Pull
+    selection: Selection
     upload: Upload
     submission: Submission
     fetch: Fetch
@@ -91,8 +90,9 @@ class Parts:
             world.new_file_id,
             local_complete=local_complete,
             remote_complete=remote_complete,
-            traits=world.traits,
+            traits=world.disk.traits.for_planning,
             permissions=self.permissions,
+            unselected=self.selection.ids,
         )
 
 
@@ -103,6 +103,7 @@ def assemble(world: World) -> Parts:
     doubtful: set[FileId] = set()
     disk, state, remote = world.disk, world.state, world.remote
     now_ns = world.clock.now_ns
+    selection = Selection(state)
     rewrites = parse_rewrites(state.get(REWRITES_KEY))
     return Parts(
         world=world,
@@ -111,15 +112,18 @@ def assemble(world: World) -> Parts:
         scan=Scan(disk, state, world.new_file_id, now_ns, doubtful),
         digest=Digest(disk, state, now_ns, rest=world.rest, rewrites=rewrites),
         pull=Pull(remote, state),
+        selection=selection,
         upload=Upload(
             disk, state, remote, threads.workers, lambda length: tally.moved("upload", length)
         ),
-        submission=Submission(state, remote, world.new_key, rewrites, now_ns),
+        submission=Submission(
+            state, remote, world.new_key, rewrites, now_ns, note_deleted=selection.note_deleted
+        ),
         fetch=Fetch(
             disk, state, remote, threads.workers, lambda length: tally.moved("download", length)
         ),
         materialize=Materialize(disk, state, now_ns),
-        advance=Advance(state),
+        advance=Advance(state, disk.traits.for_planning),
         verify=Verify(disk, state),
         rewrites=rewrites,
         doubtful=doubtful,

@@ -9,12 +9,12 @@ from drystone.client.loop.tally import Tally
 from drystone.client.ports import ChangedMeanwhile, NotThere, ProblemRow, State
 from drystone.client.steps.advance import Advance
 from drystone.client.steps.materialize import Problem, is_without_folder
+from drystone.client.steps.pull import Selection
 from drystone.client.steps.scan import FOUND_BY_SCAN
 from drystone.core.errors import DrystoneError, Refused, Unavailable
 from drystone.core.ids import ROOT_ID, FileId, Rev
 from drystone.core.journal.change import RefusalCode
-from drystone.core.names.quoting import quoted
-from drystone.core.planning.plan import Place, RenewLocal, Submit, Unplaceable
+from drystone.core.planning.plan import Place, RenewLocal, Submit
 from drystone.core.planning.review import Review
 from drystone.core.tree.entry import Entry
 from drystone.core.tree.view import TreeView
@@ -207,18 +207,6 @@ class Troubles:
             )
         self._told = {row.path: row.code for row in rows}
 
-    def note_unplaceable(self, unplaceable: Sequence[Unplaceable]) -> None:
-        """Notes what this disk cannot hold. Uses State."""
-        for one in unplaceable:
-            occupant = self._state.path_of(self._state.local, one.occupant) or "another entry"
-            self._rest(
-                one.file_id,
-                self._state.path_of(self._state.remote, one.file_id) or one.name,
-                one.code,
-                f"{quoted(one.name)} cannot stand beside {quoted(occupant)} on this disk",
-                "Rename one of the two, here or on another device.",
-            )
-
     def _rest(self, file_id: FileId, path: str, code: str, message: str, advice: str) -> None:
         known = next((row for row in self._state.problems() if row.path == path), None)
         now_ns = self._now_ns()
@@ -263,8 +251,13 @@ class Troubles:
             above = row.path.rpartition("/")[0]
             return not above or local.find(above) is not None
         changed = self._state.local_changes, self._state.remote_changes
-        entries = local.find(row.path), remote.find(row.path)
-        return any(e is not None and e.file_id in side for e in entries for side in changed)
+        here, there = local.find(row.path), remote.find(row.path)
+        unselected = Selection(self._state).ids
+        if here is not None and here.file_id in unselected:
+            return True  # It has not left yet.
+        if there is not None and there.file_id in unselected:
+            there = None
+        return any(e is not None and e.file_id in side for e in (here, there) for side in changed)
 
     def _path_of(self, step: Submit) -> str:
         file_id = _file_id_of(step)

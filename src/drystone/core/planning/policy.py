@@ -8,15 +8,14 @@ from drystone.core.ids import ROOT_ID, FileId
 
 
 class Traits(NamedTuple):
-    """What the disk below a synced folder can hold.
+    """What the disk below a synced folder can hold. Names are its own affair: see
+    ``core.names.standing``.
 
     Attributes:
-        case_insensitive: Names that fold to the same are the same name there.
         holds_modes: If not, a mode seen there says nothing.
         mtime_step_ns: Times are rounded down to multiples of this.
     """
 
-    case_insensitive: bool = False
     holds_modes: bool = True
     mtime_step_ns: int = 1
 
@@ -47,6 +46,8 @@ class Policy(NamedTuple):
             entries are planned.
         traits: Of the disk.
         permissions: Halts that were agreed to.
+        unselected: Ids of folders that are not to be on this disk, nor anything below them,
+            though they live on the server. Give them as candidates as well.
     """
 
     device_name: str
@@ -57,3 +58,4 @@ class Policy(NamedTuple):
     remote_complete: bool = True
     traits: Traits = Traits()
     permissions: tuple[Permission, ...] = ()
+    unselected: frozenset[FileId] = frozenset()

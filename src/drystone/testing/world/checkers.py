@@ -3,9 +3,14 @@
 
 from collections.abc import Mapping, Sequence
 
+from drystone.client.ports import NoSymlinks
+from drystone.core import limits
+from drystone.core.content.noise import looks_like_noise
 from drystone.core.ids import ROOT_ID
 from drystone.core.journal.fold import fold
-from drystone.core.journal.record import Record
+from drystone.core.journal.record import Action, Record
+from drystone.core.names.ignore import IGNORE_FILE_NAME
+from drystone.core.names.standing import true_path
 from drystone.core.tree.entry import Kind
 from drystone.core.tree.tree import Tree
 from drystone.server.ports.metadata import Unit
@@ -48,14 +53,26 @@ def check_server(server: WorldServer, ledger: Ledger) -> tuple[Paths, list[bytes
 
 
 def check_agreement(devices: Sequence[WorldDevice], paths: Paths) -> None:
-    """What is on each device is what the server holds."""
+    """What is on each device is what the server holds and is selected there, and what ignore
+    rules leave out; names are what they stand for there.
+    """
     for device in devices:
-        found = device.disk.hand.list_tree()
-        if found == paths:
+        found, expected = device.disk.hand.list_tree(), _without(paths, device.find_unselected())
+        traits = device.disk.traits
+        if traits.names.is_narrow:
+            shown, found = found, {true_path(p, traits.names): found[p] for p in found}
+            if len(found) != len(shown):
+                raise Broken("convergence", f"two names mean the same: {sorted(shown)}")
+        if not traits.holds_symlinks:
+            expected = {p: held for p, held in expected.items() if not isinstance(held, str)}
+        if found == expected:
             continue
-        more = sorted(found.keys() - paths.keys())
-        less = sorted(paths.keys() - found.keys())
-        other = sorted(p for p in found.keys() & paths.keys() if found[p] != paths[p])
+        found = {p: x for p, x in found.items() if p in expected or not device.is_left_out(p)}
+        if found == expected:
+            continue
+        more = sorted(found.keys() - expected.keys())
+        less = sorted(expected.keys() - found.keys())
+        other = sorted(p for p in found.keys() & expected.keys() if found[p] != expected[p])
         raise Broken(
             "convergence",
             f"device {device.name} differs from the server: only here {more}, only there {less},"
@@ -69,6 +86,7 @@ def check_no_loss(
     """What nobody destroyed is current, and what nobody wrote is nowhere."""
     trash = {content for d in devices for _, content in d.disk.hand.list_trash()}
     current = {content for content in paths.values() if isinstance(content, bytes)}
+    left_out = find_left_out_contents(devices, paths)
     known = set(history)
     for content in current:
         if not ledger.is_known(content):
@@ -78,7 +96,7 @@ def check_no_loss(
         is_given_up = content in ledger.destroyed or (
             content in ledger.taken and content not in known
         )
-        if content not in current and not is_given_up:
+        if content not in current and content not in left_out and not is_given_up:
             where = "only in the history" if content in known else "nowhere"
             law = "no loss"
             if content in trash and content not in known:
@@ -86,10 +104,46 @@ def check_no_loss(
             raise Broken(law, f"{show_content(content)}, written on {who}, is {where}")
 
 
+def find_left_out_contents(devices: Sequence[WorldDevice], paths: Paths) -> set[bytes]:
+    """Returns what only one disk holds because of ignore rules; also what went to the trash with
+    a folder that another device deleted, where there are any rules.
+    """
+    found: set[bytes] = set()
+    for device in devices:
+        tree = device.disk.hand.list_tree()
+        for path, content in tree.items():
+            if isinstance(content, bytes) and path not in paths and device.is_left_out(path):
+                found.add(content)
+        if any(path.endswith(IGNORE_FILE_NAME) for path in tree):
+            found |= {content for _, content in device.disk.hand.list_trash()}
+    return found
+
+
+def _without(paths: Paths, folders: Sequence[str]) -> Paths:
+    if not folders:
+        return paths
+    hidden = tuple(f"{folder}/" for folder in folders)
+    return {path: held for path, held in paths.items() if not f"{path}/".startswith(hidden)}
+
+
+def check_held(server: WorldServer, devices_count: int) -> None:
+    """Before anybody agreed, the server has not taken more noise in place of what it had than a
+    guard lets pass.
+    """
+    bound = devices_count * (limits.MASS_REWRITE_ENTRIES_MIN - 1)
+    edits = [r.entry for r in server.read_journal() if r.action is Action.EDIT]
+    contents = (server.find_content(entry) for entry in edits if entry.kind == Kind.FILE)
+    count = sum(looks_like_noise(content) for content in contents if content)
+    if count > bound:
+        raise Broken("held", f"{count} files became noise on the server, and nobody had agreed")
+
+
 def check_untroubled(devices: Sequence[WorldDevice]) -> None:
     """Nothing is in trouble any more."""
     for device in devices:
         for row in device.find_problems():
+            if row.code == NoSymlinks.code and not device.disk.traits.holds_symlinks:
+                continue
             raise Broken(
                 "no trouble", f"device {device.name} is still in trouble: {row.path}: {row.code}"
             )

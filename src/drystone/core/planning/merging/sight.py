@@ -4,7 +4,6 @@
 from collections.abc import Mapping
 
 from drystone.core.ids import FileId
-from drystone.core.names.folding import fold_name
 from drystone.core.planning.policy import Policy, Traits
 from drystone.core.planning.temporary import is_temporary
 from drystone.core.tree.entry import Entry, Kind
@@ -27,7 +26,8 @@ class Sight:
         self.remote = remote
         self.policy = policy
         self._alive_local: dict[FileId, bool] = {policy.root_id: True}
-        self._alive_remote: dict[FileId, bool] = {policy.root_id: True}
+        # What is below an unselected folder is for this disk as if it were not there.
+        self._alive_remote = {policy.root_id: True, **dict.fromkeys(policy.unselected, False)}
         self._rings: set[FileId] = set()
         self._local_folders: dict[FileId, Mapping[str, Entry]] = {}
         self._remote_folders: dict[FileId, Mapping[str, Entry]] = {}
@@ -40,7 +40,11 @@ class Sight:
         return entry
 
     def find_remote(self, file_id: FileId) -> Entry | None:
-        """Returns the entry if it lives on the server."""
+        """Returns the entry if it lives on the server and is selected."""
+        return None if file_id in self.policy.unselected else self.find_unselected(file_id)
+
+    def find_unselected(self, file_id: FileId) -> Entry | None:
+        """Returns the entry if it lives on the server in a selected folder, selected or not."""
         entry = self.remote.find(file_id)
         if entry is None or not self._is_alive(self.remote, self._alive_remote, entry.parent_id):
             return None
@@ -51,17 +55,14 @@ class Sight:
         return self._is_alive(self.local, self._alive_local, folder_id)
 
     def is_remote_folder(self, folder_id: FileId) -> bool:
-        """Tells whether the server has this folder; the root always."""
+        """Tells whether the server has this folder, and it is selected; the root always."""
         return self._is_alive(self.remote, self._alive_remote, folder_id)
 
     def local_children(self, folder_id: FileId) -> Mapping[str, Entry]:
-        """Returns what stands in a folder of the disk, by ``key`` of its names."""
+        """Returns what stands in a folder of the disk, by name."""
         found = self._local_folders.get(folder_id)
         if found is None:
-            found = self.local.children(folder_id)
-            if self.policy.traits.case_insensitive:
-                found = {fold_name(name): entry for name, entry in found.items()}
-            self._local_folders[folder_id] = found
+            found = self._local_folders[folder_id] = self.local.children(folder_id)
         return found
 
     def remote_children(self, folder_id: FileId) -> Mapping[str, Entry]:
@@ -70,10 +71,6 @@ class Sight:
         if found is None:
             found = self._remote_folders[folder_id] = self.remote.children(folder_id)
         return found
-
-    def key(self, name: str) -> str:
-        """Returns what names that are the same on this disk have in common."""
-        return fold_name(name) if self.policy.traits.case_insensitive else name
 
     def has_moved(self, entry: Entry, base: Entry) -> bool:
         """Tells whether somebody gave an entry another place.
