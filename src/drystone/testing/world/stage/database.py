@@ -66,6 +66,10 @@ class KeptState(SqliteState):
             self.saved.append(self._database.copy())
         self._life.meet()
 
+    def shrink(self) -> None:
+        # Memory is given back to the system when the world has ended.
+        self.forget_cached()
+
     def copy_saved(self) -> bytes:
         """Returns the image as of the last time at which nothing was left to be saved."""
         if not self._database.is_changing:
