@@ -11,10 +11,12 @@ from drystone.client.loop.parts import World as LoopWorld
 from drystone.client.loop.running import HALT_CODES, Loop
 from drystone.client.loop.summary import Standing
 from drystone.client.ports import Hints, ProblemRow
+from drystone.core.ids import FileId
 from drystone.core.instant import NS_PER_S
 from drystone.core.planning.plan import Conflict
 from drystone.core.planning.policy import Traits
 from drystone.testing.fakes.clock import SOME_DAY_NS
+from drystone.testing.fakes.disk import Inode
 from drystone.testing.world.stage.chance import Chance
 from drystone.testing.world.stage.database import KeptDatabase, KeptState
 from drystone.testing.world.stage.disk import WorldDisk
@@ -207,6 +209,17 @@ class WorldDevice:
     def find_problems(self) -> list[ProblemRow]:
         """Returns what is in trouble."""
         return [] if self._state is None else self._state.problems()
+
+    def find_file_id(self, inode: Inode) -> FileId | None:
+        """Returns as which entry the client, if it runs, knows an inode."""
+        state = self._state
+        if state is None:
+            return None
+        for file_id, change in state.local_changes.items():
+            if change.stat is not None and change.stat.ino == inode.ino:
+                return file_id
+        row = state.find_by_inode(inode.dev, inode.ino)
+        return None if row is None else row.entry.file_id
 
     async def _run(self, world: LoopWorld, life: Life) -> None:
         loop = self.loop = Loop(world, self.chance.random)

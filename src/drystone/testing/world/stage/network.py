@@ -109,12 +109,20 @@ class LinkedRemote:
         return await self._call(lambda server: server.fetch_outlines(block_ids))
 
     async def commit(self, changes: Sequence[Change], seen_seq: Seq, key: str) -> CommitResult:
-        return await self._call(
-            lambda server: server.commit(changes, seen_seq, key), is_carried_to_its_end=True
-        )
+        async def decide(server: FakeRemote) -> CommitResult:
+            result = await server.commit(changes, seen_seq, key)
+            self._server.told.note_commit(self._actor, changes, seen_seq, key, result)
+            return result
+
+        return await self._call(decide, is_carried_to_its_end=True)
 
     async def read_changes(self, cursor: str, under: FileId | None) -> RemotePage:
-        return await self._call(lambda server: server.read_changes(cursor, under))
+        async def read(server: FakeRemote) -> RemotePage:
+            page = await server.read_changes(cursor, under)
+            self._server.told.note_page(cursor, page)
+            return page
+
+        return await self._call(read)
 
     async def list_below(self, folder_id: FileId, after: str) -> tuple[list[StoredEntry], str]:
         return await self._call(lambda server: server.list_below(folder_id, after))
