@@ -54,6 +54,7 @@ class Accidents:
         of_server: Accidents of the server, by name.
         has_any: Something has gone wrong.
         has_turned_back: Something stands as it did before: a disk, a database, a server.
+        has_old_database: A client believes what was so once.
         is_server_steady: It still knows all that it has answered, and keys have not expired.
         is_over: Nobody is started again: the world ends.
     """
@@ -62,7 +63,7 @@ class Accidents:
         self._scene = scene
         self._timeline = scene.timeline
         self._is_healed = self.is_over = False
-        self.has_any = self.has_turned_back = False
+        self.has_any = self.has_turned_back = self.has_old_database = False
         self.is_server_steady = True
         self._down_s: dict[str, float] = {}
         self._copies: dict[str, bytes] = {}
@@ -146,6 +147,7 @@ class Accidents:
         self._down_s[device.name] = down_s
         device.life.end()
         device.image = self._copies.get(device.name, b"")
+        self.has_old_database |= bool(device.image)
 
     # --- network -----------------------------------------------------------------------------
 
