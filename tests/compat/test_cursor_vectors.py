@@ -5,6 +5,7 @@ import pytest
 
 from drystone.core.ids import AccountId, FileId, NamespaceId, Seq
 from drystone.core.journal.cursor import Cursor, decode_cursor, encode_cursor
+from drystone.core.journal.eras import NO_PAST, Era, Past
 
 KEY = bytes(range(32))
 ACCOUNT = AccountId(bytes(range(16)))
@@ -36,5 +37,43 @@ VERSION_1 = [
 
 @pytest.mark.parametrize(("cursor", "text"), VERSION_1, ids=["empty", "one", "two under a folder"])
 def test_cursors_of_version_1_are_read_and_written_as_ever(cursor: Cursor, text: str) -> None:
+    assert decode_cursor(text, KEY) == cursor
+    assert encode_cursor(cursor, KEY) == text
+
+
+PAST = Past(b"the mark", (Era(b"era no 2", Seq(70_001)), Era(b"era no 1", Seq(1))))
+VERSION_2 = [
+    (
+        Cursor(ACCOUNT, ((ONE, Seq(0)),), None, ((ONE, NO_PAST),)),
+        (
+            "AgABAgMEBQYHCAkKCwwNDg8AAQAQERITFBUWFxgZGhscHR4fAAAAAAAAAAAAAAAAAAAAAACxbzCclmcw"
+            "LYvrPVZlUaEfbhohdCjT84R70fd8mdZprQ"
+        ),
+    ),
+    (
+        Cursor(ACCOUNT, ((ONE, Seq(78_579)),), None, ((ONE, PAST),)),
+        (
+            "AgABAgMEBQYHCAkKCwwNDg8AAQAQERITFBUWFxgZGhscHR4f8zIBAAAAAAB0aGUgbWFyawJlcmEgbm8g"
+            "MnERAQAAAAAAZXJhIG5vIDEBAAAAAAAAALbrCSX-uAsxjWXksGQzm2hBaEclCdJLaK2zO16wi0ZX"
+        ),
+    ),
+    (
+        Cursor(
+            ACCOUNT,
+            ((ONE, Seq(1)), (TWO, Seq(1 << 40))),
+            FOLDER,
+            ((ONE, NO_PAST), (TWO, PAST)),
+        ),
+        (
+            "AgABAgMEBQYHCAkKCwwNDg8BMDEyMzQ1Njc4OTo7PD0-PwIAEBESExQVFhcYGRobHB0eHwEAAAAAAAAA"
+            "AAAAAAAAAAAAICEiIyQlJicoKSorLC0uLwAAAAAAAQAAdGhlIG1hcmsCZXJhIG5vIDJxEQEAAAAAAGVy"
+            "YSBubyAxAQAAAAAAAACI8mhDiUoYIIcY939RVUpK5DIijL9zw9zgW3CZv1WubQ"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("cursor", "text"), VERSION_2, ids=["empty", "one", "two under a folder"])
+def test_cursors_of_version_2_are_read_and_written_as_ever(cursor: Cursor, text: str) -> None:
     assert decode_cursor(text, KEY) == cursor
     assert encode_cursor(cursor, KEY) == text

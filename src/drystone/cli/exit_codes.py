@@ -4,12 +4,7 @@
 from enum import IntEnum
 
 from drystone.core.errors import Corrupt, DrystoneError, Misconfigured, Refused, Unavailable
-from drystone.core.planning.guards import (
-    LOCAL_EMPTIED,
-    LOCAL_MASS_DELETION,
-    REMOTE_EMPTIED,
-    REMOTE_MASS_DELETION,
-)
+from drystone.core.planning.guards import HALT_CODES
 
 
 class ExitCode(IntEnum):
@@ -37,6 +32,8 @@ class ExitCode(IntEnum):
     """There is no daemon to answer."""
     DIFFERENT = 10
     """A check found that two sides differ which should be the same."""
+    NOT_YET = 11
+    """It is not done yet, and goes on by itself."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C or SIGINT; what was finished stays finished."""
     READER_LEFT = 141
@@ -51,7 +48,7 @@ _FAMILIES: tuple[tuple[type[DrystoneError], ExitCode], ...] = (
 )
 
 
-_HALTS = (LOCAL_EMPTIED, LOCAL_MASS_DELETION, REMOTE_EMPTIED, REMOTE_MASS_DELETION, "root-gone")
+_HALTS = (*HALT_CODES, "root-gone")
 _BY_CODE = {
     **dict.fromkeys(_HALTS, ExitCode.HALTED),
     "daemon-not-running": ExitCode.NOT_RUNNING,
@@ -69,6 +66,11 @@ def exit_code_of(error: BaseException) -> ExitCode:
         if isinstance(error, family):
             return code
     return ExitCode.UNEXPECTED
+
+
+def exit_code_of_stop(code: str, *, is_passing: bool) -> ExitCode:
+    """Returns the exit code for what keeps a folder from going on, as the daemon tells it."""
+    return _BY_CODE.get(code, ExitCode.UNAVAILABLE if is_passing else ExitCode.REFUSED)
 
 
 class CommandFailed(DrystoneError):

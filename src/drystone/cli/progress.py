@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from drystone.client.ports import Notices, ProblemRow
     from drystone.core.planning.plan import Conflict
 
-KINDS: Final = {"scan": "scanned", "upload": "up", "download": "down"}
+KINDS: Final = {"scan": "scanned", "upload": "up", "download": "down", "verify": "verified"}
 """The kinds of work that ``Notices.advance`` tells of, and how a line names them."""
 
 LINE_INTERVAL_S: Final = 3.0
@@ -370,7 +370,9 @@ def count_file(notices: "Notices", kind: str, size_bytes: int) -> Callable[[int]
 
 
 def describe_problem(row: "ProblemRow") -> str:
-    """Returns one line about trouble with one path."""
+    """Returns one line about trouble with one path, or about what is left out."""
+    if row.is_notice:
+        return f"left out: {printable(row.path)}: {printable(row.message)}"
     advice = f" ({printable(row.advice)})" if row.advice else ""
     return f"problem: {printable(row.path)}: {printable(row.message)}{advice}"
 

@@ -10,6 +10,7 @@ from drystone.core.content.frame import Frame
 from drystone.core.content.hashing import block_id, content_hash_of_block_id
 from drystone.core.ids import FileId, NamespaceId, Seq
 from drystone.core.journal.change import Change, Commit
+from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.server.ports.objects import Objects
 from drystone.server.service.actor import Actor
 from drystone.server.service.identity.admin import Admin
@@ -23,6 +24,7 @@ from drystone.server.storage.packs import ObjectPacks
 from drystone.testing.fakes.clock import ManualClock
 
 PASSWORD = "correct horse"  # noqa: S105  of nobody
+_PASSWORDS = Passwords(memory_kib=1024, rounds=1)
 
 
 class MemoryServer:
@@ -40,15 +42,11 @@ class MemoryServer:
 
     def __init__(self, objects: Objects | None = None) -> None:
         self.clock = ManualClock()
-        self.epoch = 0
+        self.epoch = self._runs_count = 0
         self.metadata = MemoryMetadata()
-        passwords = Passwords(memory_kib=1024, rounds=1)
-        packs = ObjectPacks(MemoryObjects() if objects is None else objects)
-        engines = Engines(self.metadata, packs, LocalBell(), self.clock, passwords)
-        self.service: Service = make_service(
-            engines, b"k" * 32, read_threads=1, find_epoch=lambda: self.epoch
-        )
-        self.admin = Admin(self.metadata, self.clock, passwords, self._count_epoch)
+        self._packs = ObjectPacks(MemoryObjects() if objects is None else objects)
+        self.service = self._make_service()
+        self.admin = Admin(self.metadata, self.clock, _PASSWORDS, self._count_epoch)
 
     async def sign_in(self, account: str = "anna", device: str = "laptop") -> Actor:
         """Returns a new device of an account; adds the account if there is none."""
@@ -64,6 +62,7 @@ class MemoryServer:
         *,
         key: str = "",
         seen_seq: int | None = None,
+        cursor: str = "",
         namespace_id: NamespaceId | None = None,
     ) -> Committed:
         """Commits to the actor's own namespace; as one who has seen everything, by default."""
@@ -71,7 +70,7 @@ class MemoryServer:
         if seen_seq is None:
             seen_seq = self.metadata.read(lambda unit: unit.tree.head(namespace_id))
         commit = Commit(tuple(changes), Seq(seen_seq))
-        return await self.service.commits.commit(actor, namespace_id, commit, key)
+        return await self.service.commits.commit(actor, namespace_id, commit, key, cursor)
 
     async def put(self, actor: Actor, data: bytes) -> Content:
         """Uploads one block and returns the content that it is."""
@@ -83,10 +82,28 @@ class MemoryServer:
         await self.service.blocks.put(actor, actor.root_namespace_id, bundle())
         return Content(len(data), name, False, content_hash_of_block_id(name))  # noqa: FBT003
 
+    def run_anew(self, backup: MemoryMetadata | None = None) -> None:
+        """Ends and starts again; with a backup in place of what it knew, if there is one."""
+        self.service.close()
+        if backup is not None:
+            self.metadata.become(backup)
+        self.service = self._make_service()
+
     def close(self) -> None:
         """Ends its threads."""
         self.service.close()
         self.metadata.close()
+
+    def _make_service(self) -> Service:
+        engines = Engines(self.metadata, self._packs, LocalBell(), self.clock, _PASSWORDS)
+        self._runs_count += 1
+        return make_service(
+            engines,
+            b"k" * 32,
+            era_id=self._runs_count.to_bytes(ERA_ID_BYTES),
+            read_threads=1,
+            find_epoch=lambda: self.epoch,
+        )
 
     def _count_epoch(self) -> None:
         self.epoch += 1

@@ -49,10 +49,10 @@ from drystone.wire.messages import (
 _ON_CONFLICT: Final = {choice.value: choice for choice in OnConflict}
 
 
-def commit_to_wire(commit: Commit) -> CommitRequest:
-    """Returns a commit as it is sent."""
+def commit_to_wire(commit: Commit, cursor: str = "") -> CommitRequest:
+    """Returns a commit as it is sent, with how far its committer has read."""
     changes = [change_to_wire(change) for change in commit.changes]
-    return CommitRequest(changes, commit.seen_seq, commit.all_or_nothing)
+    return CommitRequest(changes, commit.seen_seq, commit.all_or_nothing, cursor)
 
 
 def commit_from_wire(request: CommitRequest) -> Commit:

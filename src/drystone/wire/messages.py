@@ -149,7 +149,9 @@ class ChangesPage(Message, frozen=True):
     """``GET /v1/changes?cursor=&under=``: what changed since the cursor.
 
     ``gone`` are ids that left the watched folder (only with ``under``).
-    ``reset`` says: forget what you know of the server and start from no cursor.
+    ``reset`` says: forget what you know of the server and start from no cursor. With it
+    ``rewound_to`` says, if it is there, that the journal was put back to an earlier state since,
+    and is only up to this seq as the cursor's reader knows it.
     """
 
     entries: list[WireEntry]
@@ -159,6 +161,7 @@ class ChangesPage(Message, frozen=True):
     reset: bool = False
     gone: list[bytes] = []
     namespace_id: bytes = b""
+    rewound_to: int | None = None
 
 
 class Listing(Message, frozen=True):
@@ -255,11 +258,16 @@ WireChange = CreateChange | EditChange | MoveChange | DeleteChange | RestoreChan
 
 
 class CommitRequest(Message, frozen=True):
-    """``POST /v1/namespaces/{ns}/commits`` (with an ``Idempotency-Key``)."""
+    """``POST /v1/namespaces/{ns}/commits`` (with an ``Idempotency-Key``).
+
+    ``cursor`` is how far the committer has read, if it is told: if the journal was put back to an
+    earlier state since, all changes are refused with ``history-rewound``.
+    """
 
     changes: list[WireChange]
     seen_seq: int = 0
     all_or_nothing: bool = False
+    cursor: str = ""
 
 
 class WireOutcome(Message, frozen=True):

@@ -49,8 +49,11 @@ class RemoteBelow:
     async def fetch_outlines(self, block_ids: Sequence[BlockId]) -> list[bytes]:
         return await self._remote.fetch_outlines(block_ids)
 
-    async def commit(self, changes: Sequence[Change], seen_seq: Seq, key: str) -> CommitResult:
-        result = await self._remote.commit([self._outwards(c) for c in changes], seen_seq, key)
+    async def commit(
+        self, changes: Sequence[Change], seen_seq: Seq, key: str, cursor: str = ""
+    ) -> CommitResult:
+        outwards = [self._outwards(change) for change in changes]
+        result = await self._remote.commit(outwards, seen_seq, key, cursor)
         return result._replace(outcomes=[self._outcome_inwards(o) for o in result.outcomes])
 
     async def read_changes(self, cursor: str, under: FileId | None) -> RemotePage:
@@ -70,6 +73,9 @@ class RemoteBelow:
 
     def link_bytes_per_s(self) -> float:
         return self._remote.link_bytes_per_s()
+
+    def silent_s(self) -> float:
+        return self._remote.silent_s()
 
     def traffic(self) -> Traffic:
         return self._remote.traffic()

@@ -151,12 +151,6 @@ class StagedFile(Protocol):
         """Writes at an offset; regions never written are holes. Raises ``DiskFull``."""
         ...
 
-    def copy_from(
-        self, source: ReadFile, source_offset: int, offset_bytes: int, length: int
-    ) -> None:
-        """Copies a region of another file, in the kernel where that is possible."""
-        ...
-
     def read_at(self, offset_bytes: int, length_bytes: int) -> bytes:
         """Reads back what was written."""
         ...
@@ -201,6 +195,12 @@ class Disk(Protocol):
 
     def find_stat(self, path: str) -> Stat | None:
         """Returns the fingerprint of what stands at a path, or None."""
+        ...
+
+    def find_birth_ns(self, path: str) -> int:
+        """Returns when what stands at a path was made, by the clock that stamps files; it stays
+        through edits and moves. 0 if nothing stands there, or the disk does not tell.
+        """
         ...
 
     def open_file(self, path: str) -> AbstractContextManager[ReadFile]:
@@ -294,11 +294,16 @@ class Disk(Protocol):
 
 
 class Unread(NamedTuple):
-    """A local file whose bytes have not been read yet: who it is and where it was seen."""
+    """A local file whose bytes have not been read yet: who it is and where it was seen.
+
+    ``is_judged``: whoever reads it says whether it looks like noise. So it is with all that
+    changes; not with what a first sync finds.
+    """
 
     file_id: FileId
     path: str
     stat: Stat
+    is_judged: bool = False
 
 
 class Digested(NamedTuple):
@@ -314,6 +319,7 @@ class Digested(NamedTuple):
         manifest: The encoding of its manifest if ``content.chunked``; else empty.
         is_racy: It was stamped within one tick of the clock before it was read, so that a
             write still going on would not show: these bytes count for nothing, read it again.
+        is_noise: It looks as if it were encrypted; only said where ``unread.is_judged``.
     """
 
     unread: Unread
@@ -322,6 +328,7 @@ class Digested(NamedTuple):
     data: bytes | None
     manifest: bytes
     is_racy: bool
+    is_noise: bool = False
 
 
 class RootGone(Refused):
@@ -332,6 +339,13 @@ class RootGone(Refused):
 
 class Watcher(Protocol):
     """Tells that something may have changed below the synced folder. Claims, not truth."""
+
+    @property
+    def is_whole(self) -> bool:
+        """True as long as the system tells it of what changes anywhere in the folder: from the
+        first batch of hints on, unless some folders cannot be watched.
+        """
+        ...
 
     def hints(self) -> AsyncIterator["Hints"]:
         """Yields batches of hints until cancelled; the first, empty, once watching has begun."""

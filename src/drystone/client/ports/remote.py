@@ -13,7 +13,11 @@ from drystone.core.journal.record import StoredEntry
 
 
 class RemotePage(NamedTuple):
-    """A page of changes; see ``wire.messages.ChangesPage``."""
+    """A page of changes; see ``wire.messages.ChangesPage``.
+
+    ``rewound_to`` is set if the journal was put back to an earlier state since the cursor was given
+    out: up to which seq it is as it was.
+    """
 
     entries: Sequence[StoredEntry]
     gone: Sequence[FileId]
@@ -21,6 +25,7 @@ class RemotePage(NamedTuple):
     head: Seq
     has_more: bool
     reset: bool
+    rewound_to: Seq | None = None
 
 
 class CommitResult(NamedTuple):
@@ -86,8 +91,14 @@ class Remote(Protocol):
         """Returns one outline per block, in order; empty for those the namespace does not hold."""
         ...
 
-    async def commit(self, changes: Sequence[Change], seen_seq: Seq, key: str) -> CommitResult:
-        """Commits changes; repeated with the same key it changes nothing more."""
+    async def commit(
+        self, changes: Sequence[Change], seen_seq: Seq, key: str, cursor: str = ""
+    ) -> CommitResult:
+        """Commits changes; repeated with the same key it changes nothing more.
+
+        All are refused (``history-rewound``) if the cursor cannot be gone on from because the
+        journal was put back to an earlier state since.
+        """
         ...
 
     async def read_changes(self, cursor: str, under: FileId | None) -> RemotePage:
@@ -107,6 +118,13 @@ class Remote(Protocol):
     def link_bytes_per_s(self) -> float:
         """Returns how fast bundles were sent of late, as far as the link held them up; 0 as
         long as nothing is known.
+        """
+        ...
+
+    def silent_s(self) -> float:
+        """Returns the seconds since the server last gave a sign of life: an answer, or a bell that
+        is open (0 then; a server that is gone without a word is noticed within two minutes).
+        Infinite if it never did.
         """
         ...
 

@@ -125,6 +125,8 @@ class RefusalCode:
     ID_IN_USE: Final = "id-in-use"
     BLOCKS_MISSING: Final = "blocks-missing"
     FOLDER_CHANGED: Final = "folder-changed"
+    HISTORY_REWOUND: Final = "history-rewound"
+    """The journal was put back to an earlier state since the committer has read it."""
     ABORTED: Final = "aborted"
     """Another change of an all-or-nothing commit was refused."""
 

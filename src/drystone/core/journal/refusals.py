@@ -57,6 +57,12 @@ def stale_base(known: Entry, what: str) -> Refusal:
     return Refusal(RefusalCode.STALE_BASE, message)
 
 
+def history_rewound() -> Refusal:
+    """What the committer knows of the journal is no longer so."""
+    message = "the server was put back to an earlier state: read the changes first"
+    return Refusal(RefusalCode.HISTORY_REWOUND, message)
+
+
 def folder_changed(known: Entry) -> Refusal:
     """Deleting the folder would delete what the committer has not seen."""
     message = (

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Composing: which engines a server stands on, and how an operator's command reaches them."""
 
+import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
+from drystone.core.errors import Misconfigured
+from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.server.bootstrap.data_dir import ServerHome, opened_data_dir
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.metadata import Metadata
+from drystone.server.ports.objects import Objects
 from drystone.server.service.identity.admin import Admin
 from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.service import Engines, Service, make_service
@@ -19,6 +23,12 @@ from drystone.server.storage.objects_files import FileObjects
 from drystone.server.storage.packs import ObjectPacks
 
 _CURSOR_KEY: Final = "cursor"
+
+
+class LibraryMissing(Misconfigured):
+    """The settings name an engine whose library is not installed."""
+
+    code = "library-missing"
 
 
 class Server:
@@ -57,13 +67,14 @@ def open_server(settings: ServerSettings) -> Server:
         undo.callback(data_dir.close)
         data_dir.hold()
         cursor_key = data_dir.load_key(_CURSOR_KEY)
-        metadata = SqliteMetadata(data_dir.database_path)
+        metadata = _open_metadata(settings, data_dir)
         undo.callback(metadata.close)
-        packs = ObjectPacks(FileObjects(data_dir.objects_path))
+        packs = ObjectPacks(_open_objects(settings, data_dir))
         engines = Engines(metadata, packs, LocalBell(), SystemClock(), _passwords(settings))
         service = make_service(
             engines,
             cursor_key,
+            era_id=secrets.token_bytes(ERA_ID_BYTES),
             read_threads=settings.read_threads,
             find_epoch=data_dir.find_epoch,
         )
@@ -83,11 +94,42 @@ def open_admin(settings: ServerSettings) -> Iterator[Admin]:
         Misconfigured: The data directory cannot be used, or is newer.
     """
     with opened_data_dir(settings.data_dir) as data_dir:
-        metadata = SqliteMetadata(data_dir.database_path)
+        metadata = _open_metadata(settings, data_dir)
     try:
         yield Admin(metadata, SystemClock(), _passwords(settings), data_dir.tell_server)
     finally:
         metadata.close()
+
+
+def _open_metadata(settings: ServerSettings, data_dir: ServerHome) -> Metadata:
+    if settings.database == "sqlite":
+        return SqliteMetadata(data_dir.database_path)
+    try:
+        from drystone.server.storage.metadata_sql.postgres import (  # noqa: PLC0415
+            PostgresMetadata,
+        )
+    except ImportError as error:
+        raise LibraryMissing(
+            "the settings name a PostgreSQL, but psycopg is not installed",
+            advice="Install it with `pip install 'drystone[postgres]'`.",
+        ) from error
+    return PostgresMetadata(settings.database, connections_max=settings.read_threads + 2)
+
+
+def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
+    if settings.objects == "files":
+        return FileObjects(data_dir.objects_path)
+    try:
+        from drystone.server.storage.objects_cloud import (  # noqa: PLC0415
+            CloudObjects,
+            parse_location,
+        )
+    except ImportError as error:
+        raise LibraryMissing(
+            "the settings name an object store, but obstore is not installed",
+            advice="Install it with `pip install 'drystone[cloud]'`.",
+        ) from error
+    return CloudObjects(parse_location(settings.objects))
 
 
 def _passwords(settings: ServerSettings) -> Passwords:

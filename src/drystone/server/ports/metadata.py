@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from drystone.core.errors import Refused
 from drystone.core.ids import AccountId, BlockId, DeviceId, FileId, NamespaceId, PackId, Seq
+from drystone.core.journal.eras import Era
 from drystone.core.journal.record import Record, StoredEntry
 
 T = TypeVar("T")
@@ -220,6 +221,14 @@ class TreeUnit(Protocol):
 
     def find_record(self, namespace_id: NamespaceId, seq: Seq) -> Record | None:
         """Returns one record of the journal."""
+        ...
+
+    def list_eras(self, namespace_id: NamespaceId, upto_seq: Seq, limit: int) -> list[Era]:
+        """Returns the eras that begin at or before ``upto_seq``, newest first."""
+        ...
+
+    def begin_era(self, namespace_id: NamespaceId, era: Era) -> None:
+        """Begins an era: its first record is the next that is appended."""
         ...
 
     def find_idempotent(

@@ -15,6 +15,7 @@ from drystone.server.service.identity.listeners import Listeners
 from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.trees.changes import Changes
 from drystone.server.service.trees.commits import Commits
+from drystone.server.service.trees.cursors import Cursors
 from drystone.server.service.trees.history import History
 from drystone.server.service.trees.namespaces import Namespaces
 from drystone.server.service.writer import Writer
@@ -57,6 +58,7 @@ def make_service(
     engines: Engines,
     cursor_key: bytes,
     *,
+    era_id: bytes,
     read_threads: int = 4,
     find_epoch: Callable[[], Hashable] = lambda: 0,
     writer: Writer | None = None,
@@ -66,6 +68,7 @@ def make_service(
     Args:
         engines: What keeps and tells.
         cursor_key: Signs cursors: 32 secret bytes, the same after a restart.
+        era_id: ``ERA_ID_BYTES`` by chance: which run of the server this is.
         read_threads: Reads of metadata at once.
         find_epoch: See ``Devices``.
         writer: The door to the metadata, for worlds that have no threads; made if missing.
@@ -75,12 +78,12 @@ def make_service(
         writer = Writer(metadata, read_threads=read_threads)
     listeners = Listeners()
     blocks = Blocks(packs, metadata, writer, clock)
-    changes = Changes(writer, bell, listeners, cursor_key)
+    cursors = Cursors(cursor_key, era_id)
     return Service(
         accounts=Accounts(writer, clock, passwords),
         blocks=blocks,
-        changes=changes,
-        commits=Commits(writer, blocks, bell, clock, changes.cursor_at),
+        changes=Changes(writer, bell, listeners, cursors),
+        commits=Commits(writer, blocks, bell, clock, cursors),
         devices=Devices(writer, clock, listeners, find_epoch),
         history=History(writer),
         listeners=listeners,

@@ -5,6 +5,7 @@ What networks and servers do wrong is told to ``faults``; what was asked stands 
 """
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -108,10 +109,12 @@ class FakeRemote:
         self._meet("outline")
         return await self.service.blocks.outline(self.actor, self.namespace_id, block_ids)
 
-    async def commit(self, changes: Sequence[Change], seen_seq: Seq, key: str) -> CommitResult:
+    async def commit(
+        self, changes: Sequence[Change], seen_seq: Seq, key: str, cursor: str = ""
+    ) -> CommitResult:
         self._meet("commit")
         commit = Commit(tuple(changes), seen_seq)
-        done = await self.service.commits.commit(self.actor, self.namespace_id, commit, key)
+        done = await self.service.commits.commit(self.actor, self.namespace_id, commit, key, cursor)
         if self.faults.lost_answers:
             self.faults.lost_answers -= 1
             raise ServerAway("the answer was lost")
@@ -147,6 +150,9 @@ class FakeRemote:
 
     def link_bytes_per_s(self) -> float:
         return 0.0
+
+    def silent_s(self) -> float:
+        return 0.0 if self.asked else math.inf
 
     def traffic(self) -> Traffic:
         return Traffic(self.asked.total(), self.sent_bytes, 0)

@@ -165,7 +165,8 @@ async def check_repeats(server: WorldServer) -> None:
     assert service is not None
     for told in server.told.commits:
         head = server.head()
-        again = await FakeRemote(service, told.actor).commit(told.changes, told.seen_seq, told.key)
+        remote = FakeRemote(service, told.actor)
+        again = await remote.commit(told.changes, told.seen_seq, told.key, told.cursor)
         if server.head() != head:
             raise Broken("repeat", f"the commit {told.key!r}, repeated, made new records")
         if (again.head, again.outcomes) != (told.result.head, told.result.outcomes):

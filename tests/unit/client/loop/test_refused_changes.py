@@ -33,8 +33,10 @@ def lose_answers(device: MemoryDevice, then: Callable[[], Awaitable[bool]]) -> N
     """Loses the answers to commits; after each something happens, until that says it is done."""
     commit = device.remote.commit
 
-    async def commit_and_lose(changes: Sequence[Change], seen_seq: Seq, key: str) -> CommitResult:
-        await commit(changes, seen_seq, key)
+    async def commit_and_lose(
+        changes: Sequence[Change], seen_seq: Seq, key: str, cursor: str = ""
+    ) -> CommitResult:
+        await commit(changes, seen_seq, key, cursor)
         if await then():
             device.remote.commit = commit  # type: ignore[method-assign]
         raise ServerAway("the answer was lost")
@@ -46,7 +48,9 @@ async def move_unsent(device: MemoryDevice, path: str, new_path: str) -> None:
     """Renames; it is seen, but cannot be sent."""
     commit = device.remote.commit
 
-    async def refuse(changes: Sequence[Change], seen_seq: Seq, key: str) -> CommitResult:
+    async def refuse(
+        changes: Sequence[Change], seen_seq: Seq, key: str, cursor: str = ""
+    ) -> CommitResult:
         raise ServerAway("the server's disk is full")
 
     device.hand.rename(path, new_path)
@@ -60,10 +64,12 @@ def overtake(device: MemoryDevice, other: MemoryDevice) -> None:
     """Lets another device commit just before the next commit."""
     commit = device.remote.commit
 
-    async def commit_second(changes: Sequence[Change], seen_seq: Seq, key: str) -> CommitResult:
+    async def commit_second(
+        changes: Sequence[Change], seen_seq: Seq, key: str, cursor: str = ""
+    ) -> CommitResult:
         device.remote.commit = commit  # type: ignore[method-assign]
         await other.sync()
-        return await commit(changes, seen_seq, key)
+        return await commit(changes, seen_seq, key, cursor)
 
     device.remote.commit = commit_second  # type: ignore[method-assign]
 

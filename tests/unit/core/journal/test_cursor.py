@@ -119,10 +119,10 @@ def sign(body: bytes) -> str:
 
 def test_a_cursor_of_a_later_version_is_told_apart_from_a_forged_one() -> None:
     with pytest.raises(UnknownCursorVersion) as caught:
-        decode_cursor(sign(b"\2 whatever it says"), KEY)
+        decode_cursor(sign(b"\3 whatever it says"), KEY)
 
     assert caught.value.code == "cursor-version"
-    assert "version 2" in caught.value.message
+    assert "version 3" in caught.value.message
 
 
 @pytest.mark.parametrize(

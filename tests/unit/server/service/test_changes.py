@@ -9,11 +9,13 @@ from drystone.core.content.content import EMPTY_CONTENT
 from drystone.core.ids import ROOT_ID, NamespaceId, Rev
 from drystone.core.journal.change import Create, Delete, Edit, Move, Restore
 from drystone.core.journal.cursor import Cursor, ForgedCursor, encode_cursor
+from drystone.core.journal.eras import NO_PAST
 from drystone.core.journal.record import Action
 from drystone.core.tree.entry import Entry, Kind
 from drystone.server.service.gate import EntryNotFound, NamespaceNotFound
 from drystone.server.service.identity.listeners import CloseReason
 from drystone.server.service.trees.changes import Changes, FolderGone
+from drystone.server.service.trees.cursors import Cursors
 from drystone.testing.service import file_id, until
 
 pytestmark = pytest.mark.asyncio
@@ -59,7 +61,11 @@ async def test_pages_follow_each_other_without_gap_or_overlap(server, anna):
     await server.commit(anna, [file(file_id(n), f"f{n}") for n in range(1, 8)])
     service = server.service
     changes = Changes(
-        service.writer, service.changes._bell, service.listeners, b"k" * 32, page_entries_max=3
+        service.writer,
+        service.changes._bell,
+        service.listeners,
+        Cursors(b"k" * 32, b"the only"),
+        page_entries_max=3,
     )
     cursor, seen, more = "", [], []
     for _ in range(3):
@@ -76,7 +82,11 @@ async def test_full_last_page_says_that_there_is_no_more(server, anna):
     await server.commit(anna, [file(A, "a"), file(B, "b")])
     service = server.service
     changes = Changes(
-        service.writer, service.changes._bell, service.listeners, b"k" * 32, page_entries_max=2
+        service.writer,
+        service.changes._bell,
+        service.listeners,
+        Cursors(b"k" * 32, b"the only"),
+        page_entries_max=2,
     )
     page = await changes.read_page(anna, anna.root_namespace_id, "", None)
 
@@ -148,10 +158,13 @@ async def test_cursor_that_cannot_be_gone_on_from_is_reset(server, anna):
 
 async def test_cursor_of_an_unknown_version_is_reset(server, anna, monkeypatch):
     monkeypatch.setattr("drystone.core.journal.cursor._VERSION", 99)
-    newer = encode_cursor(Cursor(anna.account_id), b"k" * 32)
+    namespace_id = anna.root_namespace_id
+    cursor = Cursor(anna.account_id, ((namespace_id, 0),), None, ((namespace_id, NO_PAST),))
+    newer = encode_cursor(cursor, b"k" * 32)
     monkeypatch.undo()
+    page = await read(server, anna, newer)
 
-    assert (await read(server, anna, newer)).reset
+    assert (page.reset, page.rewound_to) == (True, 0)
 
 
 # --- confined to a folder -------------------------------------------------------------------------
@@ -274,6 +287,72 @@ async def test_wait_ends_when_the_device_is_revoked_or_the_server_stops(server, 
 
 
 async def test_wait_with_a_cursor_ahead_of_the_journal_ends_at_once(server, anna):
-    ahead = server.service.changes.cursor_at(anna, anna.root_namespace_id, 9)
+    ahead = encode_cursor(Cursor(anna.account_id, ((anna.root_namespace_id, 9),)), b"k" * 32)
 
     assert await wait(server, anna, ahead) is True
+
+
+# --- a server that was put back -------------------------------------------------------------------
+
+
+@pytest_asyncio.fixture
+async def lost(server, anna):
+    """Cursors of what the server no longer knows: it was put back to seq 2, and runs anew."""
+    await server.commit(anna, [folder(A, "a"), file(B, "b", A)])
+    backup = server.metadata.copy()
+    await server.commit(anna, [file(C, "c")])
+    first = (await read(server, anna)).cursor
+    server.run_anew()
+    await server.commit(anna, [file(D, "d"), file(file_id(5), "e")])
+    second = (await read(server, anna)).cursor
+    server.run_anew(backup)
+    return first, second
+
+
+async def test_reader_of_what_a_restored_server_lost_is_told_how_far_it_was_put_back(
+    server, anna, lost
+):
+    for cursor in lost:
+        page = await read(server, anna, cursor)
+
+        assert (page.reset, page.rewound_to, page.cursor, page.head) == (True, 2, "", 2)
+
+
+async def test_reader_is_told_so_when_the_restored_journal_has_grown_beyond_the_cursor(
+    server, anna, lost
+):
+    await server.commit(anna, [file(file_id(n), f"n{n}") for n in range(10, 20)])
+    for cursor in lost:
+        page = await read(server, anna, cursor)
+
+        assert (page.reset, page.rewound_to) == (True, 2)
+        assert await wait(server, anna, cursor) is True
+
+
+async def test_reader_of_what_the_restored_server_still_has_goes_on(server, anna):
+    await server.commit(anna, [folder(A, "a")])
+    cursor = (await read(server, anna)).cursor
+    server.run_anew(server.metadata.copy())
+    await server.commit(anna, [folder(B, "b")])
+    page = await read(server, anna, cursor)
+
+    assert (page.reset, names(page)) == (False, ["b"])
+
+
+async def test_wait_ends_at_once_if_another_journal_has_the_same_head(server, anna, lost):
+    await server.commit(anna, [file(file_id(10), "new")])
+
+    assert await wait(server, anna, lost[0]) is True
+
+
+async def test_machine_put_back_with_all_that_ran_on_it_is_told_from_its_marks(server, anna):
+    await server.commit(anna, [folder(A, "a")])
+    backup = server.metadata.copy()
+    await server.commit(anna, [folder(B, "b")])
+    cursor = (await read(server, anna)).cursor
+    server.metadata.become(backup)
+    server.clock.advance(1)
+    await server.commit(anna, [folder(B, "b")])
+    page = await read(server, anna, cursor)
+
+    assert (page.reset, page.rewound_to) == (True, 0)

@@ -210,3 +210,18 @@ async def test_bell_rings_though_the_committer_went_away(server):
         going.cancel()
 
         assert (await anext(rings.heads))[1] == 1
+
+
+async def test_commit_of_who_has_read_what_a_restored_server_lost_is_refused(server):
+    anna = await server.sign_in()
+    await server.commit(anna, [folder(1, "a")])
+    backup = server.metadata.copy()
+    lost = (await server.commit(anna, [folder(2, "b")])).cursor
+    server.run_anew(backup)
+    kept = (await server.commit(anna, [folder(3, "c")])).cursor
+    done = await server.commit(anna, [folder(4, "d"), folder(5, "e")], key="k", cursor=lost)
+
+    assert [outcome.code for outcome in done.outcomes] == [RefusalCode.HISTORY_REWOUND] * 2
+    assert (done.head_before, done.head, done.cursor) == (2, 2, "")
+    again = await server.commit(anna, [folder(4, "d")], key="k", cursor=kept)
+    assert isinstance(again.outcomes[0], Accepted)

@@ -137,8 +137,10 @@ class HttpRemote:
 
     # --- the tree ----------------------------------------------------------------------------
 
-    async def commit(self, changes: Sequence[Change], seen_seq: Seq, key: str) -> CommitResult:
-        message = commit_to_wire(Commit(tuple(changes), seen_seq))
+    async def commit(
+        self, changes: Sequence[Change], seen_seq: Seq, key: str, cursor: str = ""
+    ) -> CommitResult:
+        message = commit_to_wire(Commit(tuple(changes), seen_seq), cursor)
         answer = await self.session.post(
             CommitAnswer, f"{self._path}/commits", message, {IDEMPOTENCY_HEADER: key}
         )
@@ -165,6 +167,7 @@ class HttpRemote:
             Seq(page.head),
             page.has_more,
             page.reset,
+            None if page.rewound_to is None else Seq(page.rewound_to),
         )
 
     async def list_below(self, folder_id: FileId, after: str) -> tuple[list[StoredEntry], str]:
@@ -216,6 +219,9 @@ class HttpRemote:
 
     def link_bytes_per_s(self) -> float:
         return self._link_bytes / self._link_s if self._link_bytes >= _LINK_BYTES_MIN else 0.0
+
+    def silent_s(self) -> float:
+        return self.session.silent_s()
 
     def traffic(self) -> Traffic:
         return self.session.traffic()

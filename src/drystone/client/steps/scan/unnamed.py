@@ -9,6 +9,7 @@ from collections.abc import Container, Sequence
 
 from drystone.client.ports import Disk, DiskProblem, Skipped, State, SyncedRow
 from drystone.core.ids import FileId
+from drystone.core.names.quoting import quoted
 from drystone.core.tree.entry import Entry
 
 
@@ -61,7 +62,7 @@ class Unnamed:
             if change is not None and change.entry is None:
                 # It was missed before it was found here.
                 self._state.note_local(file_id, None)
-            was = f"it was {row.entry.name!r}, which stays as it was on the server"
+            was = f"it was {quoted(row.entry.name)}, which stays as it was on the server"
             told.append(one._replace(detail=f"{one.detail}; {was}"))
         if seen:
             self._by_folder[path] = frozenset(seen)
@@ -84,8 +85,8 @@ class Unnamed:
     def _find_row(self, one: Skipped) -> SyncedRow | None:
         if one.stat is None:
             return None
-        row = self._state.find_by_inode(one.stat.dev, one.stat.ino)
-        return row if row is not None and row.entry.kind == one.stat.kind else None
+        rows = self._state.list_by_inode(one.stat.dev, one.stat.ino)
+        return next((row for row in rows if row.entry.kind == one.stat.kind), None)
 
     def _is_gone(self, file_id: FileId) -> bool:
         """Tells whether nothing stands where a synced entry is known to be."""

@@ -36,6 +36,7 @@ async def read_changes(call: Call) -> Response:
             page.reset,
             list(page.gone),
             namespace_id,
+            page.rewound_to,
         )
 
     return await call.answer_many(len(page.entries), make)

@@ -16,7 +16,9 @@ async def commit(call: Call) -> Response:
     request = await call.read(CommitRequest)
     asked = await run_if_heavy(len(request.changes), lambda: commit_from_wire(request))
     key = call.request.headers.get(IDEMPOTENCY_HEADER, "")
-    done = await call.service.commits.commit(call.actor, call.namespace_id(), asked, key)
+    done = await call.service.commits.commit(
+        call.actor, call.namespace_id(), asked, key, request.cursor
+    )
 
     def make() -> CommitAnswer:
         pairs = zip(done.outcomes, asked.changes, strict=True)

@@ -2,8 +2,8 @@
 """Changes: what is new since a cursor, and when there is more.
 
 A cursor is a position of reading, given out as signed text. Whatever could make a reader skip
-something (a cursor ahead of the journal, of another account, of another folder) is answered by
-``reset``: forget, and read from no cursor.
+something (a cursor of another account, of another folder, of a journal that was put back to an
+earlier state since) is answered by ``reset``: forget, and read from no cursor.
 """
 
 import asyncio
@@ -13,14 +13,7 @@ from typing import Final, NamedTuple
 
 from drystone.core.errors import Refused
 from drystone.core.ids import ROOT_ID, FileId, NamespaceId, Seq
-from drystone.core.journal.cursor import (
-    Cursor,
-    UnknownCursorVersion,
-    advance,
-    decode_cursor,
-    encode_cursor,
-    needs_reset,
-)
+from drystone.core.journal.cursor import Cursor, needs_reset
 from drystone.core.journal.record import Action, StoredEntry
 from drystone.core.limits import CHANGES_PAGE_ENTRIES_MAX
 from drystone.core.names.path import show_name
@@ -30,6 +23,7 @@ from drystone.server.ports.metadata import Unit
 from drystone.server.service.actor import Actor
 from drystone.server.service.gate import EntryNotFound, require_entry, require_namespace
 from drystone.server.service.identity.listeners import CloseReason, Listener, Listeners
+from drystone.server.service.trees.cursors import Cursors
 from drystone.server.service.trees.lineage import Lineage
 from drystone.server.service.writer import Writer
 
@@ -57,7 +51,9 @@ class ChangedPage(NamedTuple):
         cursor: To go on from; ``""`` with ``reset``.
         head: The namespace's last seq when the page was made.
         has_more: True if there is more already.
-        reset: The cursor cannot be gone on from: nothing else here counts.
+        reset: The cursor cannot be gone on from: nothing else here counts but the next.
+        rewound_to: With ``reset``: the journal was put back to an earlier state since, and only
+            up to this seq is it as the reader knows it. None: it was not put back.
     """
 
     entries: list[StoredEntry]
@@ -66,6 +62,7 @@ class ChangedPage(NamedTuple):
     head: Seq
     has_more: bool = False
     reset: bool = False
+    rewound_to: Seq | None = None
 
 
 class Rings(NamedTuple):
@@ -89,7 +86,7 @@ class Changes:
         writer: The door to metadata.
         bell: Rings when a head has moved.
         listeners: Where open bells and long polls are counted and closed.
-        key: Signs cursors.
+        cursors: Signs and reads cursors.
         page_entries_max: Entries in one page.
     """
 
@@ -98,19 +95,15 @@ class Changes:
         writer: Writer,
         bell: Bell,
         listeners: Listeners,
-        key: bytes,
+        cursors: Cursors,
         *,
         page_entries_max: int = CHANGES_PAGE_ENTRIES_MAX,
     ) -> None:
         self._writer = writer
         self._bell = bell
         self._listeners = listeners
-        self._key = key
+        self._cursors = cursors
         self._page_max = page_entries_max
-
-    def cursor_at(self, actor: Actor, namespace_id: NamespaceId, seq: Seq) -> str:
-        """Returns a cursor for somebody who knows all of a namespace up to ``seq``."""
-        return encode_cursor(Cursor(actor.account_id, ((namespace_id, seq),)), self._key)
 
     async def read_page(
         self, actor: Actor, namespace_id: NamespaceId, cursor_text: str, under: FileId | None
@@ -135,16 +128,18 @@ class Changes:
             ForgedCursor: The cursor was not given out by this server.
             EntryNotFound, FolderGone: ``under`` is no folder, or no longer.
         """
-        cursor = self._decode(cursor_text, actor)
+        cursor = self._cursors.decode(cursor_text, actor)
         if cursor is None:
-            return await self._writer.read(lambda unit: _reset(unit, actor, namespace_id))
+            # Of its reader's past nothing is known.
+            return await self._writer.read(lambda unit: _reset(unit, actor, namespace_id, Seq(0)))
         if under == ROOT_ID:
             under = None
 
         def work(unit: Unit) -> ChangedPage:
             require_namespace(unit, actor, namespace_id)
-            if _is_behind(unit, actor, cursor, under):
-                return _reset(unit, actor, namespace_id)
+            rewound_to = self._cursors.find_rewind(unit, cursor, namespace_id)
+            if rewound_to is not None or _is_behind(unit, actor, cursor, under):
+                return _reset(unit, actor, namespace_id, rewound_to)
             head = unit.tree.head(namespace_id)
             after_seq = cursor.seq_of(namespace_id)
             entries = unit.tree.list_changes(namespace_id, after_seq, self._page_max)
@@ -156,8 +151,7 @@ class Changes:
             if under is not None:
                 _require_watched_folder(unit, actor, namespace_id, under)
                 entries, gone = _confine(unit, namespace_id, entries, under)
-            following = advance(cursor._replace(under=under), namespace_id, reached)
-            text = encode_cursor(following, self._key)
+            text = self._cursors.move(unit, cursor._replace(under=under), namespace_id, reached)
             return ChangedPage(entries, gone, text, head, has_more)
 
         return await self._writer.read(work)
@@ -190,13 +184,17 @@ class Changes:
         Raises:
             NamespaceNotFound, ForgedCursor: As ``read_page``.
         """
-        cursor = self._decode(cursor_text, actor)
+        cursor = self._cursors.decode(cursor_text, actor)
         if cursor is None:
             return True
         seq = cursor.seq_of(namespace_id)
+
+        def is_rewound(unit: Unit) -> bool:
+            return self._cursors.find_rewind(unit, cursor, namespace_id) is not None
+
         async with self.listen(actor, namespace_id) as rings:
-            # A head below the cursor is news as well: reading will answer "reset".
-            if rings.head != seq:
+            # That the journal was put back is news as well: reading will answer "reset".
+            if rings.head != seq or await self._writer.read(is_rewound):
                 return True
             ringing = asyncio.ensure_future(anext(rings.heads))
             closed = rings.listener.closed
@@ -209,15 +207,6 @@ class Changes:
             if ringing.done() and not ringing.cancelled():
                 return True
             return closed.result() if closed.done() else False
-
-    def _decode(self, text: str, actor: Actor) -> Cursor | None:
-        """Returns the cursor; a fresh one for ``""``; None if it must be reset."""
-        if not text:
-            return Cursor(actor.account_id)
-        try:
-            return decode_cursor(text, self._key)
-        except UnknownCursorVersion:
-            return None
 
 
 def _is_behind(unit: Unit, actor: Actor, cursor: Cursor, under: FileId | None) -> bool:
@@ -249,9 +238,12 @@ def _say_restored(
     return stored
 
 
-def _reset(unit: Unit, actor: Actor, namespace_id: NamespaceId) -> ChangedPage:
+def _reset(
+    unit: Unit, actor: Actor, namespace_id: NamespaceId, rewound_to: Seq | None
+) -> ChangedPage:
     require_namespace(unit, actor, namespace_id)
-    return ChangedPage([], [], "", unit.tree.head(namespace_id), reset=True)
+    head = unit.tree.head(namespace_id)
+    return ChangedPage([], [], "", head, reset=True, rewound_to=rewound_to)
 
 
 def _require_watched_folder(

@@ -10,7 +10,7 @@ that is sent again, because its answer was lost, gets the same answer and change
 """
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -19,7 +19,9 @@ from drystone.core.content.content import Content
 from drystone.core.errors import Refused
 from drystone.core.ids import BlockId, FileId, NamespaceId, Seq
 from drystone.core.instant import NS_PER_S
+from drystone.core.journal import refusals
 from drystone.core.journal.change import Accepted, Commit, Create, Edit, Outcome, Refusal
+from drystone.core.journal.cursor import Cursor
 from drystone.core.journal.decide import Contents, decide
 from drystone.core.journal.draft import Author
 from drystone.core.limits import IDEMPOTENCY_KEY_CHARS_MAX, IDEMPOTENCY_S
@@ -29,6 +31,7 @@ from drystone.server.ports.metadata import Unit
 from drystone.server.service.actor import Actor
 from drystone.server.service.blocks.contents import Verdict
 from drystone.server.service.gate import require_namespace
+from drystone.server.service.trees.cursors import Cursors
 from drystone.server.service.view import load_view
 from drystone.server.service.writer import Writer
 
@@ -92,7 +95,7 @@ class Commits:
         blocks: Checks contents.
         bell: Rings once a commit is durable.
         clock: The time in the records.
-        make_cursor: Returns a cursor for an actor, in a namespace, at a seq.
+        cursors: Signs and reads cursors, and knows the era in which records are written.
     """
 
     def __init__(
@@ -101,16 +104,21 @@ class Commits:
         blocks: ContentChecks,
         bell: Bell,
         clock: Clock,
-        make_cursor: Callable[[Actor, NamespaceId, Seq], str],
+        cursors: Cursors,
     ) -> None:
         self._writer = writer
         self._blocks = blocks
         self._bell = bell
         self._clock = clock
-        self._make_cursor = make_cursor
+        self._cursors = cursors
 
     async def commit(
-        self, actor: Actor, namespace_id: NamespaceId, commit: Commit, key: str
+        self,
+        actor: Actor,
+        namespace_id: NamespaceId,
+        commit: Commit,
+        key: str,
+        cursor_text: str = "",
     ) -> Committed:
         """Decides a commit; returns once what was accepted is durable.
 
@@ -123,9 +131,13 @@ class Commits:
             commit: What; at most ``COMMIT_CHANGES_MAX`` changes.
             key: The idempotency key; ``""`` for none: then a repeat is only recognised change
                 by change.
+            cursor_text: How far the committer has read; ``""``: not told. If the journal was put
+                back to an earlier state since, revs and seqs mean something else by now, and all
+                changes are refused.
 
         Raises:
             NamespaceNotFound: The actor may not open the namespace.
+            ForgedCursor: The cursor was not given out by this server.
             UnfitIdempotencyKey, IdempotencyKeyReused: As their names say; nothing changed.
             Unavailable: The database cannot be written now; nothing changed.
         """
@@ -133,27 +145,30 @@ class Commits:
             raise UnfitIdempotencyKey(
                 f"an idempotency key has at most {IDEMPOTENCY_KEY_CHARS_MAX} ASCII characters"
             )
+        cursor = self._cursors.decode(cursor_text, actor)
         named = _contents_of(commit)
         verdict = Verdict(Contents(), [])
         if named:
             verdict = await self._blocks.check_contents(actor, namespace_id, named)
-        order = _Order(actor, namespace_id, commit, key, named, verdict)
+        order = _Order(actor, namespace_id, commit, key, cursor, named, verdict)
 
         def ring(kept: _Kept) -> None:
             if kept.is_new and kept.head > kept.head_before:
                 self._bell.ring(namespace_id, kept.head)
 
         kept = await self._writer.write(lambda unit: self._decide(unit, order), then=ring)
-        cursor = self._make_cursor(actor, namespace_id, kept.head)
-        return Committed(kept.head_before, kept.head, cursor, kept.outcomes)
+        return Committed(kept.head_before, kept.head, kept.cursor, kept.outcomes)
 
     def _decide(self, unit: Unit, order: "_Order") -> "_Kept":
         """Decides in a unit of work, or finds what was decided before for the same key."""
-        actor, namespace_id, commit, key, named, verdict = order
+        actor, namespace_id, commit, key, cursor, named, verdict = order
         require_namespace(unit, actor, namespace_id)
         fingerprint = _fingerprint(commit) if key else b""
         if key and (told := unit.tree.find_idempotent(namespace_id, actor.device_id, key)):
-            return _recall(unit, namespace_id, told, fingerprint)
+            kept = _recall(unit, namespace_id, told, fingerprint)
+            return kept._replace(cursor=self._cursors.make(unit, actor, namespace_id, kept.head))
+        if cursor is None or self._cursors.find_rewind(unit, cursor, namespace_id) is not None:
+            return _refuse_all(unit, namespace_id, commit)
         now_ns = self._clock.now_ns()
         author = Author(actor.account_id, actor.device_id, actor.device_name, now_ns)
         view = load_view(unit.tree, namespace_id, commit)
@@ -161,11 +176,13 @@ class Commits:
         contents = _with_lost(unit, namespace_id, named, verdict.contents)
         decision = decide(view, commit, author, contents)
         if decision.records:
+            self._cursors.begin_era(unit, namespace_id)
             unit.tree.append(namespace_id, decision.records)
             for line in verdict.manifests:
                 unit.tree.keep_manifest(namespace_id, *line)
         head = Seq(head_before + len(decision.records))
-        kept = _Kept(head_before, head, decision.outcomes, is_new=True)
+        told_cursor = self._cursors.make(unit, actor, namespace_id, head)
+        kept = _Kept(head_before, head, decision.outcomes, True, told_cursor)  # noqa: FBT003
         if key:
             until_ns = now_ns + IDEMPOTENCY_S * NS_PER_S
             encoded = _encode(kept, fingerprint)
@@ -180,6 +197,7 @@ class _Order(NamedTuple):
     namespace_id: NamespaceId
     commit: Commit
     key: str
+    cursor: Cursor | None
     named: Collection[Content]
     verdict: Verdict
 
@@ -191,6 +209,16 @@ class _Kept(NamedTuple):
     head: Seq
     outcomes: tuple[Outcome, ...]
     is_new: bool
+    cursor: str = ""
+
+
+def _refuse_all(unit: Unit, namespace_id: NamespaceId, commit: Commit) -> _Kept:
+    """The journal is not the one that the committer has read. Nothing is kept for the key: what
+    comes next is another commit. There is no cursor, since the changes are to be read.
+    """
+    head = unit.tree.head(namespace_id)
+    refusal = refusals.history_rewound()
+    return _Kept(head, head, (refusal,) * len(commit.changes), is_new=True)
 
 
 def _contents_of(commit: Commit) -> set[Content]:

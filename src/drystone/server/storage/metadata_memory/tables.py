@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Generic, NamedTuple, TypeVar
 
 from drystone.core.ids import AccountId, BlockId, DeviceId, FileId, NamespaceId, PackId
+from drystone.core.journal.eras import Era
 from drystone.core.journal.record import Record, StoredEntry
 from drystone.server.ports.metadata import Account, BlockPlace, Device
 
@@ -99,6 +100,7 @@ class Tables:
         self.devices: Table[DeviceId, Device] = Table(self.undo)
         self.namespaces: Table[NamespaceId, Namespace] = Table(self.undo)
         self.records: Table[NamespaceId, tuple[Record, ...]] = Table(self.undo)
+        self.eras: Table[NamespaceId, tuple[Era, ...]] = Table(self.undo)
         self.entries: Table[tuple[NamespaceId, FileId], StoredEntry] = Table(self.undo)
         # Who stands where, among the undeleted.
         self.children: Table[tuple[NamespaceId, FileId, str], FileId] = Table(self.undo)

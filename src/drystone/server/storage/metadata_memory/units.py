@@ -16,6 +16,7 @@ from drystone.core.ids import (
     Seq,
 )
 from drystone.core.instant import NS_PER_S
+from drystone.core.journal.eras import Era
 from drystone.core.journal.record import Record, StoredEntry
 from drystone.core.names.folding import fold_name
 from drystone.core.tree.entry import Kind
@@ -195,6 +196,13 @@ class MemoryTree:
     def find_record(self, namespace_id: NamespaceId, seq: Seq) -> Record | None:
         journal = self._tables.records.get(namespace_id, ())
         return journal[seq - 1] if 0 < seq <= len(journal) else None
+
+    def list_eras(self, namespace_id: NamespaceId, upto_seq: Seq, limit: int) -> list[Era]:
+        eras = reversed(self._tables.eras.get(namespace_id, ()))
+        return [era for era in eras if era.first_seq <= upto_seq][:limit]
+
+    def begin_era(self, namespace_id: NamespaceId, era: Era) -> None:
+        self._tables.eras[namespace_id] = (*self._tables.eras.get(namespace_id, ()), era)
 
     def find_idempotent(
         self, namespace_id: NamespaceId, device_id: DeviceId, key: str

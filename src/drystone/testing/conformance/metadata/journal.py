@@ -11,6 +11,7 @@ from drystone.core.ids import (
     Seq,
 )
 from drystone.core.instant import NS_PER_S
+from drystone.core.journal.eras import ERA_ID_BYTES, Era
 from drystone.core.journal.record import Action, Record
 from drystone.server.ports.metadata import (
     Metadata,
@@ -139,6 +140,23 @@ class JournalSuite:
             assert unit.tree.find_entries(OTHER, [A, B])[A].entry == file(A, "a")
             assert unit.tree.list_below(OTHER, ROOT_ID, "", 9)[0][0].entry == file(A, "a")
             assert len(unit.tree.list_changes(OTHER, Seq(0), 9)) == 1
+
+        metadata.read(work)
+
+    def test_eras_are_listed_newest_first_up_to_a_seq(self, metadata: Metadata) -> None:
+        add_accounts(metadata)
+        journalist = Journalist(metadata)
+        eras = [Era(bytes([n]) * ERA_ID_BYTES, Seq(2 * n + 1)) for n in range(3)]
+        for n, era in enumerate(eras):
+            metadata.write(lambda unit, era=era: unit.tree.begin_era(NAMESPACE, era))  # type: ignore[misc]
+            journalist.create(*(folder(make_file_id(10 * n + i), f"{n}{i}") for i in (1, 2)))
+
+        def work(unit: Unit) -> None:
+            assert unit.tree.list_eras(NAMESPACE, Seq(6), 9) == eras[::-1]
+            assert unit.tree.list_eras(NAMESPACE, Seq(5), 2) == [eras[2], eras[1]]
+            assert unit.tree.list_eras(NAMESPACE, Seq(4), 9) == [eras[1], eras[0]]
+            assert unit.tree.list_eras(NAMESPACE, Seq(0), 9) == []
+            assert unit.tree.list_eras(OTHER, Seq(6), 9) == []
 
         metadata.read(work)
 

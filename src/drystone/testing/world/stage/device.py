@@ -8,11 +8,12 @@ from typing import Final, NamedTuple, Protocol
 
 from drystone.client.adapters.clock import make_file_ids
 from drystone.client.loop.parts import World as LoopWorld
-from drystone.client.loop.running import HALT_CODES, Loop
+from drystone.client.loop.running import Loop
 from drystone.client.loop.summary import Standing
 from drystone.client.ports import Hints, ProblemRow
 from drystone.core.ids import FileId
 from drystone.core.instant import NS_PER_S
+from drystone.core.planning.guards import HALT_CODES
 from drystone.core.planning.plan import Conflict
 from drystone.core.planning.policy import Traits
 from drystone.testing.fakes.clock import SOME_DAY_NS
@@ -194,7 +195,7 @@ class WorldDevice:
         if standing.why_code not in HALT_CODES:
             return False
         self._watching.note("agree", self.name, standing.why_code)
-        self.loop.allow_deletions()
+        await self.loop.answers.accept()
         self.loop.hint_all()
         return True
 
@@ -218,8 +219,8 @@ class WorldDevice:
         for file_id, change in state.local_changes.items():
             if change.stat is not None and change.stat.ino == inode.ino:
                 return file_id
-        row = state.find_by_inode(inode.dev, inode.ino)
-        return None if row is None else row.entry.file_id
+        rows = state.list_by_inode(inode.dev, inode.ino)
+        return rows[0].entry.file_id if len(rows) == 1 else None
 
     async def _run(self, world: LoopWorld, life: Life) -> None:
         loop = self.loop = Loop(world, self.chance.random)
@@ -284,6 +285,7 @@ class _Watcher:
         self._folders: dict[str, None] = {}
         self._is_all = False
         self._told = asyncio.Event()
+        self.is_whole = True
 
     def tell(self, folder: str) -> None:
         self._folders[folder] = None

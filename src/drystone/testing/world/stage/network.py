@@ -2,6 +2,7 @@
 """The network of a world: a link per device that delays, loses and breaks."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from random import Random
@@ -19,6 +20,7 @@ from drystone.testing.fakes.remote import FakeRemote
 from drystone.testing.world.stage.life import Life
 from drystone.testing.world.stage.server import NAMESPACE_ID, WorldServer
 from drystone.testing.world.stage.timeline import Killed, Timeline
+from drystone.testing.world.stage.told import ToldCommit
 
 R = TypeVar("R")
 
@@ -108,10 +110,13 @@ class LinkedRemote:
     async def fetch_outlines(self, block_ids: Sequence[BlockId]) -> list[bytes]:
         return await self._call(lambda server: server.fetch_outlines(block_ids))
 
-    async def commit(self, changes: Sequence[Change], seen_seq: Seq, key: str) -> CommitResult:
+    async def commit(
+        self, changes: Sequence[Change], seen_seq: Seq, key: str, cursor: str = ""
+    ) -> CommitResult:
         async def decide(server: FakeRemote) -> CommitResult:
-            result = await server.commit(changes, seen_seq, key)
-            self._server.told.note_commit(self._actor, changes, seen_seq, key, result)
+            result = await server.commit(changes, seen_seq, key, cursor)
+            told = ToldCommit(self._actor, tuple(changes), seen_seq, key, cursor, result)
+            self._server.told.commits.append(told)
             return result
 
         return await self._call(decide, is_carried_to_its_end=True)
@@ -145,6 +150,9 @@ class LinkedRemote:
 
     def link_bytes_per_s(self) -> float:
         return 0.0
+
+    def silent_s(self) -> float:
+        return 0.0 if self._link.is_up and self._link.requests_count else math.inf
 
     def traffic(self) -> Traffic:
         return Traffic(self._link.requests_count, 0, 0)

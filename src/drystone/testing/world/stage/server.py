@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from drystone.core.content.manifest import decode_manifest
 from drystone.core.ids import AccountId, BlockId, DeviceId, NamespaceId, Seq
+from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.core.journal.record import Record
 from drystone.core.tree.entry import Entry
 from drystone.server.ports.blocks import LostBlock
@@ -74,8 +75,9 @@ class WorldServer:
         packs = ObjectPacks(_MortalObjects(self._objects, self.life))
         engines = Engines(metadata, packs, LocalBell(), self._clock, _PASSWORDS)
         writer = _LoopWriter(metadata, self._timeline)
-        self.service = make_service(engines, _CURSOR_KEY, writer=writer)
         self.starts_count += 1
+        era_id = self.starts_count.to_bytes(ERA_ID_BYTES)
+        self.service = make_service(engines, _CURSOR_KEY, era_id=era_id, writer=writer)
 
     def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Lets the running server do something."""

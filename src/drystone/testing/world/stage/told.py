@@ -2,7 +2,6 @@
 """What a server has told its devices: to be compared with what it says when it is asked again."""
 
 from collections import deque
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from drystone.client.ports import CommitResult, RemotePage
@@ -25,6 +24,7 @@ class ToldCommit(NamedTuple):
     changes: tuple[Change, ...]
     seen_seq: Seq
     key: str
+    cursor: str
     result: CommitResult
 
 
@@ -46,14 +46,3 @@ class Told:
             return
         known = {stored.file_id: stored for stored in page.entries}
         self.mirrors[page.cursor] = {**self.mirrors[cursor], **known}
-
-    def note_commit(
-        self,
-        actor: Actor,
-        changes: Sequence[Change],
-        seen_seq: Seq,
-        key: str,
-        result: CommitResult,
-    ) -> None:
-        """A commit was decided."""
-        self.commits.append(ToldCommit(actor, tuple(changes), seen_seq, key, result))
