@@ -7,7 +7,6 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from drystone.client.loop.carrying import find_subject
 from drystone.client.loop.parts import Parts
 from drystone.client.loop.troubles import Halted, Troubles
 from drystone.client.ports import State
@@ -19,7 +18,7 @@ from drystone.core.planning.guards import (
     find_halt,
     find_rewrite_halt,
 )
-from drystone.core.planning.plan import Plan
+from drystone.core.planning.plan import Plan, find_subject
 from drystone.core.planning.policy import Permission
 from drystone.core.planning.reconcile import reconcile
 from drystone.core.planning.review import (
