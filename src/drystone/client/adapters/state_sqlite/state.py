@@ -186,15 +186,11 @@ class SqliteState(Ledger):
         return self._batches.list_doubtful(limit)
 
     def shrink(self) -> None:
-        self.forget_cached()
-        self._db.select("PRAGMA shrink_memory")
-        give_back_freed()
-
-    def forget_cached(self) -> None:
-        """Forgets what could be read again."""
         self._synced.forget_cached()
         self._local.forget_cached()
         self._remote.forget_cached()
+        self._db.select("PRAGMA shrink_memory")
+        give_back_freed()
 
     def close(self) -> None:
         self._db.close()

@@ -68,7 +68,8 @@ class KeptState(SqliteState):
 
     def shrink(self) -> None:
         # Memory is given back to the system when the world has ended.
-        self.forget_cached()
+        for tree in (self._synced, self._local, self._remote):
+            tree.forget_cached()
 
     def copy_saved(self) -> bytes:
         """Returns the image as of the last time at which nothing was left to be saved."""
