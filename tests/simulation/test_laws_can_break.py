@@ -148,7 +148,7 @@ ONE, OTHER = FileId(b"1" * 16), FileId(b"2" * 16)
 
 
 def test_content_lost_as_one_entry_though_destroyed_as_another_is_seen() -> None:
-    ledger = Ledger(lambda who, inode: ONE)
+    ledger = Ledger(lambda who, inode: (ONE, True))
     inode = Inode(Kind.FILE, 1, 0)
     inode.content = b"same"
     ledger.write("a", b"same")

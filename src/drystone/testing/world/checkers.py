@@ -139,20 +139,21 @@ def _is_given_up(ledger: Ledger, held: Held, content: bytes) -> bool:
 
 
 def check_no_return(ledger: Ledger, held: Held) -> None:
-    """What was written once, and that a person destroyed, is gone: unless somebody moved it or
-    changed its attributes, who might have done so at the same time.
+    """What was written once, and that a person destroyed whose client knew that the server had
+    it, is gone: unless somebody moved it or changed its attributes, perhaps at the same time.
     """
     for path, content in held.paths.items():
         if not isinstance(content, bytes) or ledger.makings[content] != 1:
             continue
-        if content in ledger.destroyed and content not in ledger.moved:
+        if content in ledger.ended and content not in ledger.moved:
             raise Broken("no return", f"{show_content(content)} was destroyed and is at {path!r}")
 
 
 def check_no_false_conflict(ledger: Ledger, held: Held) -> None:
     """What was written once does not stand beside itself as a conflicted copy."""
     for path, content in held.paths.items():
-        original = _COPY.sub("", path)
+        folder, slash, name = path.rpartition("/")
+        original = folder + slash + _COPY.sub("", name)
         if original == path or not isinstance(content, bytes) or ledger.makings[content] != 1:
             continue
         if held.paths.get(original) == content:

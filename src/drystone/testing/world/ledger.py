@@ -28,7 +28,8 @@ class Ledger:
     """All contents of a world by what became of them.
 
     Args:
-        find_file_id: Tells as which entry a device's client knows an inode; None if it does not.
+        find_entry: Tells as which entry a device's client knows an inode (None if it does not),
+            and whether it knows that the server has that.
 
     Attributes:
         made: Each content that somebody wrote, and who.
@@ -36,18 +37,24 @@ class Ledger:
         destroyed: Those that a person overwrote or deleted, and as which entries: None where the
             client did not know yet what that was. As those entries they need not be anywhere but
             in the history, if they ever came there.
+        ended: Those that were destroyed where the client knew that the server had them.
         moved: Those that a person moved, or whose attributes they changed, and on which devices.
         torn: Those that a failing machine left behind.
         taken: Those that a failing machine took before it is known that the server had them.
     """
 
     def __init__(
-        self, find_file_id: Callable[[str, Inode], FileId | None] = lambda _, __: None
+        self,
+        find_entry: Callable[[str, Inode], tuple[FileId | None, bool]] = lambda _, __: (
+            None,
+            False,
+        ),
     ) -> None:
-        self._find_file_id = find_file_id
+        self._find_entry = find_entry
         self.made: dict[bytes, str] = {}
         self.makings: Counter[bytes] = Counter()
         self.destroyed: dict[bytes, set[FileId | None]] = {}
+        self.ended: set[bytes] = set()
         self.moved: dict[bytes, set[str]] = {}
         self.torn: dict[bytes, None] = {}
         self.taken: dict[bytes, None] = {}
@@ -60,8 +67,10 @@ class Ledger:
     def destroy(self, who: str, inode: Inode) -> None:
         """Somebody gives up what stands somewhere, a folder with all below it."""
         for file in list_files(inode):
-            ids = self.destroyed.setdefault(file.content, set())
-            ids.add(self._find_file_id(who, file))
+            file_id, is_agreed = self._find_entry(who, file)
+            self.destroyed.setdefault(file.content, set()).add(file_id)
+            if is_agreed:
+                self.ended.add(file.content)
 
     def move(self, who: str, inode: Inode) -> None:
         """Somebody changes where something stands, or its attributes, and no content."""

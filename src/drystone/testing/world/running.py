@@ -86,7 +86,7 @@ class World:
         self._lines: list[str] | None = [] if keeps_trace else None
         chance = Chance(script.seed)
         self.timeline = Timeline(chance.stream("threads"))
-        self.ledger = Ledger(lambda who, inode: self.devices[who].find_file_id(inode))
+        self.ledger = Ledger(lambda who, inode: self.devices[who].find_entry(inode))
         self.server_skew_s = 0.0
         self.server = WorldServer(self.timeline, self._server_now_ns)
         self.devices = {

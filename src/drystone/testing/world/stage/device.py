@@ -211,16 +211,18 @@ class WorldDevice:
         """Returns what is in trouble."""
         return [] if self._state is None else self._state.problems()
 
-    def find_file_id(self, inode: Inode) -> FileId | None:
-        """Returns as which entry the client, if it runs, knows an inode."""
+    def find_entry(self, inode: Inode) -> tuple[FileId | None, bool]:
+        """Returns as which entry the client, if it runs, knows an inode, and whether it knows
+        that the server has that entry.
+        """
         state = self._state
         if state is None:
-            return None
+            return None, False
         for file_id, change in state.local_changes.items():
             if change.stat is not None and change.stat.ino == inode.ino:
-                return file_id
+                return file_id, state.find_synced_row(file_id) is not None
         rows = state.list_by_inode(inode.dev, inode.ino)
-        return rows[0].entry.file_id if len(rows) == 1 else None
+        return (rows[0].entry.file_id, True) if len(rows) == 1 else (None, False)
 
     async def _run(self, world: LoopWorld, life: Life) -> None:
         loop = self.loop = Loop(world, self.chance.random)
