@@ -122,6 +122,8 @@ def check_no_loss(ledger: Ledger, held: Held, devices: Sequence[WorldDevice]) ->
             where = "only in the history"
         elif content in trash:
             where, law = "only in a trash", "not trashed"
+            if any(content in device.disk.unseen for device in devices):
+                law = "unseen"
         raise Broken(law, f"{show_content(content)}, written on {who}, is {where}")
 
 
