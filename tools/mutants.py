@@ -81,10 +81,10 @@ PLANNER: Final = (
         "mode = here.mode",
     ),
     Mutant(
-        "a move here is taken back when the server knows nothing of it",
+        "a move here is taken back",
         _MERGE,
-        "        there.is_at_same_place(base)\n        or is_temporary(there.name)\n",
-        "        is_temporary(there.name)\n",
+        "    if not has_moved(here, base):\n",
+        "    if True:\n",
     ),
     Mutant(
         "moved on both sides: both go on moving it",
@@ -119,7 +119,7 @@ PLANNER: Final = (
     Mutant(
         "a deleted folder is not kept for what is new in it on the server",
         _SURVIVAL,
-        "        elif fate == Fate.NEW_THERE:\n            _need_here(survey, case, kept)\n",
+        "        if above.fate == Fate.GONE_HERE:\n            _keep(survey, above, kept)\n",
         "",
     ),
     Mutant(
@@ -155,12 +155,13 @@ PLANNER: Final = (
         "                known[folder_id] = True\n",
     ),
     Mutant(
-        "who takes a name is not looked at",
+        "who has a name on the server is not looked at",
         _LINKS,
+        "        leaver = self._draft.leave_there.get(occupant.file_id)\n"
         "        if leaver is not None:\n"
         "            self._graph.yields[vertex] = leaver\n"
         "        else:\n"
-        "            self._refuse(vertex, case, occupant)\n",
+        "            self._graph.steps[vertex] = None\n",
         "",
     ),
     Mutant(
