@@ -18,6 +18,9 @@ CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.json"))
 
 OPEN = {
     "lying-disk-and-power": "nothing tells that a disk lied: what is gone looks deleted",
+    "nested-in-its-own-name-and-removed": (
+        "a folder moved into a new one of its name, and deleted there, is never settled"
+    ),
     "restored-server-never-settled": "after a restore, blocks are asked for that the server lost",
     "restored-server-takes-what-came-since": "what a restored server never knew counts as deleted",
     "unreadable-told-for-ever": "what could not be read once is told until somebody reads it again",

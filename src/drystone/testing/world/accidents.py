@@ -53,8 +53,7 @@ class Accidents:
         of_device: Accidents of a device, by name.
         of_server: Accidents of the server, by name.
         has_any: Something has gone wrong.
-        has_turned_back: Something stands as it did before: a disk, a database, a server.
-        has_old_database: A client believes what was so once.
+        has_turned_back: Somebody knows less than before: a disk, a database, a server.
         is_server_steady: It still knows all that it has answered, and keys have not expired.
         is_over: Nobody is started again: the world ends.
     """
@@ -63,7 +62,7 @@ class Accidents:
         self._scene = scene
         self._timeline = scene.timeline
         self._is_healed = self.is_over = False
-        self.has_any = self.has_turned_back = self.has_old_database = False
+        self.has_any = self.has_turned_back = False
         self.is_server_steady = True
         self._down_s: dict[str, float] = {}
         self._copies: dict[str, bytes] = {}
@@ -92,6 +91,8 @@ class Accidents:
         """Does one."""
         self.has_any = True
         self.has_turned_back |= act.deed in ("power", "old_state", "restore")
+        # What a killed client had written and not noted is like a person's when it starts again.
+        self.has_turned_back |= act.deed == "crash"
         if act.who == "server":
             self.is_server_steady &= act.deed in ("crash", "back_up")
             self.of_server[act.deed](*act.args)
@@ -147,7 +148,6 @@ class Accidents:
         self._down_s[device.name] = down_s
         device.life.end()
         device.image = self._copies.get(device.name, b"")
-        self.has_old_database |= bool(device.image)
 
     # --- network -----------------------------------------------------------------------------
 
