@@ -10,6 +10,7 @@ from drystone.core.content.noise import looks_like_noise
 from drystone.core.ids import ROOT_ID, FileId
 from drystone.core.journal.fold import fold
 from drystone.core.journal.record import Action, Record
+from drystone.core.names.ignore import IGNORE_FILE_NAME
 from drystone.core.tree.entry import Entry, Kind
 from drystone.core.tree.tree import Tree
 from drystone.server.ports.metadata import Unit
@@ -74,9 +75,16 @@ def check_server(server: WorldServer, ledger: Ledger) -> Held:
 
 
 def check_agreement(devices: Sequence[WorldDevice], paths: Paths) -> None:
-    """What is on each device is what the server holds."""
+    """What is on each device is what the server holds and is selected there, and what ignore
+    rules leave out.
+    """
+    everything = paths
     for device in devices:
         found = device.disk.hand.list_tree()
+        paths = _without(everything, device.find_unselected())
+        if found == paths:
+            continue
+        found = {p: x for p, x in found.items() if p in paths or not device.is_left_out(p)}
         if found == paths:
             continue
         more = sorted(found.keys() - paths.keys())
@@ -94,7 +102,9 @@ def check_attributes(devices: Sequence[WorldDevice], held: Held) -> None:
     for device in devices:
         step_ns = max(1, device.nature.stamp_ms * 1_000_000)
         for path, entry in held.entries.items():
-            inode = device.disk.require(path)
+            inode = device.disk.find(path)
+            if inode is None:
+                continue  # In a folder that is not to be on this device.
             is_folder = entry.kind == Kind.FOLDER
             least = 0o700 if is_folder else 0o400
             if entry.mode and entry.kind != Kind.SYMLINK and inode.mode != entry.mode | least:
@@ -113,11 +123,12 @@ def check_no_loss(ledger: Ledger, held: Held, devices: Sequence[WorldDevice]) ->
     """What nobody destroyed is current, and what nobody wrote is nowhere."""
     trash = {content for d in devices for _, content in d.disk.hand.list_trash()}
     current = {content for content in held.paths.values() if isinstance(content, bytes)}
+    left_out = find_left_out_contents(devices, held.paths)
     for content in current:
         if not ledger.is_known(content):
             raise Broken("whole", f"nobody wrote {show_content(content)}")
     for content, who in ledger.made.items():
-        if content in current or _is_given_up(ledger, held, content):
+        if content in current or content in left_out or _is_given_up(ledger, held, content):
             continue
         where, law = "nowhere", "no loss"
         if content in held.history:
@@ -207,6 +218,28 @@ def _living(mirror: Mirror) -> dict[FileId, Entry]:
         return True
 
     return {file_id: stored.entry for file_id, stored in mirror.items() if is_living(file_id)}
+
+
+def find_left_out_contents(devices: Sequence[WorldDevice], paths: Paths) -> set[bytes]:
+    """Returns what only one disk holds because of ignore rules; also what went to the trash with
+    a folder that another device deleted, where there are any rules.
+    """
+    found: set[bytes] = set()
+    for device in devices:
+        tree = device.disk.hand.list_tree()
+        for path, content in tree.items():
+            if isinstance(content, bytes) and path not in paths and device.is_left_out(path):
+                found.add(content)
+        if any(path.endswith(IGNORE_FILE_NAME) for path in tree):
+            found |= {content for _, content in device.disk.hand.list_trash()}
+    return found
+
+
+def _without(paths: Paths, folders: Sequence[str]) -> Paths:
+    if not folders:
+        return paths
+    hidden = tuple(f"{folder}/" for folder in folders)
+    return {path: held for path, held in paths.items() if not f"{path}/".startswith(hidden)}
 
 
 def check_held(server: WorldServer, devices_count: int) -> None:

@@ -15,6 +15,7 @@ own, which survives too.
 from typing import Final, NamedTuple
 
 from drystone.client.ports import Remote, RemotePage, State
+from drystone.client.steps.pull.selection import UNLISTED_KEY, Selection
 from drystone.core.errors import Refused, Unavailable
 from drystone.core.ids import ROOT_ID, FileId, Seq
 from drystone.core.journal.cursor import ForgedCursor
@@ -23,7 +24,6 @@ from drystone.core.tree.entry import Kind
 
 CURSOR_KEY: Final = "cursor"
 SEEN_SEQ_KEY: Final = "seen_seq"
-_UNLISTED_KEY: Final = "unlisted"
 _RESET_KEY: Final = "reset"
 _NOT_FOUND: Final = "entry-not-found"
 
@@ -51,12 +51,13 @@ class Pull:
 
     Args:
         remote: The server.
-        state: Its trees.
+        state: Its trees, and what of the server is not selected here.
     """
 
     def __init__(self, remote: Remote, state: State) -> None:
         self._remote = remote
         self._state = state
+        self._selection = Selection(state)
         self._seen: set[FileId] | None = None
         """While everything is read anew: what lives on the server."""
 
@@ -104,6 +105,10 @@ class Pull:
             entry = stored.entry
             if self._seen is not None and not stored.is_deleted:
                 self._seen.add(entry.file_id)
+            if stored.is_deleted:
+                self._selection.note_gone(entry.file_id)
+            if self._selection.is_of_no_interest(stored):
+                continue
             if entry.kind == Kind.FOLDER and self._is_to_be_listed(stored):
                 unlisted.append(entry.file_id)
             state.note_remote(stored)
@@ -141,7 +146,8 @@ class Pull:
     def note_listed(self, folder_id: FileId, entries: list[StoredEntry], after: str) -> Pulled:
         """Tells State what a listing says. Uses State."""
         for stored in entries:
-            self._state.note_remote(stored)
+            if not self._selection.is_of_no_interest(stored):
+                self._state.note_remote(stored)
         if not after:
             self._put_unlisted([other for other in self._unlisted() if other != folder_id])
         changed = (stored.entry.file_id for stored in entries)
@@ -156,12 +162,16 @@ class Pull:
         """Tells whether a folder may hold what the feed does not say."""
         if self._seen is not None or not self._state.get(CURSOR_KEY):
             return False  # Everything is being read: what is below comes by itself.
+        if stored.entry.file_id in self._selection.ids:
+            return False
         if stored.action == Action.RESTORE:
             return True
+        # It came from outside, whatever was done to it since.
         is_known = self._state.remote.find(stored.entry.file_id) is not None
-        return stored.action == Action.MOVE and not is_known
+        return stored.action in (Action.MOVE, Action.EDIT) and not is_known
 
     def _note_gone(self, file_id: FileId, head: Seq) -> None:
+        self._selection.note_gone(file_id)
         entry = self._state.remote.find(file_id)
         if entry is not None:
             self._state.note_remote(StoredEntry(entry, head, Action.DELETE))
@@ -177,6 +187,8 @@ class Pull:
     def _note_unseen(self, head: Seq) -> None:
         """What is synced and was not seen on the server is gone there."""
         assert self._seen is not None
+        for file_id in self._selection.ids - self._seen:
+            self._selection.note_gone(file_id)
         waiting = [ROOT_ID]
         while waiting:
             for row in self._state.synced_rows(waiting.pop()).values():
@@ -189,9 +201,9 @@ class Pull:
         self._state.put(_RESET_KEY, "")
 
     def _unlisted(self) -> list[FileId]:
-        text = self._state.get(_UNLISTED_KEY)
+        text = self._state.get(UNLISTED_KEY)
         return [FileId(bytes.fromhex(part)) for part in text.split(",")] if text else []
 
     def _put_unlisted(self, folders: list[FileId]) -> None:
         distinct = dict.fromkeys(folders)
-        self._state.put(_UNLISTED_KEY, ",".join(folder_id.hex() for folder_id in distinct))
+        self._state.put(UNLISTED_KEY, ",".join(folder_id.hex() for folder_id in distinct))
