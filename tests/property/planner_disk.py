@@ -46,8 +46,6 @@ class Disk:
         folder.children[name] = node
 
     def is_free(self, folder: Node, name: str) -> bool:
-        if self.traits.case_insensitive:
-            return name.lower() not in {other.lower() for other in folder.children}
         return name not in folder.children
 
     def walk(self) -> Iterator[tuple[Node, str, Node]]:

@@ -194,8 +194,17 @@ class World:
             check_held(self.server, len(self._encrypting))
 
     async def _is_settled(self) -> bool:
-        standings = [await device.describe() for device in self.devices.values()]
-        return all(standing is not None and standing.is_settled for standing in standings)
+        for device in self.devices.values():
+            standing = await device.describe()
+            if standing is None:
+                return False
+            if standing.is_settled:
+                continue
+            # What a disk cannot hold stays open; all else must be settled.
+            open_count = standing.summary.unsettled_count
+            if not open_count or open_count != len(device.find_unheld()):
+                return False
+        return True
 
     async def _tell_unrest(self) -> None:
         told = []

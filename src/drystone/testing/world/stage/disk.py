@@ -7,9 +7,10 @@
 from collections.abc import Callable, Iterator
 from random import Random
 
-from drystone.client.ports import FolderListing, Stat
+from drystone.client.ports import DiskTraits, FolderListing, Stat
 from drystone.core.tree.entry import Kind
 from drystone.testing.fakes.disk import FakeDisk, Inode
+from drystone.testing.fakes.narrow import WIDE
 
 
 class WorldDisk(FakeDisk):
@@ -18,6 +19,7 @@ class WorldDisk(FakeDisk):
     Args:
         clock: Tells UTC nanoseconds; may jump.
         step_ns: Stamps are rounded down to multiples of this.
+        traits: What it can hold.
 
     Attributes:
         tell: Is told the folder of each change: what a watcher could know.
@@ -29,7 +31,7 @@ class WorldDisk(FakeDisk):
             last looked into that: somebody has written them since.
     """
 
-    def __init__(self, clock: Callable[[], int], step_ns: int) -> None:
+    def __init__(self, clock: Callable[[], int], step_ns: int, traits: DiskTraits = WIDE) -> None:
         self._clock = clock
         self._step_ns = step_ns
         self.tell: Callable[[str], None] = lambda _: None
@@ -39,7 +41,7 @@ class WorldDisk(FakeDisk):
         self.unseen: set[bytes] = set()
         self._looked: dict[int, dict[str, bytes]] = {}
         self._durable: Inode | None = None
-        super().__init__()
+        super().__init__(traits=traits)
 
     def tick(self) -> int:
         self.now_ns = self._clock() // self._step_ns * self._step_ns
@@ -130,7 +132,7 @@ class WorldDisk(FakeDisk):
 
 def _copy(inode: Inode) -> Inode:
     """Returns the same inode, and all below it, as other objects."""
-    copy = Inode(inode.kind, inode.ino, inode.ctime_ns)
+    copy = Inode(inode.kind, inode.ino, inode.ctime_ns, inode.name_traits)
     copy.mode, copy.mtime_ns, copy.birth_ns = inode.mode, inode.mtime_ns, inode.birth_ns
     copy.content, copy.target = inode.content, inode.target
     for name, child in inode.names.items():
