@@ -98,7 +98,7 @@ def observed(
     """Returns an inode as a scan sees it: rounded to what the disk can hold."""
     step = traits.mtime_step_ns
     mtime_ns = 0 if node.kind == Kind.FOLDER else node.mtime_ns // step * step
-    mode = node.mode if traits.holds_modes else 0o777
+    mode = node.mode if traits.holds_modes else 0
     return Entry(
         file_id, parent_id, name, node.kind, node.content, mode, mtime_ns, node.target, Rev(0)
     )

@@ -12,7 +12,7 @@ class Traits(NamedTuple):
     ``core.names.standing``.
 
     Attributes:
-        holds_modes: If not, a mode seen there says nothing.
+        holds_modes: If not, a mode seen there says nothing, and a new entry has none (0).
         mtime_step_ns: Times are rounded down to multiples of this.
     """
 

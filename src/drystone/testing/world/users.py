@@ -190,6 +190,7 @@ class User:
         """Changes permission bits of a file or folder."""
         inode = self._disk.find(path)
         if inode is not None and inode.kind in (Kind.FILE, Kind.FOLDER) and path:
+            self._ledger.move(self._name, inode)
             self._disk.hand.set_mode(path, mode | (0o700 if inode.kind == Kind.FOLDER else 0))
             self._disk.note_change(path)
 
@@ -197,6 +198,7 @@ class User:
         """Sets the mtime of a file, perhaps to 1970."""
         inode = self._disk.find(path)
         if inode is not None and inode.kind == Kind.FILE:
+            self._ledger.move(self._name, inode)
             self._disk.hand.touch(path, mtime_s * 1_000_000_000)
             self._disk.note_change(path)
 
@@ -237,6 +239,8 @@ class User:
         above = new_path.rpartition("/")[0]
         if _is_below(above, path) or not self._has_folder(new_path):
             return
+        inode = self._disk.require(path)
+        self._ledger.move(self._name, inode)
         self._disk.hand.rename(path, new_path)
         self._disk.note_change(path)
         self._disk.note_change(new_path)

@@ -127,3 +127,17 @@ async def test_a_symlink_is_told_and_left_on_the_server(pair: Pair) -> None:
     wide.hand.remove("link")
     await settle([wide, narrow])
     assert not narrow.state.problems()
+
+
+async def test_what_is_made_there_has_no_mode_and_what_lives_on_keeps_its_own(pair: Pair) -> None:
+    wide, narrow = pair
+    narrow.hand.write("made", b"there")
+    await settle([narrow, wide])
+    assert wide.disk.require("made").mode == 0o644
+
+    wide.hand.remove("README.md")
+    await wide.sync()
+    narrow.hand.write(TWIN, b"edited meanwhile")
+    await settle([narrow, wide])
+    assert files(wide)["README.md"] == b"edited meanwhile"
+    assert wide.disk.require("README.md").mode == 0o755

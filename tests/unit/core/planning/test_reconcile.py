@@ -651,13 +651,12 @@ def test_folder_moved_into_a_new_one_inside_a_folder_it_was_above_waits_for_that
 
 
 def test_mode_says_nothing_where_the_disk_holds_none() -> None:
-    base, new = file(1, "a"), file(2, "b", mode=0o777)
+    base, new = file(1, "a"), file(2, "b", mode=0)
     traits = Traits(holds_modes=False)
 
     found = plan([base], [base._replace(mode=0o777), new], traits=traits)
 
-    unknown = new._replace(mode=0)
-    assert found.steps == (Submit(Create(unknown), unknown),)
+    assert found.steps == (Submit(Create(new), new),)
 
 
 def test_time_is_compared_as_finely_as_the_disk_holds_it() -> None:

@@ -123,7 +123,7 @@ def as_held(entry: Entry, base: Entry | None, traits: Traits) -> Entry:
         traits: Of the disk.
     """
     if base is None:
-        return entry if traits.holds_modes else entry._replace(mode=0)
+        return entry
     mode, mtime_ns = entry.mode, entry.mtime_ns
     if not traits.holds_modes or _is_unknown_mode_kept(entry, base):
         mode = base.mode

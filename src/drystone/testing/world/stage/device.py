@@ -22,6 +22,7 @@ from drystone.core.planning.guards import HALT_CODES
 from drystone.core.planning.plan import Conflict
 from drystone.core.tree.entry import Kind
 from drystone.testing.fakes.clock import SOME_DAY_NS
+from drystone.testing.fakes.disk import Inode
 from drystone.testing.fakes.narrow import DISKS
 from drystone.testing.world.stage.chance import Chance
 from drystone.testing.world.stage.database import KeptDatabase, KeptState
@@ -264,6 +265,19 @@ class WorldDevice:
     def find_problems(self) -> list[ProblemRow]:
         """Returns what is in trouble."""
         return [] if self._state is None else self._state.problems()
+
+    def find_entry(self, inode: Inode) -> tuple[FileId | None, bool]:
+        """Returns as which entry the client, if it runs, knows an inode, and whether it knows
+        that the server has that entry.
+        """
+        state = self._state
+        if state is None:
+            return None, False
+        for file_id, change in state.local_changes.items():
+            if change.stat is not None and change.stat.ino == inode.ino:
+                return file_id, state.find_synced_row(file_id) is not None
+        rows = state.list_by_inode(inode.dev, inode.ino)
+        return (rows[0].entry.file_id, True) if len(rows) == 1 else (None, False)
 
     def find_unheld(self) -> list[ProblemRow]:
         """Returns what its disk cannot hold."""

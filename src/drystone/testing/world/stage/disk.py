@@ -7,7 +7,7 @@
 from collections.abc import Callable, Iterator
 from random import Random
 
-from drystone.client.ports import DiskTraits, Stat
+from drystone.client.ports import DiskTraits, FolderListing, Stat
 from drystone.core.tree.entry import Kind
 from drystone.testing.fakes.disk import FakeDisk, Inode
 from drystone.testing.fakes.narrow import WIDE
@@ -27,6 +27,8 @@ class WorldDisk(FakeDisk):
         changes_count: Changes by whomever.
         is_fragile: What would survive a loss of power is kept in mind: it costs time.
         is_lying: It says that it has flushed, and has not.
+        unseen: Contents that the client discarded with a folder, and that were not there when it
+            last looked into that: somebody has written them since.
     """
 
     def __init__(self, clock: Callable[[], int], step_ns: int, traits: DiskTraits = WIDE) -> None:
@@ -36,6 +38,8 @@ class WorldDisk(FakeDisk):
         self.check_content: Callable[[str, bytes], None] = lambda _, __: None
         self.changes_count = 0
         self.is_fragile = self.is_lying = False
+        self.unseen: set[bytes] = set()
+        self._looked: dict[int, dict[str, bytes]] = {}
         self._durable: Inode | None = None
         super().__init__(traits=traits)
 
@@ -54,8 +58,19 @@ class WorldDisk(FakeDisk):
         self.note_change(new_path)
         return stat
 
+    def list_folder(self, path: str) -> FolderListing:
+        listing = super().list_folder(path)
+        folder = self.require(path)
+        self._looked[folder.ino] = {name: one.content for name, one in folder.names.items()}
+        return listing
+
     def discard(self, path: str, expected: Stat) -> None:
         super().discard(path, expected)
+        for folder in _walk(self.trash[-1][1]):
+            looked = self._looked.get(folder.ino, {})
+            for name, inode in folder.names.items():
+                if inode.kind == Kind.FILE and looked.get(name) != inode.content:
+                    self.unseen.add(inode.content)
         self.note_change(path)
 
     def set_attributes(self, path: str, mode: int, mtime_ns: int, expected: Stat) -> Stat:
