@@ -91,6 +91,27 @@ def test_folders_nested_too_deep_are_told_and_all_others_synced(
     assert two.list_problems() == {}
 
 
+def test_permissions_of_nobody_do_not_travel_and_hold_nothing_up(
+    pair: tuple[RealDevice, RealDevice],
+) -> None:
+    one, two = pair
+    path = one.write("folder/file", b"1")
+    path.chmod(0o640)
+    converge(one, two)
+    for place in (path, path.parent):
+        mode = place.stat().st_mode
+        place.chmod(0)
+        told = one.sync()
+        # Who is not root cannot read it, and is told so.
+        assert (told.unsettled_count == 0) or "unreadable" in one.list_problems().values()
+        two.sync()
+        assert (two.folder / "folder" / "file").stat().st_mode & 0o777 == 0o640
+        place.chmod(mode)
+    converge(one, two)
+    assert one.list_problems() == {}
+    assert one.look() == two.look()
+
+
 def test_longest_names_and_paths_arrive_and_longer_ones_are_told(
     pair: tuple[RealDevice, RealDevice],
 ) -> None:

@@ -288,7 +288,7 @@ class Digest:
         entry = change.entry._replace(content=content)
         if stat.mtime_ns != unread.stat.mtime_ns:
             entry = entry._replace(mtime_ns=stat.mtime_ns)
-        if stat.mode != unread.stat.mode:
+        if stat.mode not in (unread.stat.mode, 0):
             entry = entry._replace(mode=stat.mode)
         row = state.find_synced_row(unread.file_id)
         is_known = row is not None and content.is_same(row.entry.content)

@@ -245,8 +245,10 @@ class Findings:
     ) -> None:
         """Notes how an entry looks now; ``known`` is the fingerprint that goes with ``entry``."""
         stat = observed.stat
-        # The disk may not hold every mode and time exactly: only what changed on it counts.
-        if self._traits.holds_modes and (known is None or stat.mode != known.mode):
+        # The disk may not hold every mode and time exactly: only what changed on it counts. That
+        # nobody may do anything (000, which root reads all the same) does not travel: 0 is how
+        # entries say that a mode is not known.
+        if self._traits.holds_modes and (known is None or stat.mode not in (known.mode, 0)):
             entry = entry._replace(mode=0 if entry.kind == Kind.SYMLINK else stat.mode)
         if entry.kind == Kind.FILE:
             entry = self._see_file(entry, known, stat, path)
