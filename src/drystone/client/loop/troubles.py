@@ -31,6 +31,7 @@ _STALE: Final = frozenset(
         RefusalCode.ABORTED,
         RefusalCode.BLOCKS_MISSING,
         RefusalCode.ID_IN_USE,
+        RefusalCode.HISTORY_REWOUND,
     }
 )
 """Refusals that only say that we did not know enough: read on and plan again."""

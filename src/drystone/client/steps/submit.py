@@ -7,9 +7,10 @@ refused = submit.note(commit, result)     # State: what was accepted is agreed o
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from drystone.client.ports import CommitResult, Remote, Stat, State, SyncedRow
+from drystone.client.steps.pull import CURSOR_KEY, RESET_KEY, SEEN_SEQ_KEY
 from drystone.core.ids import Seq
 from drystone.core.journal.change import Accepted, Change, Edit, Move, Refusal
 from drystone.core.journal.record import Action, StoredEntry
@@ -17,9 +18,6 @@ from drystone.core.limits import COMMIT_CHANGES_MAX
 from drystone.core.planning.plan import Submit
 from drystone.core.planning.progress import Settled, advance
 from drystone.core.tree.entry import Entry
-
-CURSOR_KEY: Final = "cursor"
-SEEN_SEQ_KEY: Final = "seen_seq"
 
 
 class RefusedStep(NamedTuple):
@@ -30,11 +28,15 @@ class RefusedStep(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """Changes ready to be told, and the key that makes telling them twice harmless."""
+    """Changes ready to be told, and the key that makes telling them twice harmless.
+
+    ``cursor`` is how far this device has read: what it bases its changes on.
+    """
 
     steps: tuple[Submit, ...]
     seen_seq: Seq
     key: str
+    cursor: str
 
 
 class Submission:
@@ -55,7 +57,8 @@ class Submission:
         """Makes a commit of at most ``COMMIT_CHANGES_MAX`` steps. Uses State."""
         assert 0 < len(steps) <= COMMIT_CHANGES_MAX
         seen_seq = Seq(int(self._state.get(SEEN_SEQ_KEY) or 0))
-        return Prepared(tuple(steps), seen_seq, self._new_key())
+        cursor = self._state.get(CURSOR_KEY)
+        return Prepared(tuple(steps), seen_seq, self._new_key(), cursor)
 
     async def send(self, prepared: Prepared) -> CommitResult:
         """Tells the server. One at a time: a later commit may need what this one makes.
@@ -65,7 +68,7 @@ class Submission:
                 changes, or by telling it again.
         """
         changes = [step.change for step in prepared.steps]
-        return await self._remote.commit(changes, prepared.seen_seq, prepared.key)
+        return await self._remote.commit(changes, prepared.seen_seq, prepared.key, prepared.cursor)
 
     def note(self, prepared: Prepared, result: CommitResult) -> list[RefusedStep]:
         """Tells State what was accepted; returns what was not. Uses State.
@@ -81,7 +84,8 @@ class Submission:
                 self._settle(step, settled, outcome)
             else:
                 refused.append(RefusedStep(step, outcome))
-        if result.head_before == prepared.seen_seq and result.cursor:
+        is_all_known = result.head_before == prepared.seen_seq and not self._state.get(RESET_KEY)
+        if is_all_known and result.cursor:
             self._state.put(CURSOR_KEY, result.cursor)
             self._state.put(SEEN_SEQ_KEY, str(result.head))
         return refused

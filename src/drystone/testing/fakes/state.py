@@ -104,7 +104,6 @@ class MemoryState:
 
     def forget_remote(self) -> None:
         self.remote_changes.clear()
-        self.rows = {i: row._replace(seq=Seq(0)) for i, row in self.rows.items()}
 
     def settle(self, file_id: FileId, row: SyncedRow | None, seq: Seq = Seq(0)) -> None:  # noqa: B008
         if row is None:

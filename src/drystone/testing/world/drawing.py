@@ -226,10 +226,11 @@ class _Misfortune:
 ACCIDENTS: Final = (
     "crash", "cut", "lose_answers", "lose_requests", "server_crash", "slow", "deaf", "invent",
     "overflow", "full", "bad_disk", "jump", "power", "old_state",
+    "restore",
 )  # fmt: skip
 """What every world may meet."""
 
-GRAVE: Final = ("lie", "restore")
+GRAVE: Final = ("lie",)
 """What does not end well yet; see docs/contributing/simulation.md. Only if asked for."""
 
 

@@ -94,7 +94,6 @@ class SqliteState(Ledger):
     def forget_remote(self) -> None:
         for file_id in list(self.remote_changes):
             self._remote_rows.forget(file_id)
-        self._synced.forget_seqs()
 
     def settle(self, file_id: FileId, row: SyncedRow | None, seq: Seq = Seq(0)) -> None:  # noqa: B008
         if row is None:

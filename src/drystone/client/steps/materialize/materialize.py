@@ -20,7 +20,7 @@ from drystone.client.ports import (
 from drystone.client.steps.materialize.jobs import DiskStep, Done, Job, Problem, StepOutcome
 from drystone.client.steps.materialize.large import LargeBuild
 from drystone.core.errors import Unavailable
-from drystone.core.ids import ROOT_ID, FileId
+from drystone.core.ids import ROOT_ID, FileId, Seq
 from drystone.core.planning.plan import Discard, Place, Replace, SetAside, Shift
 from drystone.core.planning.progress import Noted, Renewed, Settled, advance
 from drystone.core.tree.entry import Entry, Kind
@@ -207,7 +207,10 @@ class Materialize:
         if settled.local_id is not None:
             state.rename_id(settled.local_id, file_id)
         if settled.local is None:
-            state.settle(file_id, SyncedRow(entry, stat))
+            stored = state.remote_changes.get(file_id)
+            # Which record says so is known if nothing newer was told since.
+            seq = stored.seq if stored is not None and stored.entry == entry else Seq(0)
+            state.settle(file_id, SyncedRow(entry, stat, seq))
             if settled.is_exact and file_id in state.local_changes:
                 state.note_local(file_id, None)
             return
