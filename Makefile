@@ -64,7 +64,7 @@ coverage: $(READY)  ## branch coverage of all tests, as text
 
 # Written without registry addresses or machine paths, so that it is the same file everywhere.
 lock: $(READY)  ## resolve the dependencies again (LOCK_ARGS=--upgrade for newer ones)
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --group dev $(LOCK_ARGS) \
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --group dev $(LOCK_ARGS) \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	  pyproject.toml -o requirements.lock
 

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings that every test folder shares: how hard Hypothesis looks.
+"""What every test folder shares: how hard Hypothesis looks, and a real PostgreSQL.
 
 `dev` is what a plain `pytest` uses; `quick` is for `make test-quick`; `ci` is the same run every
 time, so that a red build means a change broke something; `nightly` looks long and at random.
 """
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from drystone.testing.postgres import PostgresServer
 
 # No deadline: a slow machine is not a bug, and each test has a time limit of its own.
 _shared = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -15,3 +20,18 @@ settings.register_profile("quick", _shared, max_examples=20)
 settings.register_profile("ci", _shared, max_examples=200, derandomize=True, database=None)
 settings.register_profile("nightly", _shared, max_examples=5_000, print_blob=True)
 settings.load_profile("dev")
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One PostgreSQL for all tests of a process; it starts in half a second."""
+    with PostgresServer(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """An empty schema of this test's own."""
+    url = postgres.make_schema()
+    yield url
+    postgres.drop_schema(url)

@@ -9,6 +9,7 @@ import pytest
 from drystone.server.ports.metadata import Metadata
 from drystone.server.storage.metadata_memory import MemoryMetadata
 from drystone.server.storage.metadata_sql import SqliteMetadata
+from drystone.server.storage.metadata_sql.postgres import PostgresMetadata
 from drystone.testing.conformance.metadata import (
     AccountsSuite,
     BlocksSuite,
@@ -32,10 +33,21 @@ class InSqlite:
         metadata.close()
 
 
+class InPostgres:
+    @pytest.fixture
+    def metadata(self, postgres_url: str) -> Iterator[Metadata]:
+        metadata = PostgresMetadata(postgres_url)
+        yield metadata
+        metadata.close()
+
+
 class TestAccountsInMemory(InMemory, AccountsSuite): ...
 
 
 class TestAccountsInSqlite(InSqlite, AccountsSuite): ...
+
+
+class TestAccountsInPostgres(InPostgres, AccountsSuite): ...
 
 
 class TestTreeInMemory(InMemory, TreeSuite): ...
@@ -44,10 +56,16 @@ class TestTreeInMemory(InMemory, TreeSuite): ...
 class TestTreeInSqlite(InSqlite, TreeSuite): ...
 
 
+class TestTreeInPostgres(InPostgres, TreeSuite): ...
+
+
 class TestJournalInMemory(InMemory, JournalSuite): ...
 
 
 class TestJournalInSqlite(InSqlite, JournalSuite): ...
+
+
+class TestJournalInPostgres(InPostgres, JournalSuite): ...
 
 
 class TestBlocksInMemory(InMemory, BlocksSuite): ...
@@ -56,7 +74,13 @@ class TestBlocksInMemory(InMemory, BlocksSuite): ...
 class TestBlocksInSqlite(InSqlite, BlocksSuite): ...
 
 
+class TestBlocksInPostgres(InPostgres, BlocksSuite): ...
+
+
 class TestTransactionsInMemory(InMemory, TransactionsSuite): ...
 
 
 class TestTransactionsInSqlite(InSqlite, TransactionsSuite): ...
+
+
+class TestTransactionsInPostgres(InPostgres, TransactionsSuite): ...

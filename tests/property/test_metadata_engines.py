@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two engines, one truth: whatever is committed, both tell the same in every way of asking."""
+"""All engines, one truth: whatever is committed, all tell the same in every way of asking."""
 
 import tempfile
 from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from drystone.core.ids import ROOT_ID, FileId, Seq
 from drystone.core.journal.decide import Decision, decide
@@ -17,33 +22,46 @@ from drystone.server.ports.metadata import Metadata, Unit
 from drystone.server.service.view import load_view
 from drystone.server.storage.metadata_memory import MemoryMetadata
 from drystone.server.storage.metadata_sql import SqliteMetadata
+from drystone.server.storage.metadata_sql.postgres import PostgresMetadata
 from drystone.testing.conformance.metadata.samples import NAMESPACE, add_accounts
 from drystone.testing.journal import AUTHOR, ListedJournal
+from drystone.testing.postgres import PostgresServer
 from drystone.testing.strategies import commits, file_ids
 
 
 class Engines(RuleBasedStateMachine):
-    """The same commits go to SQLite, to memory and to a list; then all are asked."""
+    """The same commits go to a database, to memory and to a list; then all are asked."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name) / "metadata.db"
         self.memory: Metadata = MemoryMetadata()
-        self.sqlite: Metadata = SqliteMetadata(self.path)
+        self.make_place()
+        self.database = self.open()
         self.journal = ListedJournal()
         add_accounts(self.memory)
-        add_accounts(self.sqlite)
+        add_accounts(self.database)
+
+    def make_place(self) -> None:
+        """Makes where the database is to be."""
+        self.folder = tempfile.TemporaryDirectory()
+
+    def open(self) -> Metadata:
+        """Opens the database."""
+        return SqliteMetadata(Path(self.folder.name) / "metadata.db")
+
+    def drop_place(self) -> None:
+        """Removes the database."""
+        self.folder.cleanup()
 
     def teardown(self) -> None:
-        self.sqlite.close()
-        self.folder.cleanup()
+        self.database.close()
+        self.drop_place()
 
     def ask(self, work):
         """Returns what both engines answer alike."""
         in_memory = self.memory.read(work)
 
-        assert self.sqlite.read(work) == in_memory
+        assert self.database.read(work) == in_memory
         return in_memory
 
     @rule(data=st.data())
@@ -56,7 +74,7 @@ class Engines(RuleBasedStateMachine):
             unit.tree.append(NAMESPACE, decision.records)
             return decision
 
-        for engine in (self.memory, self.sqlite):
+        for engine in (self.memory, self.database):
             assert engine.write(work) == expected
         self.journal.keep(expected)
 
@@ -69,14 +87,14 @@ class Engines(RuleBasedStateMachine):
             unit.tree.append(NAMESPACE, decision.records)
             raise LookupError
 
-        for engine in (self.memory, self.sqlite):
+        for engine in (self.memory, self.database):
             (error,) = engine.write_group([work])
             assert isinstance(error, LookupError)
 
     @rule()
     def reopen(self) -> None:
-        self.sqlite.close()
-        self.sqlite = SqliteMetadata(self.path)
+        self.database.close()
+        self.database = self.open()
 
     @rule(file_id=file_ids(), limit=st.integers(1, 5))
     def ask_about_one(self, file_id: FileId, limit: int) -> None:
@@ -88,7 +106,7 @@ class Engines(RuleBasedStateMachine):
     @rule(folder_id=st.one_of(st.just(ROOT_ID), file_ids()), limit=st.integers(1, 5))
     def list_below(self, folder_id: FileId, limit: int) -> None:
         tree = self.journal.tree
-        for engine in (self.memory, self.sqlite):
+        for engine in (self.memory, self.database):
             found = list_all_below(engine, folder_id, limit)
             assert sorted(found) == sorted(tree.iter_living(folder_id))
 
@@ -126,8 +144,23 @@ def list_all_below(engine: Metadata, folder_id: FileId, limit: int) -> list:
     return [stored.entry for stored in found]
 
 
+# Each example is a database on a disk: a fifth of what others look at, and not for ever.
+FEW = settings(max_examples=min(100, max(5, settings().max_examples // 5)), stateful_step_count=15)
+
+
 class TestEngines(Engines.TestCase):
-    # Each example is a database on a disk: a fifth of what others look at, and not for ever.
-    settings = settings(
-        max_examples=min(100, max(5, settings().max_examples // 5)), stateful_step_count=15
-    )
+    settings = FEW
+
+
+def test_postgres_tells_the_same(postgres: PostgresServer) -> None:
+    class OnPostgres(Engines):
+        def make_place(self) -> None:
+            self.url = postgres.make_schema()
+
+        def open(self) -> Metadata:
+            return PostgresMetadata(self.url, connections_max=2)
+
+        def drop_place(self) -> None:
+            postgres.drop_schema(self.url)
+
+    run_state_machine_as_test(OnPostgres, settings=FEW)

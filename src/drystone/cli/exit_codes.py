@@ -37,6 +37,8 @@ class ExitCode(IntEnum):
     """There is no daemon to answer."""
     DIFFERENT = 10
     """A check found that two sides differ which should be the same."""
+    NOT_YET = 11
+    """It is not done yet, and goes on by itself."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C or SIGINT; what was finished stays finished."""
     READER_LEFT = 141
@@ -69,6 +71,11 @@ def exit_code_of(error: BaseException) -> ExitCode:
         if isinstance(error, family):
             return code
     return ExitCode.UNEXPECTED
+
+
+def exit_code_of_stop(code: str, *, is_passing: bool) -> ExitCode:
+    """Returns the exit code for what keeps a folder from going on, as the daemon tells it."""
+    return _BY_CODE.get(code, ExitCode.UNAVAILABLE if is_passing else ExitCode.REFUSED)
 
 
 class CommandFailed(DrystoneError):

@@ -99,6 +99,15 @@ def printable(text: str) -> str:
     return "".join(_shown(character) for character in text)
 
 
+def shorten(text: str, chars_max: int = 120) -> str:
+    """Returns a printable text, with its middle left out if it is longer than that."""
+    shown = printable(text)
+    if len(shown) <= chars_max:
+        return shown
+    head = (chars_max - 1) * 2 // 5
+    return f"{shown[:head]}…{shown[head + 1 - chars_max :]}"
+
+
 def format_bytes(count: float) -> str:
     """Returns a number of bytes for people: ``512 B``, ``1.3 MB``, decimal units."""
     if abs(count) < 1_000:

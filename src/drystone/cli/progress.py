@@ -370,7 +370,9 @@ def count_file(notices: "Notices", kind: str, size_bytes: int) -> Callable[[int]
 
 
 def describe_problem(row: "ProblemRow") -> str:
-    """Returns one line about trouble with one path."""
+    """Returns one line about trouble with one path, or about what is left out."""
+    if row.is_notice:
+        return f"left out: {printable(row.path)}: {printable(row.message)}"
     advice = f" ({printable(row.advice)})" if row.advice else ""
     return f"problem: {printable(row.path)}: {printable(row.message)}{advice}"
 

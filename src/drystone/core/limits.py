@@ -143,6 +143,16 @@ DISK_RESERVE_BYTES: Final = 64 * MIB
 STAGED_KEEP_S: Final = 7 * 24 * 3600
 """Seconds for which a device keeps a half-fetched large file, to go on with it."""
 
+WATCH_LAG_S: Final = 6
+"""Seconds after which a change on a watched disk has been told, also one to a file that is never
+closed. What is called safe is what was there so long ago."""
+
+LOOKED_AT_S_MAX: Final = 180
+"""Seconds for which the last scan of an unwatched folder counts as news of it: three intervals."""
+
+SERVER_SILENT_S_MAX: Final = 180
+"""Seconds without a sign of life, as the bell's heartbeat, after which the server may be away."""
+
 # --- sign-in ---------------------------------------------------------------------------------
 
 PASSWORD_CHARS_MIN: Final = 8

@@ -56,6 +56,13 @@ class ServerSettings:
             "shown": "`drystone-server` in the user's folder for application data",
         },
     )
+    database: str = _setting(
+        "sqlite",
+        "Where accounts, trees and the block index are kept: `sqlite`, a file in the data"
+        " directory, or the URL of a PostgreSQL (`postgresql://user:password@host/database`).",
+        starts=("sqlite", "postgresql://", "postgres://"),
+        shown_values="`sqlite` or a URL",
+    )
     host: str = _setting("127.0.0.1", "Address to listen on. Others than loopback want TLS.")
     port: int = _setting(8440, "TCP port to listen on; 0 takes any free one.", least=0, most=65535)
     tls_certificate: Path | None = _setting(  # noqa: RUF009  it returns a field
@@ -224,6 +231,8 @@ def _check(item: "dataclasses.Field[Any]", value: object) -> Any:
             raise ValueError(value)
         if value not in item.metadata.get("choices", (value,)):
             raise ValueError(value)
+        if not value.startswith(item.metadata.get("starts", "")):
+            raise ValueError(value)
         return value
     if isinstance(value, bool):
         raise ValueError(value)  # noqa: TRY004  one kind of error for all that does not fit
@@ -234,6 +243,8 @@ def _check(item: "dataclasses.Field[Any]", value: object) -> Any:
 
 
 def _describe_values(item: "dataclasses.Field[Any]") -> str:
+    if "shown_values" in item.metadata:
+        return str(item.metadata["shown_values"])
     if "choices" in item.metadata:
         return " or ".join(f"`{choice}`" for choice in item.metadata["choices"])
     if "least" in item.metadata:

@@ -92,8 +92,12 @@ class ServerProcess:
 
     def add_account(self, name: str, password: str) -> None:
         """Adds an account, as the operator's command does beside the server."""
+        database = self._environment.get("DRYSTONE_SERVER_DATABASE", "sqlite")
         settings = ServerSettings(
-            data_dir=self.data_dir, password_memory_kib=1024, password_rounds=1
+            data_dir=self.data_dir,
+            database=database,
+            password_memory_kib=1024,
+            password_rounds=1,
         )
         with open_admin(settings) as admin:
             admin.add_account(name, password)

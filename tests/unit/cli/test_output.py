@@ -15,6 +15,7 @@ from drystone.cli.output import (
     format_table,
     printable,
     problem_of,
+    shorten,
     show_error,
 )
 from drystone.core.errors import Corrupt, DrystoneError, Misconfigured, Refused, Unavailable
@@ -150,3 +151,12 @@ def test_machines_do_not_hear_what_is_said_in_passing(capsys):
     captured = capsys.readouterr()
     assert captured.err == "in passing\n"
     assert captured.out == '{"n":1}\ntext\nmore\n'
+
+
+def test_long_texts_are_shown_by_their_ends():
+    assert shorten("short") == "short"
+    shown = shorten("/" + "a" * 4_000 + "/plan.txt", 50)
+    assert len(shown) == 50
+    assert shown.startswith("/aaa")
+    assert shown.endswith("/plan.txt")
+    assert "…" in shown

@@ -2,38 +2,23 @@
 """``drystone start``, ``stop``, ``status``, ``pause``, ``resume``, ``daemon``, ``systemd``."""
 
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
 from drystone.cli.exit_codes import ExitCode
 from drystone.cli.memory import prepare_memory
 from drystone.cli.options import AllowDeletionsFlag, JsonFlag
-from drystone.cli.output import Output, count_of, format_bytes, format_when, printable
+from drystone.cli.output import Output, count_of, printable
 from drystone.cli.progress import PlainProgress
+from drystone.cli.standing import describe_status, find_exit_code
 from drystone.core.errors import Misconfigured
-
-if TYPE_CHECKING:
-    from drystone.client.settings import ClientSettings
 
 FolderArgument = Annotated[
     Path | None,
     typer.Argument(help="Only this synced folder.  [default: all]", show_default=False),
 ]
-
-_PROBLEMS_SHOWN: Final = 10
-_RUNNING: Final = {
-    "idle": "in step",
-    "connect": "connecting",
-    "scan": "looking at the disk",
-    "transfer": "syncing",
-    "settle": "syncing",
-    "away": "waiting for the server",
-    "paused": "paused",
-    "halted": "HALTED",
-}
 
 
 class UnitNotInstalled(Misconfigured):
@@ -89,52 +74,29 @@ def stop(*, as_json: JsonFlag = False) -> None:
 
 
 def status(*, as_json: JsonFlag = False) -> None:
-    """Show how the synced folders stand, and which paths are in trouble.
+    """Tell whether everything is safe, how the synced folders stand, and what is in trouble.
 
-    It ends with code 0 if all is in step or on its way, 7 if some paths are in trouble, 8 if a
-    folder is halted, 9 if no daemon runs.
+    Safe means: whatever is to be synced in these folders is durably on the server. The first line
+    says yes, not yet, or NO, and why. Without a daemon the folders are looked at for that, and
+    the server is asked; nothing is changed.
+
+    It ends with code 0 only if all is safe; with 11 if it is not yet, but will be by itself; with
+    7 if somebody has to do something, 8 if a folder is halted, 4 if the server is away, 9 if there
+    is something to do and no daemon to do it.
 
     Examples:
       drystone status
       drystone status --json
       watch drystone status
     """
-    from drystone.client.control.client import DaemonAway, ask_daemon
+    from drystone.client import bootstrap
     from drystone.client.settings import load_settings
 
-    settings, out = load_settings(), Output(as_json=as_json)
-    try:
-        found = ask_daemon(settings.socket_path, "status")
-    except DaemonAway:
-        _show_away(settings, out)
-        raise typer.Exit(ExitCode.NOT_RUNNING) from None
-    problems = {
-        root["path"]: ask_daemon(settings.socket_path, "problems", folder=root["path"])["lines"]
-        for root in found["roots"]
-        if root.get("summary", {}).get("problems_count")
-    }
-    for root in found["roots"]:
-        root["problems"] = problems.get(root["path"], [])
-    out.answer(found, _describe_status(found))
-    if any(root["phase"] == "halted" for root in found["roots"]):
-        raise typer.Exit(ExitCode.HALTED)
-    if problems:
-        raise typer.Exit(ExitCode.PROBLEMS)
-
-
-def _show_away(settings: "ClientSettings", out: Output) -> None:
-    from drystone.client import bootstrap
-
-    roots = bootstrap.list_roots(settings)
-    known = f"{count_of(len(roots), 'synced folder')}:" if roots else "There is no synced folder."
-    out.answer(
-        {"pid": None, "roots": [{"path": root.path} for root in roots]},
-        [
-            "The daemon is not running. Start it with: drystone start",
-            known,
-            *(f"  {printable(root.path)}" for root in roots),
-        ],
-    )
+    found = bootstrap.describe_device(load_settings())
+    Output(as_json=as_json).answer(found, describe_status(found))
+    code = find_exit_code(found)
+    if code != ExitCode.OK:
+        raise typer.Exit(code)
 
 
 def pause(directory: FolderArgument = None, *, as_json: JsonFlag = False) -> None:
@@ -264,34 +226,3 @@ def _line_writer(path: str) -> Any:
         print(f"{folder}: {line}", file=sys.stderr, flush=True)
 
     return write
-
-
-def _describe_status(found: Mapping[str, Any]) -> Iterator[str]:
-    if not found["roots"]:
-        yield f"The daemon runs (process {found['pid']}) and has no folder to keep in step."
-        yield "Name one with: drystone sync DIR"
-    for root in found["roots"]:
-        phase = _RUNNING.get(root["phase"], root["phase"])
-        if root["phase"] == "idle" and not root["is_settled"]:
-            phase = "about to look"
-        yield f"{printable(root['path'])}: {phase}"
-        yield f"  with      {printable(root['remote_path'])} at {printable(root['url'])}"
-        summary = root.get("summary")
-        if summary:
-            yield f"  holds     {count_of(root['synced_count'], 'entry', 'entries')} in step"
-            yield f"  agreed    {format_when(root['settled_ns'])}"
-            yield f"  sent      {_describe_work(summary, 'uploaded')}"
-            yield f"  brought   {_describe_work(summary, 'downloaded')}"
-        if root.get("why"):
-            yield f"  why       {printable(root['why'])}"
-            yield f"  now       {printable(root['why_advice'])}"
-        problems = root["problems"]
-        for row in problems[:_PROBLEMS_SHOWN]:
-            yield f"  problem: {printable(row['path'])}: {printable(row['message'])}"
-        if len(problems) > _PROBLEMS_SHOWN:
-            yield f"  and {len(problems) - _PROBLEMS_SHOWN:,} more: drystone problems"
-
-
-def _describe_work(summary: Mapping[str, Any], way: str) -> str:
-    changes = count_of(summary[f"{way}_count"], "change")
-    return f"{changes}, {format_bytes(summary[f'{way}_bytes'])}"

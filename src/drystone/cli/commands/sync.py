@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from drystone.cli.exit_codes import CommandFailed, ExitCode
+from drystone.cli.exit_codes import CommandFailed, ExitCode, exit_code_of_stop
 from drystone.cli.memory import prepare_memory
 from drystone.cli.options import AllowDeletionsFlag, JsonFlag, ServerOption, parse_remote
 from drystone.cli.output import Output, count_of, format_bytes, printable
@@ -76,7 +76,7 @@ def sync(
         with watch_progress(out) as notices:
             summary = bootstrap.sync_once(settings, root, notices, allow_deletions=allow_deletions)
         rows = []
-        if summary.problems_count:
+        if summary.problems_count or summary.notices_count:
             rows = bootstrap.list_problems(settings, Path(root.path))
         answer = {**summary._asdict(), "problems": rows}
         out.answer(answer, describe_summary(root, summary, rows))
@@ -152,17 +152,16 @@ def _sync_by_daemon(
 def _find_standing(settings: "ClientSettings", root: "RootLine") -> dict[str, Any]:
     from drystone.client.control.client import ask_daemon
 
-    roots = ask_daemon(settings.socket_path, "status")["roots"]
+    roots = ask_daemon(settings.socket_path, "status", brief=True)["roots"]
     found: dict[str, Any] = next(line for line in roots if line["path"] == root.path)
     return found
 
 
 def _stopped(standing: Mapping[str, Any]) -> CommandFailed:
     """Returns the error for a folder that the daemon cannot sync now."""
-    is_away = standing["phase"] == "away"
     return CommandFailed(
         standing["why"],
-        ExitCode.UNAVAILABLE if is_away else ExitCode.HALTED,
+        exit_code_of_stop(standing["why_code"], is_passing=standing["phase"] == "away"),
         advice=standing["why_advice"],
         code=standing["why_code"],
     )
@@ -202,6 +201,11 @@ def describe_summary(
     if summary.conflicts_count:
         conflicts = count_of(summary.conflicts_count, "conflict")
         lines.append(f"{conflicts} settled; nothing is lost. See: drystone conflicts")
+    notices = sum(row.is_notice for row in problems)
+    problems = [row for row in problems if not row.is_notice]
+    if notices:
+        told = count_of(notices, "pipe, socket or device", "pipes, sockets and devices")
+        lines.append(f"{told} left out. See: drystone problems")
     if summary.problems_count or summary.unsettled_count:
         lines[0] = lines[0].replace("are in step", "are in step except for some paths")
         lines += [describe_problem(row) for row in problems[:_PROBLEMS_SHOWN]]

@@ -11,6 +11,7 @@ from drystone.cli.exit_codes import ExitCode
 from drystone.cli.options import JsonFlag
 from drystone.cli.output import Output, count_of, format_bytes, format_table, printable
 from drystone.core.errors import DrystoneError
+from drystone.core.safety import NOTICE_CODES
 
 FolderArgument = Annotated[
     Path | None,
@@ -56,7 +57,8 @@ def why(
 def problems(directory: FolderArgument = None, *, as_json: JsonFlag = False) -> None:
     """List the paths that cannot be synced at the moment, and what to do about each.
 
-    It ends with code 7 if there are any.
+    It ends with code 7 if there are any. Pipes, sockets and devices are listed, too, but are no
+    trouble: they are left out, and need nobody.
 
     Examples:
       drystone problems
@@ -75,7 +77,7 @@ def problems(directory: FolderArgument = None, *, as_json: JsonFlag = False) -> 
     out = Output(as_json=as_json)
     out.answer(found, lines or ([] if errors else "No path is in trouble."))
     _raise_first(errors)
-    if found:
+    if any(row["code"] not in NOTICE_CODES for row in found):
         raise typer.Exit(ExitCode.PROBLEMS)
 
 

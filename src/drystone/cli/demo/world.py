@@ -180,7 +180,7 @@ class Device:
     def find_standing(self) -> Standing | None:
         """Asks the daemon how it stands; None while it does not answer yet."""
         try:
-            answer = ask_daemon(self._socket_path, "status")
+            answer = ask_daemon(self._socket_path, "status", brief=True)
         except DaemonAway:
             return None
         root = answer["roots"][0] if answer["roots"] else {}

@@ -74,6 +74,9 @@ class RemoteBelow:
     def link_bytes_per_s(self) -> float:
         return self._remote.link_bytes_per_s()
 
+    def silent_s(self) -> float:
+        return self._remote.silent_s()
+
     def traffic(self) -> Traffic:
         return self._remote.traffic()
 

@@ -33,6 +33,7 @@ from drystone.client.bootstrap.inspecting import ConflictView, list_conflicts, l
 from drystone.client.bootstrap.repairing import repair_roots
 from drystone.client.bootstrap.roots import forget_root, get_root, list_roots, open_root
 from drystone.client.bootstrap.syncing import sync_forever, sync_once
+from drystone.client.bootstrap.telling.standing import describe_device
 from drystone.client.loop.summary import Summary
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "add_rules",
     "check_device",
     "check_rules",
+    "describe_device",
     "extend_rules",
     "find_size",
     "forget_root",

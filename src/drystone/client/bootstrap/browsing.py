@@ -31,6 +31,7 @@ from drystone.core.ids import (
 from drystone.core.journal.change import Change, Create, Delete, Edit, Move, Refusal, Restore
 from drystone.core.journal.record import Action, StoredEntry
 from drystone.core.names.path import join_path, split_path
+from drystone.core.names.quoting import quoted
 from drystone.core.tree.entry import Entry, Kind
 
 T = TypeVar("T")
@@ -294,7 +295,7 @@ def _find_deleted(deleted: list[StoredEntry], what: str) -> Entry:
         if name in (stored.entry.name, format_id(stored.file_id)):
             return stored.entry
     raise RemoteNotFound(
-        f"nothing called {name!r} was deleted", advice="See what was: drystone trash"
+        f"nothing called {quoted(name)} was deleted", advice="See what was: drystone trash"
     )
 
 

@@ -55,7 +55,7 @@ def check_device(settings: ClientSettings) -> list[Finding]:
 
 def _check_daemon(settings: ClientSettings) -> Finding:
     try:
-        answer = ask_daemon(settings.socket_path, "status")
+        answer = ask_daemon(settings.socket_path, "status", brief=True)
     except DaemonAway as error:
         return Finding("daemon", "warning", error.message, error.advice)
     except DrystoneError as error:
@@ -116,7 +116,7 @@ def _check_root(settings: ClientSettings, root: RootLine) -> list[Finding]:
         )
     try:
         find_credential(settings.credentials_path, root.url)
-        problems = list_problems(settings, Path(root.path))
+        problems = [row for row in list_problems(settings, Path(root.path)) if not row.is_notice]
     except DrystoneError as error:
         return [*findings, trouble(subject, error)]
     if problems:

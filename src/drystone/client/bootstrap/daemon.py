@@ -14,18 +14,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from drystone.client.adapters.clock import SystemClock
 from drystone.client.adapters.roots import RootLine, load_roots
 from drystone.client.bootstrap.ignoring import check_open
 from drystone.client.bootstrap.inspecting import explain_open, find_conflicts
 from drystone.client.bootstrap.repairing import Repaired, repair, to_answer
 from drystone.client.bootstrap.syncing import opened_loop, watch
+from drystone.client.bootstrap.telling.standing import join_told, tell_safety, weigh_trouble
 from drystone.client.control.client import DaemonAway, ask_daemon
 from drystone.client.control.server import Answer, Command, listening
 from drystone.client.loop.parts import World
 from drystone.client.loop.running import Loop
-from drystone.client.ports import Notices
+from drystone.client.ports import Notices, ProblemRow
 from drystone.client.settings import ClientSettings
 from drystone.core.errors import DrystoneError, Misconfigured, Refused, Unavailable
+from drystone.core.safety import Evidence, judge
 
 R = TypeVar("R")
 
@@ -80,7 +83,7 @@ def start_daemon(settings: ClientSettings) -> int:
         DaemonNotStarted: It ended again; the end of its log is told.
     """
     with contextlib.suppress(DaemonAway):
-        return int(ask_daemon(settings.socket_path, "status")["pid"])
+        return int(ask_daemon(settings.socket_path, "status", brief=True)["pid"])
     settings.config_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     environment = {**os.environ, "DRYSTONE_CONFIG_DIR": str(settings.config_dir)}  # noqa: TID251
     with settings.log_path.open("ab") as log:
@@ -95,7 +98,7 @@ def start_daemon(settings: ClientSettings) -> int:
     until_s = time.monotonic() + _START_S_MAX
     while time.monotonic() < until_s and process.poll() is None:
         with contextlib.suppress(DaemonAway):
-            ask_daemon(settings.socket_path, "status")
+            ask_daemon(settings.socket_path, "status", brief=True)
             return process.pid
         time.sleep(_POLL_S)
     tail = settings.log_path.read_bytes()[-_LOG_BYTES_SHOWN:].decode(errors="replace")
@@ -156,9 +159,17 @@ class Daemon:
 
     # --- commands ----------------------------------------------------------------------------
 
-    async def _status(self, _: Mapping[str, Any]) -> Answer:
-        roots = [await keeper.describe() for keeper in self._keepers.values()]
-        return {"pid": os.getpid(), "roots": roots}
+    async def _status(self, asked: Mapping[str, Any]) -> Answer:
+        """See ``standing.describe_device``; with ``brief`` only what costs next to nothing."""
+        keepers = list(self._keepers.values())
+        roots = [await keeper.describe() for keeper in keepers]
+        if asked.get("brief") is True:
+            return {"pid": os.getpid(), "roots": roots}
+        safeties = [judge(await keeper.survey()) for keeper in keepers]
+        for root, keeper, safety in zip(roots, keepers, safeties, strict=True):
+            root["safe"] = tell_safety(safety)
+            root["problems"] = [row._asdict() for row in await keeper.list_problems()]
+        return {"pid": os.getpid(), "safe": join_told(safeties), "roots": roots}
 
     async def _pause(self, asked: Mapping[str, Any]) -> Answer:
         for keeper in self._chosen(asked):
@@ -239,6 +250,8 @@ class Keeper:
         self._loop: Loop | None = None
         self._task: asyncio.Task[None] | None = None
         self._trouble: DrystoneError | None = None
+        self._trouble_ns = 0
+        self._now_ns = SystemClock().now_ns
         self._retry = asyncio.Event()
         self._is_paused = root.paused
 
@@ -298,6 +311,21 @@ class Keeper:
             "why_advice": "" if error is None else error.advice,
         }
 
+    async def survey(self) -> Evidence:
+        """Returns all that is known of it, for "is everything safe?"."""
+        if self._loop is not None:
+            return await self._loop.survey()
+        known = Evidence(self._now_ns())
+        if self._trouble is not None:
+            known = weigh_trouble(self._trouble, self._now_ns(), self._trouble_ns)
+        return known._replace(is_kept=True, is_paused=self._is_paused)
+
+    async def list_problems(self) -> list[ProblemRow]:
+        """Returns the paths in trouble; none while it is not open."""
+        if self._loop is None:
+            return []
+        return await self._loop.inspect(lambda world: world.state.problems())
+
     async def explain(self, path: Path) -> dict[str, Any]:
         """Returns the evidence about one path, for ``why``."""
         return await self.look(lambda world: explain_open(world, self.root, path))
@@ -341,6 +369,7 @@ class Keeper:
     def _note(self, error: DrystoneError) -> None:
         if self._trouble is None or self._trouble.code != error.code:
             self._notices.message(f"{error.message}. {error.advice}".rstrip())
+            self._trouble_ns = self._now_ns()
         self._trouble = error
 
 

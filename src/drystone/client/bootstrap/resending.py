@@ -20,6 +20,7 @@ from drystone.core.content.manifest import chunks_of, decode_manifest
 from drystone.core.errors import Corrupt, DrystoneError
 from drystone.core.ids import BlockId, FileId
 from drystone.core.limits import VERIFIED_BYTES_MAX
+from drystone.core.names.quoting import quoted
 from drystone.core.tree.entry import Kind
 
 _ASKED_BYTES: Final = VERIFIED_BYTES_MAX // 4
@@ -144,6 +145,6 @@ def _cut(files: Sequence[Outgoing]) -> Iterator[list[BlockId]]:
 
 def _unknown(path: str) -> ManifestUnknown:
     return ManifestUnknown(
-        f"the blocks of {path!r} are not known on this device",
+        f"the blocks of {quoted(path)} are not known on this device",
         advice="Repair from another device that has the file.",
     )

@@ -142,7 +142,7 @@ def _is_used_elsewhere(settings: ClientSettings, root: RootLine) -> bool:
 
 def _is_kept_by_daemon(settings: ClientSettings, root: RootLine, busy_code: str) -> bool:
     try:
-        lines = ask_daemon(settings.socket_path, "status")["roots"]
+        lines = ask_daemon(settings.socket_path, "status", brief=True)["roots"]
     except DaemonAway:
         return False
     return any(line["path"] == root.path and line["why_code"] != busy_code for line in lines)

@@ -36,6 +36,8 @@ class Outward:
         self._planning = planning
         self._saving = saving
         self._threads = parts.threads
+        self.scanned_ns = 0
+        """When the last scan of everything began that came to its end; 0: none did."""
 
     @property
     def has_rest(self) -> bool:
@@ -53,6 +55,7 @@ class Outward:
         if not self._planning.is_local_complete:
             hints = Hints(frozenset(), all=True)
         scan = self._parts.scan
+        begun_ns = self._parts.world.clock.now_ns()
         if hints.all:
             self._parts.tally.phase("scan")
             await self._verify()
@@ -67,6 +70,8 @@ class Outward:
             return
         await self._take_all(batches, sending, again, is_all=hints.all)
         self._planning.is_local_complete = True
+        if hints.all:
+            self.scanned_ns = begun_ns
 
     async def look_within(self, folders: Sequence[str], sending: Sending, again: set[str]) -> None:
         """Looks at these folders and all below them, whatever was hinted."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from drystone.client.loop.tally import Tally
+from drystone.client.loop.tally import Pace, Tally
 from drystone.client.loop.threads import Threads
 from drystone.client.ports import Clock, Disk, Notices, Remote, State
 from drystone.client.steps.advance import Advance
@@ -94,7 +94,7 @@ class Parts:
 def assemble(world: World) -> Parts:
     """Makes the steps. Call it inside the running event loop."""
     threads = Threads("drystone")
-    tally = Tally(world.notices)
+    tally = Tally(world.notices, Pace(world.clock.monotonic_s))
     doubtful: set[FileId] = set()
     disk, state, remote = world.disk, world.state, world.remote
     now_ns = world.clock.now_ns

@@ -22,6 +22,8 @@ from drystone.core.planning.plan import Discard, Plan
 from drystone.core.tree.entry import Kind
 
 _NO_HINTS: Final = Hints(frozenset())
+SETTLED_KEY: Final = "settled_ns"
+_SETTLED_STEP_S: Final = 60
 _PLANS_MAX: Final = 8
 """Plans in one round: each does what the one before made possible."""
 
@@ -69,6 +71,11 @@ class Rounds:
         """Whether the server answered at least once since the start."""
         return self._inward.has_met_server
 
+    @property
+    def scanned_ns(self) -> int:
+        """When the last scan of everything began that came to its end; 0: none did."""
+        return self._outward.scanned_ns
+
     async def run(self, hints: Hints, *, pull: bool) -> Round:
         """Does one round.
 
@@ -82,6 +89,7 @@ class Rounds:
             RootGone: The folder is not there.
         """
         done = Round()
+        begun_ns = self._parts.world.clock.now_ns()
         steps_before = self._parts.tally.steps_done
         try:
             await self._run_part(hints, done, pull=pull)
@@ -89,6 +97,8 @@ class Rounds:
                 # The others know of a moved folder; what is in it is looked at only now.
                 await self._run_part(_NO_HINTS, done, pull=False)
             await self._threads.control(self._troubles.end_settled)
+            if not done.again and not done.is_overtaken:
+                await self._threads.control(self._note_settled, begun_ns)
         finally:
             self._inward.forget()
             await self._threads.control(self._troubles.tell_new)
@@ -221,6 +231,17 @@ class Rounds:
             return False
         self._parts.doubtful.add(file_id)
         return True
+
+    def _note_settled(self, begun_ns: int) -> None:
+        """Remembers, to the minute, when both sides agreed last: for whoever asks later, when no
+        client runs.
+        """
+        state = self._parts.world.state
+        if state.local_changes or state.remote_changes:
+            return
+        known_ns = int(state.get(SETTLED_KEY) or 0)
+        if not known_ns <= begun_ns < known_ns + _SETTLED_STEP_S * NS_PER_S:
+            state.put(SETTLED_KEY, str(begun_ns))
 
     def _look_back(self) -> tuple[int, Seq]:
         state = self._parts.world.state

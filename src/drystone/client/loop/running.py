@@ -10,11 +10,17 @@ from typing import Final, TypeVar
 
 from drystone.client.loop.parts import World, assemble
 from drystone.client.loop.rounds import Round, Rounds
-from drystone.client.loop.summary import Standing, Summary, summarize
+from drystone.client.loop.summary import (
+    Standing,
+    Summary,
+    summarize,
+    weigh,
+)
 from drystone.client.loop.troubles import Halted, Troubles
-from drystone.client.loop.waking import Deadlines, Looks
+from drystone.client.loop.waking import Deadlines, Delay, Ears, Looks
 from drystone.client.ports import Hints, State, Watcher
-from drystone.core.errors import Corrupt, DrystoneError, Misconfigured, Refused, Unavailable
+from drystone.core.errors import Corrupt, DrystoneError, Unavailable
+from drystone.core.names.quoting import quoted
 from drystone.core.planning.guards import (
     LOCAL_EMPTIED,
     LOCAL_MASS_DELETION,
@@ -22,6 +28,7 @@ from drystone.core.planning.guards import (
     REMOTE_MASS_DELETION,
 )
 from drystone.core.planning.policy import Permission
+from drystone.core.safety import Evidence, Stop
 
 R = TypeVar("R")
 
@@ -65,14 +72,16 @@ class Loop:
         self._rounds = Rounds(self._parts, self._troubles)
         self._wake = asyncio.Event()
         self._looks = Looks()
+        self._ears = Ears(self._looks, self._wake)
         self._deadlines = Deadlines(world.clock.monotonic_s)
         self._is_paused = self._is_settled = False
         self._trouble: DrystoneError | None = None
+        self._trouble_ns = 0
         self._round: asyncio.Task[Round] | None = None
         self._settled_ns = 0
         self._unsettled_count = 0
         self._again: set[str] = set()
-        self._again_s, self._away_s = _AGAIN_S, _AWAY_S
+        self._again_soon, self._away = Delay(_AGAIN_S, _AGAIN_S_MAX), Delay(_AWAY_S, _AWAY_S_MAX)
 
     # --- once --------------------------------------------------------------------------------
 
@@ -110,8 +119,8 @@ class Loop:
             Corrupt: The state is damaged: close everything and open it anew.
         """
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._watch(watcher))
-            tasks.create_task(self._listen())
+            tasks.create_task(self._ears.watch(watcher))
+            tasks.create_task(self._ears.listen(self._world.remote, self._note_deaf, _HALTED_S))
             tasks.create_task(self._keep_going())
 
     def hint_all(self) -> None:
@@ -155,32 +164,38 @@ class Loop:
             self._rounds.seen_seq,
         )
 
+    async def survey(self) -> Evidence:
+        """Returns all that is known of the folder, for "is everything safe?"."""
+        known = Evidence(
+            self._world.clock.now_ns(),
+            is_kept=True,
+            is_paused=self._is_paused,
+            stop=_stop_of(self._trouble, self._trouble_ns),
+            is_looking=self._round is not None,
+            is_hinted=self._looks.has_hints or bool(self._again),
+            scanned_ns=self._rounds.scanned_ns,
+            is_watched=self._ears.is_watched,
+            is_behind=self._looks.needs_pull(self._rounds.seen_seq),
+            silent_s=self._world.remote.silent_s(),
+            is_flushed=not self._deadlines.has("flush"),
+            settled_ns=self._settled_ns,
+        )
+        return await self._parts.threads.control(weigh, known, self._world.state, self._tally)
+
     async def inspect(self, look: Callable[[World], R]) -> R:
         """Runs something that reads State and disk, between two things that change them."""
         return await self._parts.threads.control(look, self._world)
 
     # --- what wakes it -----------------------------------------------------------------------
 
-    async def _watch(self, watcher: Watcher) -> None:
-        async for hints in watcher.hints():
-            self._looks.hint(hints)
-            if hints.folders or hints.all:
-                self._wake.set()
-
-    async def _listen(self) -> None:
-        while True:
-            try:
-                async for head in self._world.remote.listen():
-                    self._looks.tell_head(head)
-                    self._wake.set()
-            except (Refused, Misconfigured) as error:
-                # No bell for us (revoked, say): the next round meets the same trouble itself.
-                self._trouble = self._trouble or error
-                self._wake.set()
-            await asyncio.sleep(_HALTED_S)
+    def _note_deaf(self, error: DrystoneError) -> None:
+        # No bell for us (revoked, say): the next round meets the same trouble itself.
+        self._trouble = self._trouble or error
+        self._wake.set()
 
     async def _keep_going(self) -> None:
         self._plan_rescan()
+        await self._ears.has_begun.wait()
         while True:
             if self._has_work():
                 self._wake.clear()
@@ -246,25 +261,24 @@ class Loop:
             raise error
         if self._trouble is None or self._trouble.code != error.code:
             self._world.notices.message(f"{error.message}. {error.advice}".rstrip())
+            self._trouble_ns = self._world.clock.now_ns()
         self._trouble = error
         wait_s = _HALTED_S
         if isinstance(error, Unavailable):
-            wait_s = max(error.retry_after_s, self._away_s * (0.5 + self._chance()))
-            self._away_s = min(self._away_s * 2, _AWAY_S_MAX)
+            wait_s = max(error.retry_after_s, self._away.take_s() * (0.5 + self._chance()))
         self._deadlines.set("retry", wait_s)
         self._wake.clear()
 
     def _note_done(self, done: Round) -> None:
         self._trouble = None
-        self._away_s = _AWAY_S
+        self._away.reset()
         self._unsettled_count = done.unsettled_count
         if done.steps_count:
             self._deadlines.set("flush", _FLUSH_S)
-            self._again_s = _AGAIN_S
+            self._again_soon.reset()
         if done.again:
             self._again |= done.again
-            self._deadlines.set("again", self._again_s)
-            self._again_s = min(self._again_s * 2, _AGAIN_S_MAX)
+            self._deadlines.set("again", self._again_soon.take_s())
         if done.is_overtaken:
             self._looks.doubt_head()
         next_try_s = self._troubles.find_next_try_s()
@@ -294,9 +308,9 @@ class Loop:
         self._deadlines.set("rescan", _RESCAN_S * (1.0 + self._chance()))
 
     async def _summarize(self) -> Summary:
-        problems = await self._parts.threads.control(self._world.state.problems)
-        traffic = self._world.remote.traffic()
-        return summarize(self._tally, len(problems), self._unsettled_count, traffic)
+        traffic, state = self._world.remote.traffic(), self._world.state
+        left = self._unsettled_count
+        return await self._parts.threads.control(summarize, self._tally, state, left, traffic)
 
 
 async def _run_until_settled(rounds: Rounds, count_progress: Callable[[], int]) -> Round:
@@ -349,6 +363,12 @@ def _why(trouble: DrystoneError | None) -> tuple[str, str, str]:
     return ("", "", "") if trouble is None else (trouble.message, trouble.code, trouble.advice)
 
 
+def _stop_of(trouble: DrystoneError | None, since_ns: int) -> Stop | None:
+    if trouble is None:
+        return None
+    return Stop(trouble.code, trouble.message, trouble.advice, since_ns)
+
+
 def _permissions_for(trouble: DrystoneError | None) -> tuple[Permission, ...]:
     if isinstance(trouble, Halted):
         return (Permission(trouble.halt.code, trouble.halt.entries_count),)
@@ -356,7 +376,7 @@ def _permissions_for(trouble: DrystoneError | None) -> tuple[Permission, ...]:
 
 
 def _left_for_later(folder: str) -> str:
-    where = repr(folder) if folder else "the synced folder"
+    where = quoted(folder) if folder else "the synced folder"
     return f"something in {where} is still being written: it is left for the next sync"
 
 

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a loop tells about itself: sums after one sync, and its state at any moment."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from drystone.client.loop.tally import Tally
-from drystone.client.ports import Traffic
+from drystone.client.ports import LocalChange, State, Traffic
+from drystone.core.safety import Evidence
+from drystone.core.tree.entry import Kind
+
+_DOUBTS_COUNTED_MAX: Final = 1_000
 
 
 class Summary(NamedTuple):
@@ -16,9 +20,10 @@ class Summary(NamedTuple):
         downloaded_count: Entries put on the disk.
         downloaded_bytes: Content bytes they hold.
         conflicts_count: Conflicts settled.
-        problems_count: Paths in trouble.
+        problems_count: Paths in trouble, without what is only noticed (see ``ProblemRow``).
         unsettled_count: Entries in which both sides still differ.
         traffic: What went over the wire.
+        notices_count: Paths that are left out and need nobody.
     """
 
     uploaded_count: int
@@ -29,6 +34,7 @@ class Summary(NamedTuple):
     problems_count: int
     unsettled_count: int
     traffic: Traffic
+    notices_count: int = 0
 
 
 class Standing(NamedTuple):
@@ -58,15 +64,64 @@ class Standing(NamedTuple):
     seen_seq: int = 0
 
 
-def summarize(tally: Tally, problems_count: int, unsettled_count: int, traffic: Traffic) -> Summary:
-    """Returns the sums of what a tally counted, and of what is left."""
+def summarize(tally: Tally, state: State, unsettled_count: int, traffic: Traffic) -> Summary:
+    """Returns the sums of what a tally counted, and of what is left. Uses State."""
+    rows = state.problems()
+    notices_count = sum(row.is_notice for row in rows)
     return Summary(
         tally.upload.files_done,
         tally.upload.bytes_done,
         tally.download.files_done,
         tally.download.bytes_done,
         tally.conflicts_count,
-        problems_count,
+        len(rows) - notices_count,
         unsettled_count,
         traffic,
+        notices_count,
     )
+
+
+def weigh(known: Evidence, state: State, tally: Tally) -> Evidence:
+    """Returns evidence with what State knows added, and how long what is left may take.
+
+    Uses State. Cost: a microsecond for each entry in which the sides differ.
+    """
+    local = state.local_changes.values()
+    remote = state.remote_changes.values()
+    known = known._replace(
+        problems_count=sum(not row.is_notice for row in state.problems()),
+        local_count=len(local),
+        unread_count=sum(map(_is_unread, local)),
+        local_bytes=sum(map(_content_bytes, local)),
+        remote_count=len(remote),
+        remote_bytes=sum(
+            stored.entry.content.size_bytes
+            for stored in remote
+            if stored.entry.content is not None and not stored.is_deleted
+        ),
+        doubtful_count=len(state.list_doubtful(_DOUBTS_COUNTED_MAX)),
+    )
+    files_per_s, bytes_per_s = tally.find_pace()
+    files_left = known.local_count + known.remote_count
+    bytes_left = known.local_bytes + known.remote_bytes
+    return known._replace(
+        bytes_per_s=bytes_per_s,
+        left_s=max(
+            files_left / files_per_s if files_per_s > 0 else 0.0,
+            bytes_left / bytes_per_s if bytes_per_s > 0 else 0.0,
+        ),
+    )
+
+
+def _is_unread(change: LocalChange) -> bool:
+    entry = change.entry
+    return entry is not None and entry.kind == Kind.FILE and entry.content is None
+
+
+def _content_bytes(change: LocalChange) -> int:
+    entry, stat = change
+    if entry is None or entry.kind != Kind.FILE:
+        return 0
+    if entry.content is not None:
+        return entry.content.size_bytes
+    return 0 if stat is None else stat.size_bytes

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tally: how far a sync has come, counted once and told to whoever watches."""
 
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from drystone.client.ports import Notices, ProblemRow
 from drystone.core.planning.plan import Conflict
@@ -17,18 +20,51 @@ class Work:
     bytes_total: int = 0
 
 
+_PACE_STEP_S: Final = 1.0
+_PACE_STEPS: Final = 15
+
+
+class Pace:
+    """How fast work goes: what was done in the last quarter of a minute.
+
+    Args:
+        monotonic_s: The clock.
+    """
+
+    def __init__(self, monotonic_s: Callable[[], float]) -> None:
+        self._monotonic_s = monotonic_s
+        self._seen: deque[tuple[float, int, int]] = deque(maxlen=_PACE_STEPS)
+
+    def note(self, files_done: int, bytes_done: int) -> None:
+        """Takes the newest sums."""
+        now_s = self._monotonic_s()
+        if not self._seen or now_s - self._seen[-1][0] >= _PACE_STEP_S:
+            self._seen.append((now_s, files_done, bytes_done))
+
+    def find(self, files_done: int, bytes_done: int) -> tuple[float, float]:
+        """Returns files and bytes per second of late; zeros if nothing went."""
+        now_s = self._monotonic_s()
+        for then_s, files_then, bytes_then in self._seen:
+            if _PACE_STEP_S <= now_s - then_s <= _PACE_STEPS * _PACE_STEP_S:
+                elapsed_s = now_s - then_s
+                return (files_done - files_then) / elapsed_s, (bytes_done - bytes_then) / elapsed_s
+        return 0.0, 0.0
+
+
 @dataclass(slots=True)
 class Tally:
     """Sums since the sync began.
 
     Attributes:
         notices: Is told of each change.
+        pace: How fast it goes.
         scanned_count: Entries seen by the last scan.
         steps_done: Steps of plans carried out, of any kind.
         conflicts_count: Conflicts settled.
     """
 
     notices: Notices
+    pace: Pace
     upload: Work = field(default_factory=Work)
     download: Work = field(default_factory=Work)
     scanned_count: int = 0
@@ -85,7 +121,16 @@ class Tally:
     def _work(self, kind: str) -> Work:
         return self.upload if kind == "upload" else self.download
 
+    def find_pace(self) -> tuple[float, float]:
+        """Returns files and content bytes per second of late, both ways; zeros if nothing went."""
+        return self.pace.find(*self._sums())
+
+    def _sums(self) -> tuple[int, int]:
+        up, down = self.upload, self.download
+        return up.files_done + down.files_done, up.bytes_done + down.bytes_done
+
     def _tell(self, kind: str, work: Work) -> None:
+        self.pace.note(*self._sums())
         self.notices.advance(
             kind, work.files_done, work.files_total, work.bytes_done, work.bytes_total
         )

@@ -13,6 +13,7 @@ from drystone.client.steps.scan import FOUND_BY_SCAN
 from drystone.core.errors import DrystoneError, Refused, Unavailable
 from drystone.core.ids import ROOT_ID, FileId, Rev
 from drystone.core.journal.change import RefusalCode
+from drystone.core.names.quoting import quoted
 from drystone.core.planning.guards import Halt, find_halt
 from drystone.core.planning.plan import Place, Plan, RenewLocal, Submit, Unplaceable
 from drystone.core.planning.policy import Permission
@@ -223,7 +224,7 @@ class Troubles:
                 one.file_id,
                 self._state.path_of(self._state.remote, one.file_id) or one.name,
                 one.code,
-                f"{one.name!r} cannot stand beside {occupant!r} on this disk",
+                f"{quoted(one.name)} cannot stand beside {quoted(occupant)} on this disk",
                 "Rename one of the two, here or on another device.",
             )
 

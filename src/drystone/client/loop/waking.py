@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Waking: where the next round is to look, and when there is something to do."""
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
-from drystone.client.ports import Hints
+from drystone.client.ports import Hints, Remote, Watcher
+from drystone.core.errors import DrystoneError, Misconfigured, Refused
 from drystone.core.ids import Seq
 
 _UNKNOWN_HEAD = -1
@@ -77,6 +79,58 @@ class Looks:
         self._head_told = _UNKNOWN_HEAD if min(told) < 0 else max(told)
 
 
+class Ears:
+    """Hears what the disk and the server tell, and wakes whoever waits for it.
+
+    Args:
+        looks: Is told.
+        wake: Is set when there is something to look at.
+
+    Attributes:
+        has_begun: Set once it is watched what changes on the disk. Who looks before that misses
+            what changes after a folder was listed and before it was watched.
+    """
+
+    def __init__(self, looks: Looks, wake: asyncio.Event) -> None:
+        self.has_begun = asyncio.Event()
+        self._looks = looks
+        self._wake = wake
+        self._watcher: Watcher | None = None
+
+    @property
+    def is_watched(self) -> bool:
+        """True if whatever changes on the disk is told."""
+        return self._watcher is not None and self._watcher.is_whole
+
+    async def watch(self, watcher: Watcher) -> None:
+        """Hears a watcher until cancelled."""
+        self._watcher = watcher
+        async for hints in watcher.hints():
+            self._looks.hint(hints)
+            self.has_begun.set()
+            if hints.folders or hints.all:
+                self._wake.set()
+
+    async def listen(
+        self, remote: Remote, note_deaf: Callable[[DrystoneError], None], again_s: float
+    ) -> None:
+        """Hears a server's bell until cancelled.
+
+        Args:
+            remote: The server.
+            note_deaf: Is told why there is no bell for us, if there is none.
+            again_s: After so long it is tried again then.
+        """
+        while True:
+            try:
+                async for head in remote.listen():
+                    self._looks.tell_head(head)
+                    self._wake.set()
+            except (Refused, Misconfigured) as error:
+                note_deaf(error)
+            await asyncio.sleep(again_s)
+
+
 class Deadlines:
     """Moments, by name, at which there is something to do.
 
@@ -96,6 +150,10 @@ class Deadlines:
         """Removes one, if there is one."""
         self._at_s.pop(name, None)
 
+    def has(self, name: str) -> bool:
+        """Tells whether there is one of this name."""
+        return name in self._at_s
+
     def is_due(self, name: str) -> bool:
         """Tells whether one has come."""
         at_s = self._at_s.get(name)
@@ -106,3 +164,25 @@ class Deadlines:
         now_s = self._monotonic_s()
         waits = [self._at_s[name] - now_s for name in names if name in self._at_s]
         return max(min(waits, default=most_s), 0.0)
+
+
+class Delay:
+    """A delay that doubles each time it is taken.
+
+    Args:
+        first_s: The first, and the first after ``reset``.
+        most_s: The longest.
+    """
+
+    def __init__(self, first_s: float, most_s: float) -> None:
+        self._first_s = self._next_s = first_s
+        self._most_s = most_s
+
+    def take_s(self) -> float:
+        """Returns it, and doubles it."""
+        taken_s, self._next_s = self._next_s, min(self._next_s * 2, self._most_s)
+        return taken_s
+
+    def reset(self) -> None:
+        """Begins anew with the first."""
+        self._next_s = self._first_s

@@ -151,12 +151,6 @@ class StagedFile(Protocol):
         """Writes at an offset; regions never written are holes. Raises ``DiskFull``."""
         ...
 
-    def copy_from(
-        self, source: ReadFile, source_offset: int, offset_bytes: int, length: int
-    ) -> None:
-        """Copies a region of another file, in the kernel where that is possible."""
-        ...
-
     def read_at(self, offset_bytes: int, length_bytes: int) -> bytes:
         """Reads back what was written."""
         ...
@@ -201,6 +195,12 @@ class Disk(Protocol):
 
     def find_stat(self, path: str) -> Stat | None:
         """Returns the fingerprint of what stands at a path, or None."""
+        ...
+
+    def find_birth_ns(self, path: str) -> int:
+        """Returns when what stands at a path was made, by the clock that stamps files; it stays
+        through edits and moves. 0 if nothing stands there, or the disk does not tell.
+        """
         ...
 
     def open_file(self, path: str) -> AbstractContextManager[ReadFile]:
@@ -332,6 +332,13 @@ class RootGone(Refused):
 
 class Watcher(Protocol):
     """Tells that something may have changed below the synced folder. Claims, not truth."""
+
+    @property
+    def is_whole(self) -> bool:
+        """True as long as the system tells it of what changes anywhere in the folder: from the
+        first batch of hints on, unless some folders cannot be watched.
+        """
+        ...
 
     def hints(self) -> AsyncIterator["Hints"]:
         """Yields batches of hints until cancelled; the first, empty, once watching has begun."""

@@ -121,6 +121,13 @@ class Remote(Protocol):
         """
         ...
 
+    def silent_s(self) -> float:
+        """Returns the seconds since the server last gave a sign of life: an answer, or a bell that
+        is open (0 then; a server that is gone without a word is noticed within two minutes).
+        Infinite if it never did.
+        """
+        ...
+
     def traffic(self) -> Traffic:
         """Returns what went over the wire so far."""
         ...

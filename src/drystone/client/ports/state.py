@@ -8,6 +8,7 @@ from drystone.client.ports.disk import Stat
 from drystone.core.content.content import Content
 from drystone.core.ids import BlockId, FileId, Seq
 from drystone.core.journal.record import StoredEntry
+from drystone.core.safety import NOTICE_CODES
 from drystone.core.tree.entry import Entry
 from drystone.core.tree.view import TreeView
 
@@ -49,6 +50,11 @@ class ProblemRow(NamedTuple):
     next_try_ns: int
     """When what failed is tried again; 0 where nothing is tried, but looked at again: a scan or a
     reading found the trouble and ends it."""
+
+    @property
+    def is_notice(self) -> bool:
+        """True for what is told, and is no trouble: nothing of it could ever be synced."""
+        return self.code in NOTICE_CODES
 
 
 class State(Protocol):

@@ -44,6 +44,7 @@ from drystone.core.content.digest import Digester, digest_whole, new_chunker
 from drystone.core.content.hashing import block_id, content_hash_of_block_id
 from drystone.core.errors import DrystoneError, Refused, Unavailable
 from drystone.core.ids import BlockId
+from drystone.core.names.quoting import quoted
 
 _WHOLE_BYTES_MAX: Final = 8 * limits.MIB
 """Files up to this size are read whole: there are few larger ones among many."""
@@ -163,7 +164,7 @@ class Digest:
                 found = _LargeReading(file, self._make_chunker(), take_block).run()
                 if not file.is_unchanged():
                     raise ChangedMeanwhile(
-                        f"{unread.path!r} was changed while it was read",
+                        f"{quoted(unread.path)} was changed while it was read",
                         advice="Nothing to do: it is read again when it stands still.",
                     )
                 stat = file.stat

@@ -25,6 +25,7 @@ from drystone.core.content.manifest import Manifest, chunks_of, decode_manifest
 from drystone.core.errors import Corrupt, DrystoneError, Unavailable
 from drystone.core.ids import BlockId, FileId
 from drystone.core.limits import BLOCK_BYTES_MAX
+from drystone.core.names.quoting import quoted
 from drystone.core.planning.plan import Place, Replace
 from drystone.core.tree.entry import Entry
 
@@ -254,7 +255,7 @@ class Fetch:
                     if isinstance(found, bytes):
                         return found
         raise WrongManifest(
-            f"the manifest of {wanted.step.entry.name!r} cannot be had from the server",
+            f"the manifest of {quoted(wanted.step.entry.name)} cannot be had from the server",
             advice="On a device that has the file run drystone doctor --repair, or have the"
             " server's operator bring its storage back from a backup.",
         )
@@ -383,7 +384,7 @@ def _checked_manifest(wanted: Wanted, encoded: bytes) -> Manifest:
     manifest = decode_manifest(encoded)
     if manifest.content(encoded) != wanted.content:
         raise WrongManifest(
-            f"the manifest of {wanted.step.entry.name!r} describes another content",
+            f"the manifest of {quoted(wanted.step.entry.name)} describes another content",
             advice="Ask the server's operator to scrub its storage.",
         )
     return manifest

@@ -38,6 +38,7 @@ from drystone.core.errors import Corrupt, DrystoneError, Refused, Unavailable
 from drystone.core.ids import BlockId, FileId
 from drystone.core.journal.change import Create, Edit
 from drystone.core.limits import ASK_BLOCKS_MAX, BLOCK_BYTES_MAX
+from drystone.core.names.quoting import quoted
 from drystone.core.planning.plan import Submit
 from drystone.core.tree.entry import Entry
 
@@ -421,7 +422,7 @@ def _read_at(opened: ReadFile, source: _Source) -> bytearray:
 def _verified(source: _Source, data: Buffer) -> Buffer:
     if block_id(data) != source.block_id:
         raise ChangedMeanwhile(
-            f"{source.file.path!r} changed while it was being sent",
+            f"{quoted(source.file.path)} changed while it was being sent",
             advice="nothing to do: it is read again",
         )
     return data

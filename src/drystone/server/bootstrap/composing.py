@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
+from drystone.core.errors import Misconfigured
 from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.server.bootstrap.data_dir import ServerHome, opened_data_dir
 from drystone.server.faces.native.app import NativeApp
@@ -21,6 +22,12 @@ from drystone.server.storage.objects_files import FileObjects
 from drystone.server.storage.packs import ObjectPacks
 
 _CURSOR_KEY: Final = "cursor"
+
+
+class LibraryMissing(Misconfigured):
+    """The settings name an engine whose library is not installed."""
+
+    code = "library-missing"
 
 
 class Server:
@@ -59,7 +66,7 @@ def open_server(settings: ServerSettings) -> Server:
         undo.callback(data_dir.close)
         data_dir.hold()
         cursor_key = data_dir.load_key(_CURSOR_KEY)
-        metadata = SqliteMetadata(data_dir.database_path)
+        metadata = _open_metadata(settings, data_dir)
         undo.callback(metadata.close)
         packs = ObjectPacks(FileObjects(data_dir.objects_path))
         engines = Engines(metadata, packs, LocalBell(), SystemClock(), _passwords(settings))
@@ -86,11 +93,26 @@ def open_admin(settings: ServerSettings) -> Iterator[Admin]:
         Misconfigured: The data directory cannot be used, or is newer.
     """
     with opened_data_dir(settings.data_dir) as data_dir:
-        metadata = SqliteMetadata(data_dir.database_path)
+        metadata = _open_metadata(settings, data_dir)
     try:
         yield Admin(metadata, SystemClock(), _passwords(settings), data_dir.tell_server)
     finally:
         metadata.close()
+
+
+def _open_metadata(settings: ServerSettings, data_dir: ServerHome) -> Metadata:
+    if settings.database == "sqlite":
+        return SqliteMetadata(data_dir.database_path)
+    try:
+        from drystone.server.storage.metadata_sql.postgres import (  # noqa: PLC0415
+            PostgresMetadata,
+        )
+    except ImportError as error:
+        raise LibraryMissing(
+            "the settings name a PostgreSQL, but psycopg is not installed",
+            advice="Install it with `pip install 'drystone[postgres]'`.",
+        ) from error
+    return PostgresMetadata(settings.database, connections_max=settings.read_threads + 2)
 
 
 def _passwords(settings: ServerSettings) -> Passwords:

@@ -102,6 +102,20 @@ class LookingAtDisk:
         assert disk.find_stat("a/file/none") is None
         assert disk.find_stat("none/none") is None
 
+    def test_birth_stays_through_edits_and_moves(self, disk: Disk, hand: Hand) -> None:
+        hand.write("file", b"1")
+        hand.make_folder("folder")
+        births = [disk.find_birth_ns(path) for path in ("file", "folder")]
+        hand.write("file", b"22")
+        hand.rename("file", "folder/file")
+        hand.rename("folder", "moved")
+        stat = disk.find_stat("moved/file")
+
+        assert [disk.find_birth_ns(path) for path in ("moved/file", "moved")] == births
+        assert stat is not None
+        assert births[0] <= stat.ctime_ns
+        assert disk.find_birth_ns("none") == disk.find_birth_ns("none/none") == 0
+
     def test_small_file_is_read_whole(self, disk: Disk, hand: Hand) -> None:
         hand.write("file", b"hello")
 
@@ -305,8 +319,7 @@ class MakingOnDisk:
         hand.write("seed", b"0123456789")
         staged = disk.stage(12)
         staged.write_at(8, b"wxyz")
-        with disk.open_file("seed") as seed:
-            staged.copy_from(seed, 2, 0, 4)
+        staged.write_at(0, memoryview(b"2345"))
 
         assert staged.read_at(0, 4) == b"2345"
         assert list(hand.list_tree()) == ["seed"]

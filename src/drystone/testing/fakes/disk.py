@@ -43,12 +43,17 @@ class Inode:
         self.kind = kind
         self.ino = ino
         self.mode = 0o755 if kind == Kind.FOLDER else 0o644
-        self.mtime_ns = self.ctime_ns = at_ns
+        self.mtime_ns = self.ctime_ns = self.birth_ns = at_ns
         self.content = b""
         self.target = ""
         self.names: dict[str, Inode] = {}
         self.dev = 0
         self.is_readable = True
+
+    def take_mode(self, mode: int) -> None:
+        """Sets the permission bits that an entry with this mode gets."""
+        kept, usual = (0o700, 0o755) if self.kind == Kind.FOLDER else (0o400, 0o644)
+        self.mode = (mode | kept) & 0o777 if mode else usual
 
     def stat(self) -> Stat:
         """Returns the fingerprint."""
@@ -117,6 +122,11 @@ class FakeDisk:
         inode = self.find(path)
         return None if inode is None or inode.kind is None else inode.stat()
 
+    def find_birth_ns(self, path: str) -> int:
+        check_safe_path(path)
+        inode = self.find(path)
+        return 0 if inode is None else inode.birth_ns
+
     @contextmanager
     def open_file(self, path: str) -> Iterator[ReadFile]:
         yield FakeReadFile(self._require_file(path))
@@ -150,7 +160,7 @@ class FakeDisk:
         inode = folder.names.get(name)
         if inode is None:
             inode = self.new_inode(Kind.FOLDER)
-            inode.mode = (mode | 0o700) & 0o777 if mode else 0o755
+            inode.take_mode(mode)
             folder.names[name] = inode
         if inode.kind != Kind.FOLDER:
             raise ChangedMeanwhile(f"something else stands at {path!r}")
@@ -169,7 +179,7 @@ class FakeDisk:
     ) -> Stat:
         inode = self.new_inode(Kind.FILE)
         inode.content, inode.mtime_ns = bytes(data), mtime_ns
-        inode.mode = (mode | 0o400) & 0o777 if mode else 0o644
+        inode.take_mode(mode)
         self._take_room(path, len(data))
         return self._put(inode, path, expected)
 
@@ -226,10 +236,8 @@ class FakeDisk:
 
     def set_attributes(self, path: str, mode: int, mtime_ns: int, expected: Stat) -> Stat:
         inode = self._require_expected(path, expected)
-        if inode.kind == Kind.FOLDER:
-            inode.mode = (mode | 0o700) & 0o777 if mode else 0o755
-        else:
-            inode.mode = (mode | 0o400) & 0o777 if mode else 0o644
+        inode.take_mode(mode)
+        if inode.kind != Kind.FOLDER:
             inode.mtime_ns = mtime_ns
         inode.ctime_ns = self.tick()
         return inode.stat()
@@ -296,8 +304,7 @@ class FakeDisk:
     def _require_expected(self, path: str, expected: Stat) -> Inode:
         check_safe_path(path)
         inode = self.find(path)
-        stat = None if inode is None or inode.kind is None else inode.stat()
-        if inode is None or stat is None or not _is_expected(stat, expected):
+        if inode is None or inode.kind is None or not _is_expected(inode.stat(), expected):
             raise ChangedMeanwhile(f"{path!r} is not what it was")
         return inode
 
@@ -355,13 +362,6 @@ class FakeStagedFile:
 
     def write_at(self, offset_bytes: int, data: bytes | memoryview) -> None:
         self.content[offset_bytes : offset_bytes + len(data)] = data
-
-    def copy_from(
-        self, source: ReadFile, source_offset: int, offset_bytes: int, length: int
-    ) -> None:
-        piece = bytearray(length)
-        assert source.read_into(memoryview(piece), source_offset) == length
-        self.write_at(offset_bytes, bytes(piece))
 
     def read_at(self, offset_bytes: int, length_bytes: int) -> bytes:
         return bytes(self.content[offset_bytes : offset_bytes + length_bytes])

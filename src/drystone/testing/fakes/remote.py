@@ -5,6 +5,7 @@ What networks and servers do wrong is told to ``faults``; what was asked stands 
 """
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -149,6 +150,9 @@ class FakeRemote:
 
     def link_bytes_per_s(self) -> float:
         return 0.0
+
+    def silent_s(self) -> float:
+        return 0.0 if self.asked else math.inf
 
     def traffic(self) -> Traffic:
         return Traffic(self.asked.total(), self.sent_bytes, 0)

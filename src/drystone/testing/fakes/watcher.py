@@ -12,6 +12,7 @@ class FakeWatcher:
 
     def __init__(self) -> None:
         self._told: asyncio.Queue[Hints] = asyncio.Queue()
+        self.is_whole = True
 
     def tell(self, *folders: str) -> None:
         """Hints at folders."""

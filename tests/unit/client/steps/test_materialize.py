@@ -9,10 +9,12 @@ from drystone.client.ports import (
     NotThere,
     UnsafeName,
 )
-from drystone.client.steps.materialize import Done, Problem, SeedLied
+from drystone.client.steps.materialize import Done, LargeBuild, Problem, SeedLied
 from drystone.core.content.chunk import Chunk
 from drystone.core.content.digest import digest_whole
+from drystone.core.content.hashing import block_id
 from drystone.core.ids import ROOT_ID, FileId, Rev
+from drystone.core.limits import BLOCK_BYTES_MAX
 from drystone.core.planning.plan import Discard, Place, Replace, SetAside, Shift
 from drystone.core.tree.entry import Entry, Kind
 from drystone.testing.desk import Desk
@@ -318,6 +320,57 @@ def test_zeros_after_a_lie_are_written(desk: Desk, hand: FakeHand, disk: FakeDis
     build.finish()
 
     assert hand.read("large") == bytes(5)
+
+
+STEP = 64 * 1024
+
+
+def test_steps_of_zeros_are_not_written(desk: Desk, hand: FakeHand, disk: FakeDisk) -> None:
+    data = b"a" + bytes(4 * STEP) + b"b" * STEP + bytes(2 * STEP + 1) + b"c" + bytes(STEP // 2)
+    (job,) = desk.materialize.resolve([Place(file(1, "large", b"some" + data))])
+    staged = disk.stage(len(data) + 4)
+    written: list[tuple[int, int]] = []
+    write_at = staged.write_at
+    staged.write_at = lambda at, piece: (written.append((at, len(piece))), write_at(at, piece))
+    build = LargeBuild(disk, job, staged)
+
+    build.write(0, b"some")
+    build.write(4, data)
+    build.finish()
+
+    assert hand.read("large") == b"some" + data
+    # Steps are those of the file, so that the disk need not store them.
+    assert written == [
+        (0, 4),
+        (4, STEP - 4),
+        (4 * STEP, 2 * STEP),
+        (7 * STEP, len(data) + 4 - 7 * STEP),
+    ]
+
+
+def test_what_is_left_of_a_file_holds_zeros_where_it_has_to(
+    desk: Desk, hand: FakeHand, disk: FakeDisk
+) -> None:
+    """A kept file may hold anything: a block of zeros is nobody's to write later."""
+    hole = bytes(BLOCK_BYTES_MAX)
+    rest = b"x" + bytes(2 * STEP)
+    entry = file(1, "large", hole + rest)
+    (job,) = desk.materialize.resolve([Place(entry)])
+    build = desk.materialize.begin_large(job)
+    build.write(0, b"what a seed held")
+    build.write(BLOCK_BYTES_MAX, b"y" * len(rest))
+    build.leave()
+
+    build = desk.materialize.begin_large(job)
+    chunks = [
+        Chunk(0, len(hole), block_id(hole)),
+        Chunk(len(hole), len(rest), block_id(rest)),
+    ]
+    assert build.find_held(chunks) == {block_id(hole)}
+    build.write(len(hole), rest)
+    build.finish()
+
+    assert hand.read("large") == hole + rest
 
 
 def test_large_file_whose_place_is_taken_meanwhile_is_dropped(

@@ -12,6 +12,7 @@ from typing import Final
 from drystone.client.adapters.disk.system import OPEN_FOLDER
 from drystone.client.ports import PathTooLong, UnsafeName
 from drystone.core import limits
+from drystone.core.names.quoting import quoted
 
 CONTROL_NAME: Final = ".drystone"
 
@@ -165,7 +166,7 @@ def check_safe(name: str, path: str) -> None:
         or (len(name) == len(CONTROL_NAME) and name.casefold() == CONTROL_NAME)
     ):
         raise UnsafeName(
-            f"{path!r} cannot be a path here: {name!r} has a meaning of its own",
+            f"{quoted(path)} cannot be a path here: {quoted(name)} has a meaning of its own",
             advice="Rename it where it was made.",
         )
     if not name.isascii():
@@ -173,12 +174,12 @@ def check_safe(name: str, path: str) -> None:
             name.encode()
         except UnicodeEncodeError as error:
             raise UnsafeName(
-                f"{path!r} cannot be a path here: it is not text that UTF-8 can hold",
+                f"{quoted(path)} cannot be a path here: it is not text that UTF-8 can hold",
                 advice="Rename it where it was made.",
             ) from error
     # One more, because the trash puts the day above.
     if len(path) > limits.DEPTH_MAX and path.count("/") > limits.DEPTH_MAX + 1:
         raise PathTooLong(
-            f"{path[:80]!r}… is too deep: at most {limits.DEPTH_MAX} folders",
+            f"{quoted(path[:80])}… is too deep: at most {limits.DEPTH_MAX} folders",
             advice="Move it up.",
         )

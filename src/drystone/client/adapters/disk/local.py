@@ -17,7 +17,7 @@ from drystone.client.adapters.disk.reading import (
     read_whole,
 )
 from drystone.client.adapters.disk.staging import Stage, Staged, file_mode
-from drystone.client.adapters.disk.system import OPEN_FOLDER, sync_filesystem
+from drystone.client.adapters.disk.system import OPEN_FOLDER, find_birth_ns, sync_filesystem
 from drystone.client.adapters.disk.trash import Trash
 from drystone.client.adapters.disk.trouble import (
     FlushFailed,
@@ -41,6 +41,7 @@ from drystone.client.ports import (
     WriteOutcome,
 )
 from drystone.core.errors import DrystoneError, Unavailable
+from drystone.core.names.quoting import quoted
 from drystone.core.tree.entry import Kind
 
 
@@ -103,6 +104,13 @@ class LocalDisk:
                 return find_open_stat(fd, name, self._root_dev)
         except NotThere:
             return None
+
+    def find_birth_ns(self, path: str) -> int:
+        try:
+            with self._open_above(path) as (fd, name):
+                return find_birth_ns(fd, name)
+        except NotThere:
+            return 0
 
     @contextmanager
     def open_file(self, path: str) -> Iterator[ReadFile]:
@@ -190,7 +198,7 @@ class LocalDisk:
                 outcomes.append(outcome)
                 if isinstance(outcome, DiskFull):
                     rest = files[len(outcomes) :]
-                    outcomes += [disk_full(repr(prefix + file.name)) for file in rest]
+                    outcomes += [disk_full(quoted(prefix + file.name)) for file in rest]
                     break
         return outcomes
 
@@ -247,7 +255,8 @@ class LocalDisk:
             sync_filesystem(self._root_fd)
         except OSError as error:
             raise FlushFailed(
-                f"the disk of {str(self._path)!r} did not take what was written: {error.strerror}",
+                f"the disk of {quoted(str(self._path))} did not take what was written:"
+                f" {error.strerror}",
                 advice="Check the disk; what was not flushed is verified at the next start.",
             ) from error
 
@@ -310,7 +319,7 @@ def check_target(target: str, path: str) -> None:
         is_legal = False
     if not is_legal:
         raise UnsafeName(
-            f"the symlink {path!r} points to something that is no path",
+            f"the symlink {quoted(path)} points to something that is no path",
             advice="Make it anew where it was made.",
         )
 

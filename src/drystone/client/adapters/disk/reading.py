@@ -11,6 +11,7 @@ from drystone.client.adapters.disk.system import OPEN_READ, next_data
 from drystone.client.adapters.disk.trouble import changed, translated
 from drystone.client.ports import FolderListing, NotThere, Observed, Skipped, Stat
 from drystone.core import limits
+from drystone.core.names.quoting import quoted
 from drystone.core.tree.entry import Kind
 
 _KINDS: Final = {
@@ -198,7 +199,7 @@ def open_regular(fd: int, name: str, path: str, root_dev: int) -> OpenFile:
 
 def not_a_file(path: str) -> NotThere:
     """Returns the error for something else than a file at a path."""
-    return NotThere(f"{path!r} is no file", advice="Nothing to do: it is looked at again.")
+    return NotThere(f"{quoted(path)} is no file", advice="Nothing to do: it is looked at again.")
 
 
 def _is_same(one: os.stat_result, other: os.stat_result) -> bool:

@@ -6,10 +6,9 @@ from contextlib import suppress
 from itertools import count
 from typing import Final
 
-from drystone.client.adapters.disk.reading import OpenFile
-from drystone.client.adapters.disk.system import OPEN_FOLDER, OPEN_NEW, copy_range
-from drystone.client.adapters.disk.trouble import changed, disk_full, translated
-from drystone.client.ports import DiskProblem, ReadFile
+from drystone.client.adapters.disk.system import OPEN_FOLDER, OPEN_NEW
+from drystone.client.adapters.disk.trouble import disk_full, translated
+from drystone.client.ports import DiskProblem
 from drystone.core import limits
 from drystone.core.instant import NS_PER_S
 
@@ -199,19 +198,6 @@ class Staged:
             while written < len(data):
                 rest = memoryview(data)[written:]
                 written += os.pwrite(self.fd, rest, offset_bytes + written)
-
-    def copy_from(
-        self, source: ReadFile, source_offset: int, offset_bytes: int, length: int
-    ) -> None:
-        assert isinstance(source, OpenFile), "files of this disk only"
-        done = 0
-        with translated(self.name, is_writing=True):
-            while done < length:
-                offsets = (source_offset + done, offset_bytes + done)
-                copied = copy_range(source.fd, self.fd, offsets, length - done)
-                if not copied:
-                    raise changed("a file that is copied from")
-                done += copied
 
     def read_at(self, offset_bytes: int, length_bytes: int) -> bytes:
         with translated(self.name):

@@ -15,6 +15,7 @@ from drystone.client.ports import (
     Unreadable,
 )
 from drystone.core.errors import DrystoneError, Unavailable
+from drystone.core.names.quoting import quoted
 
 
 class ReadOnlyDisk(DiskProblem):
@@ -72,7 +73,7 @@ def translate(error: OSError, path: str, *, is_writing: bool = False) -> Dryston
         is_writing: A refusal then means "not writable", else "not readable".
     """
     code = error.errno
-    shown = repr(path) if path else "the synced folder"
+    shown = quoted(path) if path else "the synced folder"
     if code in _FULL:
         return disk_full(shown)
     if code in _GONE:
@@ -123,6 +124,6 @@ def disk_full(shown: str) -> DiskFull:
 def changed(path: str) -> ChangedMeanwhile:
     """Returns the error for something that is not what was expected."""
     return ChangedMeanwhile(
-        f"{path!r} is not what it was when it was last looked at",
+        f"{quoted(path)} is not what it was when it was last looked at",
         advice="Nothing to do: it is looked at again.",
     )

@@ -63,6 +63,7 @@ class Bell:
         socket = await self._session.open_socket(
             "/v1/bell", {"namespace": self._namespace}, _HEARTBEAT_S
         )
+        self._session.open_bells_count += 1
         try:
             yield Seq(0)
             async for message in socket:
@@ -75,6 +76,7 @@ class Bell:
             if socket.close_code == _REVOKED_CLOSE_CODE:
                 raise _revoked()
         finally:
+            self._session.open_bells_count -= 1
             await socket.close()
 
     async def _poll(self) -> AsyncGenerator[Seq, None]:

@@ -220,6 +220,9 @@ class HttpRemote:
     def link_bytes_per_s(self) -> float:
         return self._link_bytes / self._link_s if self._link_bytes >= _LINK_BYTES_MIN else 0.0
 
+    def silent_s(self) -> float:
+        return self.session.silent_s()
+
     def traffic(self) -> Traffic:
         return self.session.traffic()
 

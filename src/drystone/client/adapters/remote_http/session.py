@@ -2,6 +2,7 @@
 """One HTTP session with one server: requests, their trouble, and what they cost."""
 
 import asyncio
+import math
 import os
 import random
 import socket
@@ -112,6 +113,10 @@ class HttpSession:
             headers["Authorization"] = f"Bearer {token}"
         # What aiohttp adds by itself (host, content type and length), and the request line.
         self._head_bytes = sum(len(k) + len(v) + 4 for k, v in headers.items()) + 150
+        self.open_bells_count = 0
+        """Bells that are open now; whoever opens one counts it."""
+        self._loop = asyncio.get_running_loop()
+        self._heard_s: float | None = None
         self._requests_count = 0
         self._sent_bytes = 0
         self._received_bytes = 0
@@ -127,6 +132,12 @@ class HttpSession:
             auto_decompress=False,
             read_bufsize=_READ_BUFFER_BYTES,
         )
+
+    def silent_s(self) -> float:
+        """See ``Remote.silent_s``."""
+        if self.open_bells_count:
+            return 0.0
+        return math.inf if self._heard_s is None else self._loop.time() - self._heard_s
 
     def traffic(self) -> Traffic:
         """Returns what went over the wire so far."""
@@ -219,6 +230,7 @@ class HttpSession:
                 method, self.url + path, params=query, data=body, headers=headers,
                 timeout=timeout, allow_redirects=False,
             ) as response:  # fmt: skip
+                self._heard_s = self._loop.time()
                 heads = response.raw_headers
                 self._received_bytes += 17 + sum(len(k) + len(v) + 4 for k, v in heads)
                 if response.status >= 300:

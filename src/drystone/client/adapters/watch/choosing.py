@@ -31,6 +31,10 @@ class _WithFallback:
         self._root = root
         self._tell = tell
 
+    @property
+    def is_whole(self) -> bool:
+        return self._watcher.is_whole
+
     async def hints(self) -> AsyncIterator[Hints]:
         try:
             async for hints in self._watcher.hints():

@@ -27,11 +27,13 @@ class ElsewhereWatcher:
     def __init__(self, root: Path, tell: Callable[[str], None]) -> None:
         self._root = root
         self._tell = tell
+        self.is_whole = False
 
     async def hints(self) -> AsyncIterator[Hints]:
         # What happens before the first look of awatch is not told: the listener scans fully
         # after the first hint anyway.
         yield NOTHING
+        self.is_whole = True
         try:
             async for changes in awatch(
                 self._root,
@@ -45,6 +47,7 @@ class ElsewhereWatcher:
                 if folders:
                     yield Hints(folders)
         except (OSError, RuntimeError) as error:
+            self.is_whole = False
             self._tell(f"{self._root} cannot be watched ({error}): it is scanned at intervals.")
         yield ALL
         async for hints in PollingWatcher().hints():

@@ -36,11 +36,17 @@ class NativeWatcher:
         self._root = root
         self._tell = tell
         self._restless_until_s = 0.0
+        self._watched: Watched | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        return self._watched is not None and not self._watched.is_partial
 
     async def hints(self) -> AsyncIterator[Hints]:
         watched = Watched(self._root)
         try:
             await asyncio.to_thread(watched.begin)
+            self._watched = watched
             yield NOTHING
             has_told = False
             while True:
@@ -54,6 +60,7 @@ class NativeWatcher:
                     )
                 yield await self._gather(watched)
         finally:
+            self._watched = None
             watched.close()
 
     async def _gather(self, watched: Watched) -> Hints:

@@ -19,6 +19,7 @@ class PollingWatcher:
 
     def __init__(self, interval_s: float = POLL_S) -> None:
         self._interval_s = interval_s
+        self.is_whole = False
 
     async def hints(self) -> AsyncIterator[Hints]:
         yield NOTHING

@@ -3,14 +3,21 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 from drystone.client.ports import Disk, DiskProblem, ReadFile, StagedFile
 from drystone.client.steps.materialize.jobs import Done, Job, Problem, StepOutcome
 from drystone.core.content.chunk import Chunk
-from drystone.core.content.hashing import block_id, zeros
+from drystone.core.content.hashing import block_id, zeros, zeros_id
 from drystone.core.errors import Corrupt, Unavailable
 from drystone.core.ids import BlockId
+from drystone.core.limits import BLOCK_BYTES_MAX
 from drystone.core.planning.plan import Place, Replace
+
+_STEP_BYTES: Final = 64 * 1024
+"""Zeros that fill such a step of a file are left out: less saves little, and makes many pieces."""
+
+_STEP_OF_ZEROS: Final = bytes(_STEP_BYTES)
 
 
 class SeedLied(Corrupt):
@@ -22,9 +29,10 @@ class SeedLied(Corrupt):
 class LargeBuild:
     """A large file being built out of sight. Disk only; for one thread at a time.
 
-    Every chunk of its content is written or copied once, in any order; then it is swapped in.
-    Whole blocks of zeros become holes. Ends with ``finish``, ``leave`` or ``drop``. What an
-    earlier one left of the same content is gone on with.
+    Every chunk of its content that does not stand there is written or copied once, in any order;
+    then it is swapped in. Runs of zeros become holes: nobody need say that a file is sparse.
+    Ends with ``finish``, ``leave`` or ``drop``. What an earlier one left of the same content is
+    gone on with.
     """
 
     def __init__(self, disk: Disk, job: Job, staged: StagedFile) -> None:
@@ -37,25 +45,41 @@ class LargeBuild:
         """Where nothing was written yet, there may be something else than zeros."""
 
     def find_held(self, chunks: Sequence[Chunk]) -> set[BlockId]:
-        """Returns the blocks that stand at all their places already, verified.
+        """Returns the blocks that stand at all their places already, verified. Whole blocks of
+        zeros always do, from now on: nobody writes there any more.
 
-        Cost: reads and hashes what is there; holes cost next to nothing.
+        Cost: nothing for a new file; else reads and hashes what is there.
         """
+        hole = zeros_id(BLOCK_BYTES_MAX)
         if not self._staged.is_continued:
-            return set()
-        held = {chunk.block_id for chunk in chunks}
+            return {hole}
+        held = {chunk.block_id for chunk in chunks} | {hole}
         for offset, length, name in chunks:
-            if name not in held:
-                continue
-            data = self._staged.read_at(offset, length)
-            if len(data) < length or data == zeros(length) or block_id(data) != name:
-                held.discard(name)
+            if name == hole:
+                self._clear(offset, length)
+            elif name in held:
+                data = self._staged.read_at(offset, length)
+                if len(data) < length or block_id(data) != name:
+                    held.discard(name)
         return held
 
     def write(self, offset_bytes: int, data: bytes | memoryview) -> None:
-        """Writes a block whose bytes were verified already."""
-        if self._is_dirty or data != zeros(len(data)):
-            self._staged.write_at(offset_bytes, data)
+        """Writes a block whose bytes were verified already. What is zeros and fills whole steps of
+        the file is not written.
+
+        Cost: beside the writing, a look at one byte of each step, and at all that is zeros.
+        """
+        view = memoryview(data)
+        begin = 0
+        for at in range(-offset_bytes % _STEP_BYTES, len(view) - _STEP_BYTES + 1, _STEP_BYTES):
+            end = at + _STEP_BYTES
+            if not view[at] and view[at:end].tobytes() == _STEP_OF_ZEROS:
+                if at > begin:
+                    self._staged.write_at(offset_bytes + begin, view[begin:at])
+                self._clear(offset_bytes + at, _STEP_BYTES)
+                begin = end
+        if begin < len(view):
+            self._staged.write_at(offset_bytes + begin, view[begin:])
 
     def copy(self, chunk: Chunk, seed: ReadFile, seed_offset_bytes: int) -> None:
         """Copies a chunk's block out of a local file, and verifies it.
@@ -109,6 +133,13 @@ class LargeBuild:
         """Gives it up; what was staged is removed. Idempotent."""
         self._end_pool()
         self._staged.drop()
+
+    def _clear(self, offset_bytes: int, length_bytes: int) -> None:
+        """Makes a region zeros, if it may be anything else."""
+        if self._is_dirty:
+            found = self._staged.read_at(offset_bytes, length_bytes)
+            if found.count(0) != len(found):
+                self._staged.write_at(offset_bytes, zeros(length_bytes))
 
     def _end_pool(self) -> None:
         if self._pool is not None:

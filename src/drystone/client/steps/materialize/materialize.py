@@ -21,6 +21,7 @@ from drystone.client.steps.materialize.jobs import DiskStep, Done, Job, Problem,
 from drystone.client.steps.materialize.large import LargeBuild
 from drystone.core.errors import Unavailable
 from drystone.core.ids import ROOT_ID, FileId, Seq
+from drystone.core.names.quoting import quoted
 from drystone.core.planning.plan import Discard, Place, Replace, SetAside, Shift
 from drystone.core.planning.progress import Noted, Renewed, Settled, advance
 from drystone.core.tree.entry import Entry, Kind
@@ -321,7 +322,7 @@ def _lost(step: DiskStep, name: str) -> Problem:
         step,
         name,
         ChangedMeanwhile(
-            f"the folder of {name!r} is no longer where it was seen",
+            f"the folder of {quoted(name)} is no longer where it was seen",
             advice="Nothing to do: it is looked at again.",
         ),
     )
@@ -332,5 +333,5 @@ def _unsafe(step: DiskStep, name: str) -> Problem:
     return Problem(
         step,
         name,
-        UnsafeName(f"{name!r} cannot be a name", advice="Rename it where it was made."),
+        UnsafeName(f"{quoted(name)} cannot be a name", advice="Rename it where it was made."),
     )

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from drystone.client.ports import (
     Disk,
-    DiskProblem,
     LocalChange,
     Observed,
     Skipped,
@@ -15,7 +14,9 @@ from drystone.client.ports import (
     SyncedRow,
     Unread,
 )
+from drystone.client.steps.scan.sources import Sources, find_known, is_same_inode
 from drystone.client.steps.scan.unnamed import Unnamed
+from drystone.client.steps.scan.values import Visit
 from drystone.core.content.content import EMPTY_CONTENT
 from drystone.core.ids import FileId, Rev
 from drystone.core.names.ignore import IgnoreRules
@@ -34,18 +35,15 @@ class Candidate(NamedTuple):
     rules: IgnoreRules
 
 
-def find_known(state: State, file_id: FileId) -> tuple[Stat | None, SyncedRow | None]:
-    """Returns the last fingerprint of an entry, and its synced row."""
-    row = state.find_synced_row(file_id)
-    change = state.local_changes.get(file_id)
-    if change is not None:
-        return change.stat, row
-    return None if row is None else row.stat, row
-
-
-def is_same_inode(stat: Stat, known: Stat | None) -> bool:
-    """Tells whether two fingerprints are of the same inode."""
-    return known is not None and stat.ino == known.ino and stat.dev == known.dev
+def is_left_out(
+    state: State, observed: Observed, parent_id: FileId, path: str, rules: IgnoreRules
+) -> bool:
+    """Tells whether rules leave out something new. What the server has at its place they do not:
+    it is to come here, and the two are to be compared.
+    """
+    if not rules or not rules.is_ignored(path, is_folder=observed.stat.kind == Kind.FOLDER):
+        return False
+    return observed.name not in state.remote.children(parent_id)
 
 
 class Findings:
@@ -66,16 +64,15 @@ class Findings:
     ) -> None:
         self.created: list[FileId] = []
         self.unread: list[Unread] = []
-        self._disk = disk
         self._state = state
         self._new_file_id = new_file_id
         self._doubtful = doubtful
         self._unnamed = unnamed
-        self._has_synced = state.count_synced() > 0
         self._missing: list[FileId] = []
         self._candidates: list[Candidate] = []
         self._claimed: set[FileId] = set()
         self._in_place: set[FileId] = set()
+        self.sources = Sources(disk, state, self._claimed, self._in_place)
 
     def take(self) -> tuple[tuple[FileId, ...], tuple[Unread, ...]]:
         """Returns ``created`` and ``unread``, and empties them."""
@@ -85,49 +82,6 @@ class Findings:
         return taken
 
     # --- what a listing shows ----------------------------------------------------------------
-
-    def find_source(self, stat: Stat, occupant_id: FileId | None = None) -> SyncedRow | None:
-        """Returns the synced entry that something with a new inode here may be, moved.
-
-        Inodes are used again as soon as they are free, so a file must have kept its size and
-        mtime too. (A folder's children are compared by whoever lists it.)
-        """
-        if not self._has_synced:
-            return None
-        row = self._state.find_by_inode(stat.dev, stat.ino)
-        if row is None or row.entry.kind != stat.kind:
-            return None
-        file_id = row.entry.file_id
-        if file_id == occupant_id or file_id in self._claimed:
-            return None
-        if stat.kind == Kind.FOLDER:
-            return row
-        is_same = row.stat.size_bytes == stat.size_bytes and row.stat.mtime_ns == stat.mtime_ns
-        return row if is_same else None
-
-    def is_vacated(self, source: SyncedRow, path: str) -> bool:
-        """Tells whether a synced entry left the place where it was last known to be.
-
-        Args:
-            source: The entry as it was synced.
-            path: Where its inode was seen now.
-        """
-        if source.entry.file_id in self._in_place:
-            return False
-        entry = self._state.local.find(source.entry.file_id)
-        if entry is None:
-            return True
-        folder = self._state.path_of(self._state.local, entry.parent_id)
-        if folder is None:
-            return True
-        place = f"{folder}/{entry.name}" if folder else entry.name
-        if place == path:
-            return True
-        try:
-            stat = self._disk.find_stat(place)
-        except DiskProblem:
-            return False
-        return stat is None or not is_same_inode(stat, source.stat)
 
     def create(self, observed: Observed, parent_id: FileId, path: str) -> FileId:
         """Notes an entry nobody knew."""
@@ -147,6 +101,12 @@ class Findings:
         self._state.note_local(file_id, LocalChange(entry, stat))
         self.created.append(file_id)
         return file_id
+
+    def create_file(self, candidate: Candidate) -> None:
+        """Notes a file nobody knew, unless rules leave it out."""
+        path, parent_id, observed, _, _, rules = candidate
+        if not is_left_out(self._state, observed, parent_id, path, rules):
+            self.create(observed, parent_id, path)
 
     def claim(self, source: SyncedRow, observed: Observed, parent_id: FileId, path: str) -> FileId:
         """Notes that a synced entry is here now, and perhaps changed."""
@@ -179,7 +139,7 @@ class Findings:
         known, row = find_known(self._state, entry.file_id)
         stat = observed.stat
         if not is_same_inode(stat, known):
-            source = self.find_source(stat, entry.file_id)
+            source = self.sources.find(stat, path, entry.file_id)
             if source is not None:
                 parent_id = entry.parent_id
                 self._candidates.append(Candidate(path, parent_id, observed, source, entry, rules))
@@ -197,6 +157,20 @@ class Findings:
         known, row = find_known(self._state, entry.file_id)
         self._note_seen(entry, known, observed, row, path)
 
+    def keep_unlisted(self, visit: Visit) -> None:
+        """A folder cannot be looked into. To take it for one that is known is harmless; to take
+        that one for gone is not.
+        """
+        observed, source, occupant = visit.observed, visit.source, visit.occupant
+        if observed is None:
+            return
+        if source is not None and self.sources.is_vacated(source, visit.path):
+            self.claim(source, observed, visit.parent_id, visit.path)
+            if occupant is not None:
+                self.note_missing([occupant.file_id])
+        elif occupant is not None and not self.is_claimed(occupant.file_id):
+            self.see_folder_in_place(occupant, observed, visit.path)
+
     def see_skipped(self, path: str, skipped: Sequence[Skipped]) -> Sequence[Skipped]:
         """A folder holds names that cannot be synced; returns them with more to say of some."""
         told, gone = self._unnamed.see(path, skipped)
@@ -209,14 +183,15 @@ class Findings:
 
     # --- the end of a pass -------------------------------------------------------------------
 
-    def decide_candidates(self) -> list[Candidate]:
-        """Decides who was moved; returns those that nobody claims: new files."""
+    def decide_candidates(self) -> None:
+        """Decides who was moved; those that nobody claims are new files."""
+        candidates, self._candidates = self._candidates, []
         strangers: list[Candidate] = []
-        for candidate in self._candidates:
+        for candidate in candidates:
             path, parent_id, observed, source, occupant, _ = candidate
             assert source is not None, "without a source there is nothing to decide"
             file_id = source.entry.file_id
-            if file_id not in self._claimed and self.is_vacated(source, path):
+            if file_id not in self._claimed and self.sources.is_vacated(source, path):
                 self.claim(source, observed, parent_id, path)
                 if occupant is not None:
                     self._missing.append(occupant.file_id)
@@ -226,8 +201,13 @@ class Findings:
                 self._note_seen(occupant, known, observed, row, path)
             else:
                 strangers.append(candidate)
-        self._candidates.clear()
-        return strangers
+        for stranger in strangers:
+            self.create_file(stranger)
+
+    @property
+    def has_missing(self) -> bool:
+        """Whether somebody who was missing was not found elsewhere so far."""
+        return any(file_id not in self._claimed for file_id in self._missing)
 
     def note_absence(self) -> None:
         """Notes as gone who was missing and was not found elsewhere."""

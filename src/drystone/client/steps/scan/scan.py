@@ -4,7 +4,8 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from drystone.client.ports import Disk, State
-from drystone.client.steps.scan.findings import Findings, find_known, is_same_inode
+from drystone.client.steps.scan.findings import Findings
+from drystone.client.steps.scan.sources import find_known, is_same_inode
 from drystone.client.steps.scan.troubles import Troubles
 from drystone.client.steps.scan.unnamed import Unnamed
 from drystone.client.steps.scan.values import ScanBatch, Visit
@@ -91,6 +92,7 @@ class Scan:
         for path in sorted(set(folders)):
             self._push_hinted(walk, path)
         yield from walk.run()
+        yield from walk.run_later_if_missing()
         self._disk.check_root()
         self._moved += walk.later
         yield walk.finish()

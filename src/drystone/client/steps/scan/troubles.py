@@ -6,6 +6,7 @@ from typing import Final
 
 from drystone.client.ports import ProblemRow, Skipped, State
 from drystone.core.errors import DrystoneError
+from drystone.core.names.quoting import quoted
 
 _FOUND_BY_LISTING: Final = frozenset(
     {"name-not-utf8", "special-file", "name-too-long", "path-too-long", "unreadable", "nested-root"}
@@ -14,7 +15,7 @@ _FOUND_BY_LISTING: Final = frozenset(
 
 _ADVICE: Final = {
     "name-not-utf8": "Rename it to text that UTF-8 can hold, or ignore it.",
-    "special-file": "Nothing to do: pipes, sockets and devices are never synced.",
+    "special-file": "Nothing to do: pipes, sockets and devices are left out.",
     "name-too-long": "Give it a shorter name.",
     "path-too-long": "Give the folders above it shorter names, or move it up.",
     "unreadable": "Let this user read it (chmod, chown), or ignore it.",
@@ -84,7 +85,7 @@ class Troubles:
         """An ignore file was read: notes lines that are no rules, or that all are now."""
         row = self._find(path)
         if faults:
-            message = f"{path!r} holds a line that is no ignore rule: {faults[0][:80]!r}"
+            message = f"{quoted(path)} holds a line that is no ignore rule: {faults[0][:80]!r}"
             self.note(path, "bad-ignore-rule", message)
         elif row is not None and row.code == "bad-ignore-rule":
             self.end(path)
@@ -115,8 +116,8 @@ class Troubles:
 
 def _describe(path: str, one: Skipped) -> str:
     shown = path if len(path) <= _SHOWN_CHARS_MAX else f"…{path[-_SHOWN_CHARS_MAX:]}"
-    place = f"in {shown!r}" if path else "in the synced folder"
-    return f"{one.name!r} {place} is left out: {one.detail}"
+    place = f"in {quoted(shown)}" if path else "in the synced folder"
+    return f"{quoted(one.name)} {place} is left out: {one.detail}"
 
 
 def _join(path: str, name: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Container, Sequence
 
 from drystone.client.ports import Disk, DiskProblem, Skipped, State, SyncedRow
 from drystone.core.ids import FileId
+from drystone.core.names.quoting import quoted
 from drystone.core.tree.entry import Entry
 
 
@@ -61,7 +62,7 @@ class Unnamed:
             if change is not None and change.entry is None:
                 # It was missed before it was found here.
                 self._state.note_local(file_id, None)
-            was = f"it was {row.entry.name!r}, which stays as it was on the server"
+            was = f"it was {quoted(row.entry.name)}, which stays as it was on the server"
             told.append(one._replace(detail=f"{one.detail}; {was}"))
         if seen:
             self._by_folder[path] = frozenset(seen)

@@ -13,12 +13,14 @@ from drystone.client.ports import (
     Stat,
     State,
 )
-from drystone.client.steps.scan.findings import Candidate, Findings, find_known, is_same_inode
+from drystone.client.steps.scan.findings import Candidate, Findings, is_left_out
 from drystone.client.steps.scan.rules import RulesOnDisk, join_names
+from drystone.client.steps.scan.sources import find_known, is_same_inode
 from drystone.client.steps.scan.troubles import Troubles
 from drystone.client.steps.scan.values import CONTROL_NAME, ScanBatch, Visit
 from drystone.core.ids import ROOT_ID, FileId
 from drystone.core.names.ignore import IGNORE_FILE_NAME, IgnoreRules
+from drystone.core.names.quoting import quoted
 from drystone.core.tree.entry import Entry, Kind
 
 _BATCH_ENTRIES: Final = 2_000
@@ -89,10 +91,21 @@ class Walk:
                 folders_before = self._folders_count
                 yield self._take(is_complete=False)
 
+    def run_later_if_missing(self) -> Iterator[ScanBatch]:
+        """Decides moves; if somebody is missing then, looks for them in the folders that were
+        left for ``later``: they may have gone there before these were moved, or since.
+        """
+        self._findings.decide_candidates()
+        if self.later and self._findings.has_missing:
+            self._is_full = True
+            # Also if they were visited: then what is below them was not.
+            self._visits += self.later
+            self.later = []
+            yield from self.run()
+
     def finish(self) -> ScanBatch:
         """Decides moves, notes absence, and returns the last of what was found."""
-        for stranger in self._findings.decide_candidates():
-            self._create_file(stranger)
+        self._findings.decide_candidates()
         self._findings.note_absence()
         return self._take(is_complete=True)
 
@@ -105,13 +118,13 @@ class Walk:
             return  # Gone since it was seen: whoever lists the folder above it will notice.
         except DiskProblem as error:
             self._troubles.note_error(visit.path, error)
-            self._keep_unlisted(visit)
+            self._findings.keep_unlisted(visit)
             return
         names = {observed.name for observed in listing.observed}
         if visit.path and CONTROL_NAME in names:
-            what = f"{visit.path!r} is a synced folder of its own and is left out"
+            what = f"{quoted(visit.path)} is a synced folder of its own and is left out"
             self._troubles.note(visit.path, "nested-root", what)
-            self._keep_unlisted(visit)
+            self._findings.keep_unlisted(visit)
             return
         self._folders_count += 1
         self._files_count += sum(1 for one in listing.observed if one.stat.kind is not _FOLDER)
@@ -126,20 +139,6 @@ class Walk:
         else:
             self._enter_stranger(visit, listing, names, rules)
 
-    def _keep_unlisted(self, visit: Visit) -> None:
-        """A folder cannot be looked into. To take it for one that is known is harmless; to take
-        that one for gone is not.
-        """
-        observed, source, occupant = visit.observed, visit.source, visit.occupant
-        if observed is None:
-            return
-        if source is not None and self._findings.is_vacated(source, visit.path):
-            self._findings.claim(source, observed, visit.parent_id, visit.path)
-            if occupant is not None:
-                self._findings.note_missing([occupant.file_id])
-        elif occupant is not None and not self._findings.is_claimed(occupant.file_id):
-            self._findings.see_folder_in_place(occupant, observed, visit.path)
-
     def _enter_stranger(
         self, visit: Visit, listing: FolderListing, names: set[str], rules: IgnoreRules
     ) -> None:
@@ -149,8 +148,8 @@ class Walk:
         findings = self._findings
         if (
             source is not None
-            and findings.is_vacated(source, path)
-            and _holds_inodes_of(self._state.synced_stats(source.entry.file_id), listing)
+            and findings.sources.is_vacated(source, path)
+            and findings.sources.is_folder(source, path, listing)
         ):
             file_id = findings.claim(source, observed, visit.parent_id, path)
             if occupant is not None:
@@ -161,7 +160,7 @@ class Walk:
             self._compare(visit._replace(file_id=file_id), listing, names, rules)
         elif occupant is not None and not findings.is_claimed(occupant.file_id):
             self._enter_replaced(visit, occupant, listing, names, rules)
-        elif not _is_left_out(self._state, observed, visit.parent_id, path, visit.rules):
+        elif not is_left_out(self._state, observed, visit.parent_id, path, visit.rules):
             file_id = findings.create(observed, visit.parent_id, path)
             for child in listing.observed:
                 self._meet_stranger(child, file_id, path, rules)
@@ -184,8 +183,8 @@ class Walk:
                 self._troubles.note(
                     visit.path,
                     "other-disk",
-                    f"{visit.path!r} is on another disk than before: what is missing in it is not"
-                    " taken for deleted",
+                    f"{quoted(visit.path)} is on another disk than before: what is missing in it"
+                    " is not taken for deleted",
                 )
                 self._compare(same, listing, names, rules, is_absence_told=False)
                 return
@@ -265,7 +264,7 @@ class Walk:
             if self._is_full:
                 self.push(join_names(visit.path, observed.name), entry.file_id, rules)
         else:
-            source = self._findings.find_source(stat, entry.file_id)
+            source = self._findings.sources.find(stat, path, entry.file_id)
             met = Visit(path, None, rules, visit.file_id, observed, source, occupant=entry)
             (self._replaced if source is None else self._visits).append(met)
 
@@ -274,7 +273,7 @@ class Walk:
     ) -> None:
         """Something stands where nothing is known to be."""
         path = join_names(folder, observed.name)
-        source = self._findings.find_source(observed.stat)
+        source = self._findings.sources.find(observed.stat, path)
         if observed.stat.kind == Kind.FOLDER:
             # Whether it was moved or is ignored is told once it has been listed.
             self._visits.append(Visit(path, None, rules, parent_id, observed, source))
@@ -283,27 +282,11 @@ class Walk:
         if source is not None:
             self._findings.add_candidate(candidate)
         else:
-            self._create_file(candidate)
-
-    def _create_file(self, candidate: Candidate) -> None:
-        path, parent_id, observed, _, _, rules = candidate
-        if not _is_left_out(self._state, observed, parent_id, path, rules):
-            self._findings.create(observed, parent_id, path)
+            self._findings.create_file(candidate)
 
     def _take(self, *, is_complete: bool) -> ScanBatch:
         created, unread = self._findings.take()
         return ScanBatch(created, unread, is_complete, self._folders_count, self._files_count)
-
-
-def _is_left_out(
-    state: State, observed: Observed, parent_id: FileId, path: str, rules: IgnoreRules
-) -> bool:
-    """Tells whether rules leave out something new. What the server has at its place they do not:
-    it is to come here, and the two are to be compared.
-    """
-    if not rules or not rules.is_ignored(path, is_folder=observed.stat.kind is _FOLDER):
-        return False
-    return observed.name not in state.remote.children(parent_id)
 
 
 def _find_differing(
@@ -325,17 +308,6 @@ _NOBODY: Final[tuple[FileId, Stat | None]] = (ROOT_ID, None)
 def _is_same_folder(stat: Stat, known: Stat) -> bool:
     """Tells whether both are the same folder with the same mode, whatever is in it now."""
     return stat.kind is _FOLDER and stat[4:] == known[4:] and known.kind is _FOLDER
-
-
-def _holds_inodes_of(synced: Mapping[str, tuple[FileId, Stat]], listing: FolderListing) -> bool:
-    """Tells whether a folder with the inode of a synced one is that one.
-
-    The inode may have been used again: something that was in it must still be.
-    """
-    inodes = {stat.ino for _, stat in synced.values()}
-    if not inodes:
-        return not listing.observed
-    return any(observed.stat.ino in inodes for observed in listing.observed)
 
 
 def _is_ignore_file_other(

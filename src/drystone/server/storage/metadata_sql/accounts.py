@@ -1,26 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accounts and devices in SQL."""
 
-import sqlite3
 from typing import Final
 
 from drystone.core.ids import AccountId
 from drystone.core.names.folding import fold_name
 from drystone.server.ports.metadata import Account, AccountExists, Device
-from drystone.server.storage.metadata_sql.rows import Row
+from drystone.server.storage.metadata_sql.rows import LOCKED, Row
+from drystone.server.storage.metadata_sql.session import Session
 
 
 class SqlAccounts:
     """Implements the port ``AccountsUnit`` inside the transaction of its connection."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def add_account(self, account: Account) -> None:
         if self.find_account(account.name) is not None:
             raise AccountExists(account.name)
-        self._connection.execute(_ADD_ACCOUNT, _account_values(account))
-        self._connection.execute(
+        self._session.execute(_ADD_ACCOUNT, _account_values(account))
+        self._session.execute(
             _ADD_NAMESPACE,
             {
                 "namespace_id": account.root_namespace_id,
@@ -29,43 +29,43 @@ class SqlAccounts:
         )
 
     def find_account(self, name: str) -> Account | None:
-        return self._find(f"{_ACCOUNTS} WHERE folded = :key", fold_name(name))
+        return self._find(f"{_ACCOUNTS} WHERE folded = :key {LOCKED}", fold_name(name))
 
     def get_account(self, account_id: AccountId) -> Account | None:
-        return self._find(f"{_ACCOUNTS} WHERE account_id = :key", account_id)
+        return self._find(f"{_ACCOUNTS} WHERE account_id = :key {LOCKED}", account_id)
 
     def list_accounts(self) -> list[Account]:
-        rows = self._connection.execute(f"{_ACCOUNTS} ORDER BY name")
+        rows = self._session.execute(f"{_ACCOUNTS} ORDER BY name")
         return [_parse_account(row) for row in rows]
 
     def save_account(self, account: Account) -> None:
         occupant = self.find_account(account.name)
         if occupant is not None and occupant.account_id != account.account_id:
             raise AccountExists(account.name)
-        saved = self._connection.execute(_SAVE_ACCOUNT, _account_values(account))
+        saved = self._session.execute(_SAVE_ACCOUNT, _account_values(account))
         assert saved.rowcount == 1, "there is no such account to save"
 
     def add_device(self, device: Device) -> None:
-        self._connection.execute(_ADD_DEVICE, device._asdict())
+        self._session.execute(_ADD_DEVICE, device._asdict())
 
     def find_device_by_token(self, token_hash: bytes) -> Device | None:
-        found = self._connection.execute(f"{_DEVICES} WHERE token_hash = :key", {"key": token_hash})
+        found = self._session.execute(_FIND_DEVICE, {"key": token_hash})
         row = found.fetchone()
         return None if row is None else Device(*row)
 
     def list_devices(self, account_id: AccountId) -> list[Device]:
-        rows = self._connection.execute(
-            f"{_DEVICES} WHERE account_id = :key ORDER BY created_ns, device_id",
+        rows = self._session.execute(
+            f"{_DEVICES} WHERE account_id = :key ORDER BY created_ns, device_id {LOCKED}",
             {"key": account_id},
         )
         return [Device(*row) for row in rows]
 
     def save_device(self, device: Device) -> None:
-        saved = self._connection.execute(_SAVE_DEVICE, device._asdict())
+        saved = self._session.execute(_SAVE_DEVICE, device._asdict())
         assert saved.rowcount == 1, "there is no such device to save"
 
     def _find(self, statement: str, key: str | bytes) -> Account | None:
-        row = self._connection.execute(statement, {"key": key}).fetchone()
+        row = self._session.execute(statement, {"key": key}).fetchone()
         return None if row is None else _parse_account(row)
 
 
@@ -103,6 +103,8 @@ _SAVE_ACCOUNT: Final = """
 _DEVICES: Final = (
     "SELECT device_id, account_id, name, token_hash, created_ns, seen_ns, revoked_ns FROM device"
 )
+
+_FIND_DEVICE: Final = f"{_DEVICES} WHERE token_hash = :key {LOCKED}"
 
 _ADD_DEVICE: Final = """
     INSERT INTO device (device_id, account_id, name, token_hash, created_ns, seen_ns, revoked_ns)

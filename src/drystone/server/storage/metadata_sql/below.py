@@ -14,7 +14,6 @@ page, the walk goes on behind the place where it stood.
 """
 
 import json
-import sqlite3
 from typing import Final, NamedTuple
 
 from drystone.core import limits
@@ -23,6 +22,7 @@ from drystone.core.journal.record import StoredEntry
 from drystone.core.names.path import find_name_fault
 from drystone.server.ports.metadata import MalformedPage
 from drystone.server.storage.metadata_sql.rows import STORED_COLUMNS, parse_stored
+from drystone.server.storage.metadata_sql.session import Session
 
 
 class _Frame(NamedTuple):
@@ -42,8 +42,8 @@ class _Frame(NamedTuple):
 class Walk:
     """Listings of one namespace, inside one unit of work."""
 
-    def __init__(self, connection: sqlite3.Connection, ns: int) -> None:
-        self._connection = connection
+    def __init__(self, session: Session, ns: int) -> None:
+        self._session = session
         self._ns = ns
 
     def list_children(self, parent_id: FileId, after_name: str, limit: int) -> list[StoredEntry]:
@@ -51,11 +51,12 @@ class Walk:
         values = {
             "ns": self._ns,
             "parent_id": parent_id,
-            # What no name can hold stands somewhere among those that there are.
-            "after_name": after_name.encode("utf-8", "replace").decode(),
+            # What no name can hold stands somewhere among those that there are; no name has a
+            # NUL, so what comes behind "a\0b" comes behind "a".
+            "after_name": after_name.encode("utf-8", "replace").decode().partition("\0")[0],
             "limit": limit,
         }
-        return [parse_stored(row) for row in self._connection.execute(_LIST_CHILDREN, values)]
+        return [parse_stored(row) for row in self._session.execute(_LIST_CHILDREN, values)]
 
     def list_below(
         self, folder_id: FileId, after: str, limit: int
@@ -97,7 +98,7 @@ class Walk:
             here = frames[-1]
             here.ahead.extend(self._list_folders_backwards(here.folder_id, name))
             values = {"ns": self._ns, "parent_id": here.folder_id, "name": name}
-            found = self._connection.execute(_FIND_FOLDER, values).fetchone()
+            found = self._session.execute(_FIND_FOLDER, values).fetchone()
             if found is None:
                 return frames, None
             frames.append(_Frame(found[0], name, []))
@@ -105,11 +106,11 @@ class Walk:
 
     def _list_folders_backwards(self, parent_id: FileId, behind: str) -> list[tuple[FileId, str]]:
         values = {"ns": self._ns, "parent_id": parent_id, "behind": behind}
-        return self._connection.execute(_LIST_FOLDERS_BACKWARDS, values).fetchall()
+        return self._session.execute(_LIST_FOLDERS_BACKWARDS, values).fetchall()
 
     def _is_living_folder(self, folder_id: FileId) -> bool:
         values = {"ns": self._ns, "folder_id": folder_id, "root_id": ROOT_ID}
-        return self._connection.execute(_IS_LIVING_FOLDER, values).fetchone() is not None
+        return self._session.execute(_IS_LIVING_FOLDER, values).fetchone() is not None
 
 
 def _parse_page(after: str) -> list[str]:
@@ -129,9 +130,8 @@ def _parse_page(after: str) -> list[str]:
 
 _LIST_CHILDREN: Final = f"""
     SELECT {STORED_COLUMNS}
-    FROM entry AS e CROSS JOIN record AS r
+    FROM entry AS e LEFT JOIN record AS r ON r.ns = :ns AND r.seq = e.seq
     WHERE e.ns = :ns AND e.parent_id = :parent_id AND e.name > :after_name AND e.deleted = 0
-        AND r.ns = :ns AND r.seq = e.seq
     ORDER BY e.name
     LIMIT :limit
 """
@@ -156,8 +156,10 @@ _IS_LIVING_FOLDER: Final = """
         SELECT :folder_id
         UNION ALL
         SELECT e.parent_id
-        FROM up CROSS JOIN entry AS e
-        WHERE e.ns = :ns AND e.file_id = up.file_id AND e.deleted = 0 AND e.kind = 2
+        FROM up
+            LEFT JOIN entry AS e ON e.ns = :ns AND e.file_id = up.file_id AND e.deleted = 0
+                AND e.kind = 2
+        WHERE coalesce(e.seq, 0) > 0
     )
     SELECT 1 FROM up WHERE file_id = :root_id
 """

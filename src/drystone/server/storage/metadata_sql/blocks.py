@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The block index and who holds what, in SQL."""
 
-import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
@@ -9,13 +8,14 @@ from drystone.core.ids import BLOCK_ID_BYTES, BlockId, NamespaceId, PackId
 from drystone.server.ports.metadata import BlockPlace
 from drystone.server.storage.metadata_sql.numbers import Numbers
 from drystone.server.storage.metadata_sql.rows import join_ids, many
+from drystone.server.storage.metadata_sql.session import Session
 
 
 class SqlBlocks:
     """Implements the port ``BlocksUnit`` inside the transaction of its connection."""
 
-    def __init__(self, connection: sqlite3.Connection, numbers: Numbers) -> None:
-        self._connection = connection
+    def __init__(self, session: Session, numbers: Numbers) -> None:
+        self._session = session
         self._numbers = numbers
 
     def find_held(self, namespace_id: NamespaceId, block_ids: Collection[BlockId]) -> set[BlockId]:
@@ -28,13 +28,13 @@ class SqlBlocks:
             "ns": self._numbers.find_ns(namespace_id),
             "ids": join_ids(block_ids, BLOCK_ID_BYTES),
         }
-        places = (BlockPlace(*row) for row in self._connection.execute(_FIND_DAMAGED, values))
+        places = (BlockPlace(*row) for row in self._session.execute(_FIND_DAMAGED, values))
         return {place.block_id: place for place in places}
 
     def mark(self, places: Collection[BlockPlace], *, is_damaged: bool) -> None:
         statement = _MARK_DAMAGED if is_damaged else _MARK_WHOLE
         values = [(place.block_id, place.offset_bytes, place.pack_id) for place in places]
-        self._connection.executemany(statement, values)
+        self._session.executemany(statement, values)
 
     def hold(
         self, namespace_id: NamespaceId, block_ids: Collection[BlockId], leased_until_s: int
@@ -45,10 +45,8 @@ class SqlBlocks:
             "ids": join_ids(distinct, BLOCK_ID_BYTES),
             "until_s": leased_until_s,
         }
-        self._connection.execute(_HOLD, values)
-        # A cursor's rowcount is not told for statements that begin with WITH.
-        (held_count,) = self._connection.execute("SELECT changes()").fetchone()
-        assert held_count == len(distinct), "a block that is not in the index cannot be held"
+        held = self._session.execute(_HOLD, values)
+        assert held.rowcount == len(distinct), "a block that is not in the index cannot be held"
 
     def renew(
         self, namespace_id: NamespaceId, block_ids: Collection[BlockId], below_s: int, until_s: int
@@ -59,7 +57,7 @@ class SqlBlocks:
             "below_s": below_s,
             "until_s": until_s,
         }
-        self._connection.execute(_RENEW, values)
+        self._session.execute(_RENEW, values)
 
     def find_leases(
         self, namespace_id: NamespaceId, block_ids: Collection[BlockId]
@@ -68,33 +66,33 @@ class SqlBlocks:
             "ns": self._numbers.find_ns(namespace_id),
             "ids": join_ids(block_ids, BLOCK_ID_BYTES),
         }
-        return dict(self._connection.execute(_FIND_LEASES, values).fetchall())
+        return dict(self._session.execute(_FIND_LEASES, values).fetchall())
 
     def locate(self, block_ids: Collection[BlockId]) -> dict[BlockId, BlockPlace]:
         values = {"ids": join_ids(block_ids, BLOCK_ID_BYTES)}
-        places = (BlockPlace(*row) for row in self._connection.execute(_LOCATE, values))
+        places = (BlockPlace(*row) for row in self._session.execute(_LOCATE, values))
         return {place.block_id: place for place in places}
 
     def add_pack(self, pack_id: PackId, length_bytes: int, places: Sequence[BlockPlace]) -> None:
         assert all(place.pack_id == pack_id for place in places), "a block of another pack"
         values = {"pack_id": pack_id, "length_bytes": length_bytes}
-        self._connection.execute(_ADD_PACK, values)
-        (pack,) = self._connection.execute(_FIND_PACK, values).fetchone()
+        self._session.execute(_ADD_PACK, values)
+        (pack,) = self._session.execute(_FIND_PACK, values).fetchone()
         # By position: a dictionary per row costs as much as the row. Sorted, neighbours of the
         # index are written one after the other.
         rows = [
             (p.block_id, pack, p.offset_bytes, p.stored_bytes, p.plain_bytes, p.codec)
             for p in sorted(places)
         ]
-        if self._connection.execute(_HAS_DAMAGED).fetchone():
-            self._connection.executemany(_REPLACE_DAMAGED, [(*row[1:], row[0]) for row in rows])
+        if self._session.execute(_HAS_DAMAGED).fetchone():
+            self._session.executemany(_REPLACE_DAMAGED, [(*row[1:], row[0]) for row in rows])
             ids = join_ids([place.block_id for place in places], BLOCK_ID_BYTES)
-            self._connection.execute(_FORGET_DAMAGED, {"ids": ids})
-        self._connection.executemany(_ADD_BLOCK, rows)
+            self._session.execute(_FORGET_DAMAGED, {"ids": ids})
+        self._session.executemany(_ADD_BLOCK, rows)
 
     def totals(self) -> Mapping[str, int]:
         names = ("packs", "pack_bytes", "blocks", "plain_bytes", "stored_bytes")
-        return dict(zip(names, self._connection.execute(_TOTALS).fetchone(), strict=True))
+        return dict(zip(names, self._session.execute(_TOTALS).fetchone(), strict=True))
 
 
 _MANY_BLOCKS: Final = many(BLOCK_ID_BYTES)
@@ -102,18 +100,23 @@ _MANY_BLOCKS: Final = many(BLOCK_ID_BYTES)
 _FIND_LEASES: Final = f"""
     {_MANY_BLOCKS}
     SELECT block.block_id, held.leased_until_s
-    FROM many CROSS JOIN block CROSS JOIN namespace_block AS held
-    WHERE block.block_id = many.id AND held.ns = :ns AND held.block = block.block
-        AND block.block NOT IN damaged_block
+    FROM many
+        LEFT JOIN block ON block.block_id = many.id
+        LEFT JOIN namespace_block AS held ON held.ns = :ns AND held.block = block.block
+    WHERE coalesce(held.block, 0) > 0
+        AND NOT EXISTS (SELECT 1 FROM damaged_block AS d WHERE d.block = block.block)
 """
 
 _FIND_DAMAGED: Final = f"""
     {_MANY_BLOCKS}
     SELECT block.block_id, pack.pack_id, block.offset_bytes, block.stored_bytes,
         block.plain_bytes, block.codec
-    FROM many CROSS JOIN block CROSS JOIN namespace_block AS held CROSS JOIN pack
-    WHERE block.block_id = many.id AND held.ns = :ns AND held.block = block.block
-        AND block.block IN damaged_block AND pack.pack = block.pack
+    FROM many
+        LEFT JOIN block ON block.block_id = many.id
+        LEFT JOIN namespace_block AS held ON held.ns = :ns AND held.block = block.block
+        LEFT JOIN pack ON pack.pack = block.pack
+    WHERE coalesce(held.block, 0) > 0
+        AND EXISTS (SELECT 1 FROM damaged_block AS d WHERE d.block = block.block)
 """
 
 _MARK_DAMAGED: Final = """
@@ -138,7 +141,7 @@ _HAS_DAMAGED: Final = "SELECT 1 FROM damaged_block LIMIT 1"
 _REPLACE_DAMAGED: Final = """
     UPDATE block
     SET pack = ?, offset_bytes = ?, stored_bytes = ?, plain_bytes = ?, codec = ?
-    WHERE block_id = ? AND block IN damaged_block
+    WHERE block_id = ? AND block IN (SELECT block FROM damaged_block)
 """
 
 _FORGET_DAMAGED: Final = f"""
@@ -148,14 +151,14 @@ _FORGET_DAMAGED: Final = f"""
 """
 
 _HOLD: Final = f"""
-    {_MANY_BLOCKS}
     INSERT INTO namespace_block (ns, block, leased_until_s)
+    {_MANY_BLOCKS}
     SELECT :ns, block.block, :until_s
-    FROM many CROSS JOIN block
-    WHERE block.block_id = many.id
+    FROM many LEFT JOIN block ON block.block_id = many.id
+    WHERE coalesce(block.block, 0) > 0
     ORDER BY block.block
     ON CONFLICT (ns, block)
-    DO UPDATE SET leased_until_s = max(leased_until_s, excluded.leased_until_s)
+    DO UPDATE SET leased_until_s = max(namespace_block.leased_until_s, excluded.leased_until_s)
 """
 
 _RENEW: Final = f"""
@@ -171,9 +174,11 @@ _LOCATE: Final = f"""
     {_MANY_BLOCKS}
     SELECT block.block_id, pack.pack_id, block.offset_bytes, block.stored_bytes,
         block.plain_bytes, block.codec
-    FROM many CROSS JOIN block CROSS JOIN pack
-    WHERE block.block_id = many.id AND pack.pack = block.pack
-        AND block.block NOT IN damaged_block
+    FROM many
+        LEFT JOIN block ON block.block_id = many.id
+        LEFT JOIN pack ON pack.pack = block.pack
+    WHERE coalesce(block.block, 0) > 0
+        AND NOT EXISTS (SELECT 1 FROM damaged_block AS d WHERE d.block = block.block)
 """
 
 _ADD_PACK: Final = """

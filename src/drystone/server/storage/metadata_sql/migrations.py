@@ -7,10 +7,11 @@ one leaves the version before it whole. Files are never changed once released.
 
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Final, NamedTuple, Protocol
 
+from drystone.server.storage.metadata_sql.session import Session
 from drystone.server.storage.metadata_sql.trouble import DatabaseUnusable, SchemaNewer
 
 
@@ -28,6 +29,29 @@ class Migration(NamedTuple):
     text: str
 
 
+class MigratingSession(Session, Protocol):
+    """A connection whose transactions are begun and ended by statements."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether one was begun and has not ended."""
+        ...
+
+
+class Engine(NamedTuple):
+    """What carrying out migrations has to know of an engine.
+
+    Attributes:
+        begin: Statements that begin a transaction beside which nobody else migrates.
+        table_names: A query for the names of all tables.
+        split: Cuts a migration into the statements to run.
+    """
+
+    begin: tuple[str, ...]
+    table_names: str
+    split: Callable[[str], Iterator[str]]
+
+
 def load_migrations() -> tuple[Migration, ...]:
     """Returns the migrations that come with the program, first one first."""
     folder = files("drystone.server.storage.metadata_sql") / "sql" / "migrations"
@@ -40,8 +64,13 @@ def load_migrations() -> tuple[Migration, ...]:
     return tuple(found)
 
 
-def migrate(connection: sqlite3.Connection, path: str, migrations: Sequence[Migration]) -> None:
-    """Brings the database up to the last of ``migrations``.
+def migrate(
+    connection: MigratingSession,
+    path: str,
+    migrations: Sequence[Migration],
+    engine: Engine | None = None,
+) -> None:
+    """Brings the database up to the last of ``migrations``; SQLite unless told otherwise.
 
     Several processes may do so at once: each step is done by one of them.
 
@@ -50,18 +79,22 @@ def migrate(connection: sqlite3.Connection, path: str, migrations: Sequence[Migr
         DatabaseUnusable: There is something else in the file.
     """
     known = len(migrations)
-    while (version := _read_version(connection, path)) < known:
-        _carry_out(connection, path, migrations[version])
+    engine = engine or _SQLITE
+    while (version := _read_version(connection, path, engine)) < known:
+        _carry_out(connection, path, migrations[version], engine)
     if version > known:
         raise SchemaNewer(path, version, known)
 
 
-def _carry_out(connection: sqlite3.Connection, path: str, migration: Migration) -> None:
-    connection.execute("BEGIN IMMEDIATE")
+def _carry_out(
+    connection: MigratingSession, path: str, migration: Migration, engine: Engine
+) -> None:
     try:
+        for statement in engine.begin:
+            connection.execute(statement)
         # Another process may have done it while this one waited for the lock.
-        if _read_version(connection, path) == migration.number - 1:
-            for statement in _iter_statements(migration.text):
+        if _read_version(connection, path, engine) == migration.number - 1:
+            for statement in engine.split(migration.text):
                 connection.execute(statement)
             connection.execute(_NOTE_VERSION, {"number": migration.number, "name": migration.name})
         connection.execute("COMMIT")
@@ -71,9 +104,9 @@ def _carry_out(connection: sqlite3.Connection, path: str, migration: Migration) 
         raise
 
 
-def _read_version(connection: sqlite3.Connection, path: str) -> int:
+def _read_version(connection: Session, path: str, engine: Engine) -> int:
     """Returns the number of the last migration carried out; 0 for an empty database."""
-    tables = {name for (name,) in connection.execute(_TABLE_NAMES)}
+    tables = {name for (name,) in connection.execute(engine.table_names)}
     if "schema_version" in tables:
         (version,) = connection.execute("SELECT max(number) FROM schema_version").fetchone()
         return int(version)
@@ -95,6 +128,10 @@ def _iter_statements(text: str) -> Iterator[str]:
     assert not rest, f"a statement does not end: {rest[0]}"
 
 
-_TABLE_NAMES = "SELECT name FROM sqlite_master WHERE type = 'table'"
+_SQLITE: Final = Engine(
+    begin=("BEGIN IMMEDIATE",),
+    table_names="SELECT name FROM sqlite_master WHERE type = 'table'",
+    split=_iter_statements,
+)
 
-_NOTE_VERSION = "INSERT INTO schema_version (number, name) VALUES (:number, :name)"
+_NOTE_VERSION: Final = "INSERT INTO schema_version (number, name) VALUES (:number, :name)"

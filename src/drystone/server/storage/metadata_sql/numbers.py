@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Numbers: what namespaces and authors are called inside the engine, and where journals end."""
 
-import sqlite3
 from typing import Final
 
 from drystone.core.ids import AccountId, DeviceId, NamespaceId
+from drystone.server.storage.metadata_sql.rows import LOCKED
+from drystone.server.storage.metadata_sql.session import Session
 
 NO_NS: Final = 0
 """The number of no namespace: whatever is looked up under it is not found."""
@@ -16,8 +17,8 @@ class Numbers:
     Not kept longer than that: a number given in a work that is undone is given again.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._namespaces: dict[NamespaceId, tuple[int, int]] = {}
         self._authors: dict[tuple[AccountId, DeviceId], int] = {}
 
@@ -32,7 +33,7 @@ class Numbers:
     def move_head(self, namespace_id: NamespaceId, head: int) -> None:
         """Lets a journal end at another seq. Nobody else moves it in this transaction."""
         ns = self.get_ns(namespace_id)
-        self._connection.execute(_MOVE_HEAD, {"ns": ns, "head": head})
+        self._session.execute(_MOVE_HEAD, {"ns": ns, "head": head})
         self._namespaces[namespace_id] = (ns, head)
 
     def get_ns(self, namespace_id: NamespaceId) -> int:
@@ -48,9 +49,10 @@ class Numbers:
         if known is not None:
             return known
         values = {"account_id": account_id, "device_id": device_id}
-        row = self._connection.execute(_FIND_AUTHOR, values).fetchone()
-        author = self._connection.execute(_ADD_AUTHOR, values).lastrowid if row is None else row[0]
-        assert isinstance(author, int)
+        row = self._session.execute(_FIND_AUTHOR, values).fetchone()
+        if row is None:
+            row = self._session.execute(_ADD_AUTHOR, values).fetchone()
+        author = int(row[0])
         self._authors[key] = author
         return author
 
@@ -59,7 +61,7 @@ class Numbers:
         known = self._namespaces.get(namespace_id)
         if known is not None:
             return known
-        row = self._connection.execute(_FIND_NAMESPACE, {"namespace_id": namespace_id}).fetchone()
+        row = self._session.execute(_FIND_NAMESPACE, {"namespace_id": namespace_id}).fetchone()
         if row is None:
             return NO_NS, 0
         found: tuple[int, int] = row
@@ -67,12 +69,18 @@ class Numbers:
         return found
 
 
-_FIND_NAMESPACE: Final = "SELECT ns, head FROM namespace WHERE namespace_id = :namespace_id"
+# Locked: commits of one namespace come one after the other, so that its seqs have no gaps, and
+# what a work reads after this stays true to its end.
+_FIND_NAMESPACE: Final = f"""
+    SELECT ns, head FROM namespace WHERE namespace_id = :namespace_id {LOCKED}
+"""
 
 _MOVE_HEAD: Final = "UPDATE namespace SET head = :head WHERE ns = :ns"
 
 _ADD_AUTHOR: Final = """
     INSERT INTO author (account_id, device_id) VALUES (:account_id, :device_id)
+    ON CONFLICT (account_id, device_id) DO UPDATE SET device_id = excluded.device_id
+    RETURNING author
 """
 
 _FIND_AUTHOR: Final = """

@@ -21,6 +21,11 @@ RECORD_COLUMNS: Final = f"{STORED_COLUMNS}, a.account_id, a.device_id, r.at_ns"
 """What ``parse_record`` reads, of a ``record r`` and its ``author a``."""
 
 
+LOCKED: Final = "/* locked */"
+"""Ends a statement whose rows nobody else may change until the end of a writing transaction. A
+comment to SQLite, where nobody else writes; what it means to PostgreSQL stands in ``dialect``."""
+
+
 def parse_stored(row: Row) -> StoredEntry:
     """Returns the entry that a row of ``STORED_COLUMNS`` tells of. Cost: 1.5 microseconds."""
     (
@@ -76,6 +81,11 @@ def many(length_bytes: int) -> str:
     """Returns the beginning of a statement that looks up many ids, given as ``:ids``.
 
     It makes a table ``many (id)``, a row for each ``length_bytes`` of the parameter.
+
+    What is joined to it, or to another table, is joined with LEFT JOIN, and rows that are not
+    there are dropped at the end by a condition that says so of itself (``coalesce``). That keeps
+    both planners to the order in which the statement is written: PostgreSQL's would start from the
+    other end, and read a whole namespace, while it has not yet looked at what was just added.
     """
     return (
         f"WITH RECURSIVE cut (at) AS (SELECT 1 WHERE length(:ids) > 0 UNION ALL"

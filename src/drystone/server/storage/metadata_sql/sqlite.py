@@ -14,11 +14,7 @@ from os import PathLike, fspath
 from typing import Final, TypeVar
 
 from drystone.server.ports.metadata import Unit
-from drystone.server.storage.metadata_sql.accounts import SqlAccounts
-from drystone.server.storage.metadata_sql.blocks import SqlBlocks
 from drystone.server.storage.metadata_sql.migrations import Migration, load_migrations, migrate
-from drystone.server.storage.metadata_sql.numbers import Numbers
-from drystone.server.storage.metadata_sql.trees import SqlTree
 from drystone.server.storage.metadata_sql.trouble import (
     DatabaseCorrupt,
     DatabaseTrouble,
@@ -26,6 +22,7 @@ from drystone.server.storage.metadata_sql.trouble import (
     translate,
     translated,
 )
+from drystone.server.storage.metadata_sql.unit import SqlUnit
 
 T = TypeVar("T")
 
@@ -47,16 +44,6 @@ over their index, so the same pages are in the log many times, and are carried o
 
 LOG_BYTES_KEPT_MAX: Final = 64 * 1024 * 1024
 """To what the file of the write-ahead log is cut down after a burst."""
-
-
-class _SqlUnit:
-    """One unit of work on a connection that is in a transaction."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        numbers = Numbers(connection)
-        self.accounts = SqlAccounts(connection)
-        self.tree = SqlTree(connection, numbers)
-        self.blocks = SqlBlocks(connection, numbers)
 
 
 class SqliteMetadata:
@@ -92,7 +79,7 @@ class SqliteMetadata:
 
     def write(self, work: Callable[[Unit], T]) -> T:
         with self._writing() as connection:
-            return work(_SqlUnit(connection))
+            return work(SqlUnit(connection))
 
     def write_group(self, works: Sequence[Callable[[Unit], object]]) -> list[object]:
         with self._writing() as connection:
@@ -101,7 +88,7 @@ class SqliteMetadata:
     def read(self, work: Callable[[Unit], T]) -> T:
         with self._reading() as connection:
             try:
-                return work(_SqlUnit(connection))
+                return work(SqlUnit(connection))
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode == sqlite3.SQLITE_READONLY:
                     raise AssertionError("a reading work has written") from error
@@ -231,7 +218,7 @@ def _run_in_savepoint(connection: sqlite3.Connection, work: Callable[[Unit], obj
     """Returns what ``work`` returned, or what it raised; then it alone is undone."""
     connection.execute("SAVEPOINT work")
     try:
-        result = work(_SqlUnit(connection))
+        result = work(SqlUnit(connection))
     except Exception as error:
         # SQLite undid the whole transaction (a full disk): the group is lost together.
         if not connection.in_transaction:

@@ -2,7 +2,6 @@
 """Namespaces, entries and journal in SQL."""
 
 import json
-import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from typing import Final
@@ -26,18 +25,19 @@ from drystone.server.storage.metadata_sql.rows import (
     parse_record,
     parse_stored,
 )
+from drystone.server.storage.metadata_sql.session import Session
 
 
 class SqlTree:
     """Implements the port ``TreeUnit`` inside the transaction of its connection."""
 
-    def __init__(self, connection: sqlite3.Connection, numbers: Numbers) -> None:
-        self._connection = connection
+    def __init__(self, session: Session, numbers: Numbers) -> None:
+        self._session = session
         self._numbers = numbers
 
     def may_open(self, account_id: AccountId, namespace_id: NamespaceId) -> bool:
         values = {"namespace_id": namespace_id, "account_id": account_id}
-        return self._connection.execute(_MAY_OPEN, values).fetchone() is not None
+        return self._session.execute(_MAY_OPEN, values).fetchone() is not None
 
     def head(self, namespace_id: NamespaceId) -> Seq:
         return Seq(self._numbers.find_head(namespace_id))
@@ -60,7 +60,7 @@ class SqlTree:
             return None
         ns = self._numbers.find_ns(namespace_id)
         values = {"ns": ns, "parent_id": parent_id, "name": name}
-        row = self._connection.execute(_FIND_CHILD, values).fetchone()
+        row = self._session.execute(_FIND_CHILD, values).fetchone()
         return None if row is None else parse_stored(row)
 
     def find_children(
@@ -72,7 +72,7 @@ class SqlTree:
             "parent_ids": b"".join([parent_id for parent_id, _ in usable]),
             "names": json.dumps([name for _, name in usable]),
         }
-        found = map(parse_stored, self._connection.execute(_FIND_CHILDREN, values))
+        found = map(parse_stored, self._session.execute(_FIND_CHILDREN, values))
         return {(stored.entry.parent_id, stored.entry.name): stored for stored in found}
 
     def list_folders(
@@ -80,7 +80,7 @@ class SqlTree:
     ) -> list[FileId]:
         ns = self._numbers.find_ns(namespace_id)
         values = {"ns": ns, "ids": join_ids(set(parent_ids), ID_BYTES)}
-        return [file_id for (file_id,) in self._connection.execute(_LIST_FOLDERS, values)]
+        return [file_id for (file_id,) in self._session.execute(_LIST_FOLDERS, values)]
 
     def list_children(
         self, namespace_id: NamespaceId, parent_id: FileId, after_name: str, limit: int
@@ -99,11 +99,11 @@ class SqlTree:
         assert seqs == list(range(head + 1, head + 1 + len(records))), (
             f"records do not follow the head {head}: {seqs[:5]}"
         )
-        self._connection.executemany(_ADD_RECORD, self._format_records(ns, records))
+        self._session.executemany(_ADD_RECORD, self._format_records(ns, records))
         # Runs keep the order of the records, without which places would be taken twice.
         for is_new, run in groupby(records, key=_is_creation):
             rows = [_format_entry(ns, record) for record in run]
-            put = self._connection.executemany(_ADD_ENTRY if is_new else _CHANGE_ENTRY, rows)
+            put = self._session.executemany(_ADD_ENTRY if is_new else _CHANGE_ENTRY, rows)
             assert put.rowcount == len(rows), "a record of an entry that was never created"
         self._numbers.move_head(namespace_id, head + len(records))
 
@@ -112,39 +112,39 @@ class SqlTree:
     ) -> list[StoredEntry]:
         ns = self._numbers.find_ns(namespace_id)
         values = {"ns": ns, "after_seq": after_seq, "limit": limit}
-        return [parse_stored(row) for row in self._connection.execute(_LIST_CHANGES, values)]
+        return [parse_stored(row) for row in self._session.execute(_LIST_CHANGES, values)]
 
     def list_revisions(
         self, namespace_id: NamespaceId, file_id: FileId, limit: int
     ) -> list[Record]:
         ns = self._numbers.find_ns(namespace_id)
         values = {"ns": ns, "file_id": file_id, "limit": limit}
-        return [parse_record(row) for row in self._connection.execute(_LIST_REVISIONS, values)]
+        return [parse_record(row) for row in self._session.execute(_LIST_REVISIONS, values)]
 
     def list_deleted(self, namespace_id: NamespaceId, before_seq: Seq, limit: int) -> list[Record]:
         ns = self._numbers.find_ns(namespace_id)
         values = {"ns": ns, "before_seq": before_seq or _SEQ_MAX, "limit": limit}
-        return [parse_record(row) for row in self._connection.execute(_LIST_DELETED, values)]
+        return [parse_record(row) for row in self._session.execute(_LIST_DELETED, values)]
 
     def find_record(self, namespace_id: NamespaceId, seq: Seq) -> Record | None:
         values = {"ns": self._numbers.find_ns(namespace_id), "seq": seq}
-        row = self._connection.execute(_FIND_RECORD, values).fetchone()
+        row = self._session.execute(_FIND_RECORD, values).fetchone()
         return None if row is None else parse_record(row)
 
     def list_eras(self, namespace_id: NamespaceId, upto_seq: Seq, limit: int) -> list[Era]:
         ns = self._numbers.find_ns(namespace_id)
         values = {"ns": ns, "upto_seq": upto_seq, "limit": limit}
-        rows = self._connection.execute(_LIST_ERAS, values)
+        rows = self._session.execute(_LIST_ERAS, values)
         return [Era(era_id, Seq(first_seq)) for era_id, first_seq in rows]
 
     def begin_era(self, namespace_id: NamespaceId, era: Era) -> None:
-        self._connection.execute(_BEGIN_ERA, (self._numbers.get_ns(namespace_id), *era))
+        self._session.execute(_BEGIN_ERA, (self._numbers.get_ns(namespace_id), *era))
 
     def find_idempotent(
         self, namespace_id: NamespaceId, device_id: DeviceId, key: str
     ) -> bytes | None:
         values = {"ns": self._numbers.find_ns(namespace_id), "device_id": device_id, "key": key}
-        row = self._connection.execute(_FIND_ANSWER, values).fetchone()
+        row = self._session.execute(_FIND_ANSWER, values).fetchone()
         return None if row is None else row[0]
 
     def keep_idempotent(
@@ -152,7 +152,7 @@ class SqlTree:
     ) -> None:
         # Every answer is kept equally long, so this one's end tells the time.
         now_ns = until_ns - limits.IDEMPOTENCY_S * NS_PER_S
-        self._connection.execute(_DROP_ANSWERS, {"now_ns": now_ns})
+        self._session.execute(_DROP_ANSWERS, {"now_ns": now_ns})
         values = {
             "ns": self._numbers.get_ns(namespace_id),
             "device_id": device_id,
@@ -160,11 +160,11 @@ class SqlTree:
             "answer": answer,
             "until_ns": until_ns,
         }
-        self._connection.execute(_KEEP_ANSWER, values)
+        self._session.execute(_KEEP_ANSWER, values)
 
     def has_manifest(self, namespace_id: NamespaceId, manifest_id: BlockId) -> bool:
         values = {"ns": self._numbers.find_ns(namespace_id), "manifest_id": manifest_id}
-        return self._connection.execute(_HAS_MANIFEST, values).fetchone() is not None
+        return self._session.execute(_HAS_MANIFEST, values).fetchone() is not None
 
     def keep_manifest(
         self,
@@ -181,18 +181,18 @@ class SqlTree:
             "content_hash": content_hash,
             "chunks_count": chunks_count,
         }
-        self._connection.execute(_KEEP_MANIFEST, values)
+        self._session.execute(_KEEP_MANIFEST, values)
 
     def _find_many(
         self, statement: str, namespace_id: NamespaceId, file_ids: Collection[FileId]
     ) -> dict[FileId, StoredEntry]:
         ns = self._numbers.find_ns(namespace_id)
         values = {"ns": ns, "ids": join_ids(file_ids, ID_BYTES)}
-        found = map(parse_stored, self._connection.execute(statement, values))
+        found = map(parse_stored, self._session.execute(statement, values))
         return {stored.entry.file_id: stored for stored in found}
 
     def _walk(self, namespace_id: NamespaceId) -> Walk:
-        return Walk(self._connection, self._numbers.find_ns(namespace_id))
+        return Walk(self._session, self._numbers.find_ns(namespace_id))
 
     def _format_records(self, ns: int, records: Sequence[Record]) -> Iterator[Row]:
         """Yields the rows of records, each chained to the one of the same entry before it."""
@@ -208,7 +208,7 @@ class SqlTree:
         if not file_ids:
             return {}
         values = {"ns": ns, "ids": join_ids(file_ids, ID_BYTES)}
-        return dict(self._connection.execute(_FIND_SEQS, values).fetchall())
+        return dict(self._session.execute(_FIND_SEQS, values).fetchall())
 
 
 def _is_creation(record: Record) -> bool:
@@ -236,8 +236,10 @@ _MAY_OPEN: Final = """
 _FIND_ENTRIES: Final = f"""
     {_MANY_FILES}
     SELECT {STORED_COLUMNS}
-    FROM many CROSS JOIN entry AS e CROSS JOIN record AS r
-    WHERE e.ns = :ns AND e.file_id = many.id AND r.ns = :ns AND r.seq = e.seq
+    FROM many
+        LEFT JOIN entry AS e ON e.ns = :ns AND e.file_id = many.id
+        LEFT JOIN record AS r ON r.ns = :ns AND r.seq = e.seq
+    WHERE coalesce(r.seq, 0) > 0
 """
 
 # UNION drops what is found twice, so a folder above many is walked through once.
@@ -245,45 +247,47 @@ _FIND_LINEAGE: Final = f"""
     {_MANY_FILES},
     up (file_id, seq, parent_id) AS (
         SELECT e.file_id, e.seq, e.parent_id
-        FROM many CROSS JOIN entry AS e
-        WHERE e.ns = :ns AND e.file_id = many.id
+        FROM many LEFT JOIN entry AS e ON e.ns = :ns AND e.file_id = many.id
+        WHERE coalesce(e.seq, 0) > 0
         UNION
         SELECT e.file_id, e.seq, e.parent_id
-        FROM up CROSS JOIN entry AS e
-        WHERE e.ns = :ns AND e.file_id = up.parent_id
+        FROM up LEFT JOIN entry AS e ON e.ns = :ns AND e.file_id = up.parent_id
+        WHERE coalesce(e.seq, 0) > 0
     )
     SELECT {STORED_COLUMNS}
-    FROM up CROSS JOIN record AS r
-    WHERE r.ns = :ns AND r.seq = up.seq
+    FROM up LEFT JOIN record AS r ON r.ns = :ns AND r.seq = up.seq
 """
 
 _FIND_SEQS: Final = f"""
     {_MANY_FILES}
     SELECT e.file_id, e.seq
-    FROM many CROSS JOIN entry AS e
-    WHERE e.ns = :ns AND e.file_id = many.id
+    FROM many LEFT JOIN entry AS e ON e.ns = :ns AND e.file_id = many.id
+    WHERE coalesce(e.seq, 0) > 0
 """
 
 _FIND_CHILD: Final = f"""
     SELECT {STORED_COLUMNS}
-    FROM entry AS e CROSS JOIN record AS r
+    FROM entry AS e LEFT JOIN record AS r ON r.ns = :ns AND r.seq = e.seq
     WHERE e.ns = :ns AND e.parent_id = :parent_id AND e.name = :name AND e.deleted = 0
-        AND r.ns = :ns AND r.seq = e.seq
 """
 
 _FIND_CHILDREN: Final = f"""
     SELECT {STORED_COLUMNS}
-    FROM json_each(:names) AS wanted CROSS JOIN entry AS e CROSS JOIN record AS r
-    WHERE e.ns = :ns AND e.parent_id = substr(:parent_ids, wanted.key * {ID_BYTES} + 1, {ID_BYTES})
-        AND e.name = wanted.value AND e.deleted = 0 AND r.ns = :ns AND r.seq = e.seq
+    FROM json_each(:names) AS wanted
+        LEFT JOIN entry AS e ON e.ns = :ns AND e.name = wanted.value AND e.deleted = 0
+            AND e.parent_id = substr(:parent_ids, wanted.key * {ID_BYTES} + 1, {ID_BYTES})
+        LEFT JOIN record AS r ON r.ns = :ns AND r.seq = e.seq
+    WHERE coalesce(r.seq, 0) > 0
 """
 
 # No name is empty: saying so is what makes the planner take the index of folders.
 _LIST_FOLDERS: Final = f"""
     {_MANY_FILES}
     SELECT e.file_id
-    FROM many CROSS JOIN entry AS e
-    WHERE e.ns = :ns AND e.parent_id = many.id AND e.name > '' AND e.deleted = 0 AND e.kind = 2
+    FROM many
+        LEFT JOIN entry AS e ON e.ns = :ns AND e.parent_id = many.id AND e.name > ''
+            AND e.deleted = 0 AND e.kind = 2
+    WHERE coalesce(e.seq, 0) > 0
 """
 
 _ADD_RECORD: Final = """
@@ -307,39 +311,41 @@ _CHANGE_ENTRY: Final = """
 
 _LIST_CHANGES: Final = f"""
     SELECT {STORED_COLUMNS}
-    FROM entry AS e CROSS JOIN record AS r
-    WHERE e.ns = :ns AND e.seq > :after_seq AND r.ns = :ns AND r.seq = e.seq
+    FROM entry AS e LEFT JOIN record AS r ON r.ns = :ns AND r.seq = e.seq
+    WHERE e.ns = :ns AND e.seq > :after_seq
     ORDER BY e.seq
     LIMIT :limit
 """
 
 _LIST_REVISIONS: Final = f"""
-    WITH RECURSIVE chain (seq) AS (
-        SELECT e.seq FROM entry AS e WHERE e.ns = :ns AND e.file_id = :file_id
+    WITH RECURSIVE chain (seq, count) AS (
+        SELECT e.seq, 1 FROM entry AS e WHERE e.ns = :ns AND e.file_id = :file_id
         UNION ALL
-        SELECT r.previous FROM chain CROSS JOIN record AS r
-        WHERE r.ns = :ns AND r.seq = chain.seq AND r.previous > 0
-        LIMIT :limit
+        SELECT r.previous, chain.count + 1
+        FROM chain LEFT JOIN record AS r ON r.ns = :ns AND r.seq = chain.seq
+        WHERE coalesce(r.previous, 0) > 0 AND chain.count < :limit
     )
     SELECT {RECORD_COLUMNS}
-    FROM chain CROSS JOIN record AS r CROSS JOIN author AS a
-    WHERE r.ns = :ns AND r.seq = chain.seq AND a.author = r.author
-    ORDER BY r.seq DESC
+    FROM chain
+        LEFT JOIN record AS r ON r.ns = :ns AND r.seq = chain.seq
+        LEFT JOIN author AS a ON a.author = r.author
+    ORDER BY chain.seq DESC
 """
 
 _LIST_DELETED: Final = f"""
     SELECT {RECORD_COLUMNS}
-    FROM entry AS e CROSS JOIN record AS r CROSS JOIN author AS a
+    FROM entry AS e
+        LEFT JOIN record AS r ON r.ns = :ns AND r.seq = e.seq
+        LEFT JOIN author AS a ON a.author = r.author
     WHERE e.ns = :ns AND e.deleted = 1 AND e.seq < :before_seq
-        AND r.ns = :ns AND r.seq = e.seq AND a.author = r.author
     ORDER BY e.seq DESC
     LIMIT :limit
 """
 
 _FIND_RECORD: Final = f"""
     SELECT {RECORD_COLUMNS}
-    FROM record AS r CROSS JOIN author AS a
-    WHERE r.ns = :ns AND r.seq = :seq AND a.author = r.author
+    FROM record AS r LEFT JOIN author AS a ON a.author = r.author
+    WHERE r.ns = :ns AND r.seq = :seq
 """
 
 _LIST_ERAS: Final = """

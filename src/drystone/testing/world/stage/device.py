@@ -271,6 +271,7 @@ class _Watcher:
         self._folders: dict[str, None] = {}
         self._is_all = False
         self._told = asyncio.Event()
+        self.is_whole = True
 
     def tell(self, folder: str) -> None:
         self._folders[folder] = None

@@ -116,7 +116,7 @@ class WorldDisk(FakeDisk):
 def _copy(inode: Inode) -> Inode:
     """Returns the same inode, and all below it, as other objects."""
     copy = Inode(inode.kind, inode.ino, inode.ctime_ns)
-    copy.mode, copy.mtime_ns = inode.mode, inode.mtime_ns
+    copy.mode, copy.mtime_ns, copy.birth_ns = inode.mode, inode.mtime_ns, inode.birth_ns
     copy.content, copy.target = inode.content, inode.target
     for name, child in inode.names.items():
         copy.names[name] = _copy(child)

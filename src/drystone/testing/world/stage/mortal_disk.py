@@ -50,6 +50,10 @@ class MortalDisk:
         self._before("look", path)
         return self._disk.find_stat(path)
 
+    def find_birth_ns(self, path: str) -> int:
+        self._before("look", path)
+        return self._disk.find_birth_ns(path)
+
     @contextmanager
     def open_file(self, path: str) -> Iterator[ReadFile]:
         self._before("read", path)

@@ -2,6 +2,7 @@
 """The network of a world: a link per device that delays, loses and breaks."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from random import Random
@@ -139,6 +140,9 @@ class LinkedRemote:
 
     def link_bytes_per_s(self) -> float:
         return 0.0
+
+    def silent_s(self) -> float:
+        return 0.0 if self._link.is_up and self._link.requests_count else math.inf
 
     def traffic(self) -> Traffic:
         return Traffic(self._link.requests_count, 0, 0)

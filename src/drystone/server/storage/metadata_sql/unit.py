@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Unit: one unit of work, on a session that is in a transaction."""
+
+from drystone.server.storage.metadata_sql.accounts import SqlAccounts
+from drystone.server.storage.metadata_sql.blocks import SqlBlocks
+from drystone.server.storage.metadata_sql.numbers import Numbers
+from drystone.server.storage.metadata_sql.session import Session
+from drystone.server.storage.metadata_sql.trees import SqlTree
+
+
+class SqlUnit:
+    """Implements the port ``Unit``."""
+
+    def __init__(self, session: Session) -> None:
+        numbers = Numbers(session)
+        self.accounts = SqlAccounts(session)
+        self.tree = SqlTree(session, numbers)
+        self.blocks = SqlBlocks(session, numbers)

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole server on PostgreSQL: devices, restarts, kills, a wrong address."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from drystone.testing.postgres import PostgresServer
+from drystone.testing.real_devices import PASSWORD, RealDevice, look_at
+from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
+
+
+@pytest.fixture
+def server(tmp_path, postgres_url):
+    environment = {**CHEAP_PASSWORDS, "DRYSTONE_SERVER_DATABASE": postgres_url}
+    with ServerProcess(tmp_path / "data", environment=environment) as server:
+        server.add_account("anna", PASSWORD)
+        yield server
+
+
+def make_device(server: ServerProcess, home, name: str) -> RealDevice:
+    device = RealDevice(home / name, server.url, "anna", name)
+    device.folder.mkdir(parents=True)
+    device.log_in()
+    return device
+
+
+def test_two_devices_agree_also_after_the_server_was_killed(server, tmp_path) -> None:
+    one, two = (make_device(server, tmp_path, name) for name in ("one", "two"))
+    (one.folder / "docs").mkdir()
+    for number in range(300):
+        (one.folder / "docs" / f"{number}.txt").write_text(f"{number}\n" * number)
+    (one.folder / "large").write_bytes(os.urandom(3 << 20))
+    one.sync()
+    port = server.port
+    server.kill()
+    server.start(port)
+    two.sync()
+    (two.folder / "docs").rename(two.folder / "papers")
+    (two.folder / "papers" / "7.txt").write_text("changed")
+    two.sync()
+    one.sync()
+
+    assert look_at(one.folder) == look_at(two.folder)
+    assert (one.folder / "papers" / "7.txt").read_text() == "changed"
+    assert not (tmp_path / "data" / "metadata.db").exists()
+
+
+def test_a_database_that_goes_away_costs_time_and_nothing_else(tmp_path) -> None:
+    with PostgresServer(tmp_path / "postgres") as database:
+        environment = {**CHEAP_PASSWORDS, "DRYSTONE_SERVER_DATABASE": database.make_database()}
+        with ServerProcess(tmp_path / "data", environment=environment) as server:
+            server.add_account("anna", PASSWORD)
+            one, two = (make_device(server, tmp_path, name) for name in ("one", "two"))
+            (one.folder / "a").write_text("before")
+            one.sync()
+            database.kill()
+            database.start()
+            (one.folder / "b").write_text("after")
+            one.sync()
+            two.sync()
+
+            assert look_at(one.folder) == look_at(two.folder)
+
+
+def test_a_server_whose_database_is_not_there_says_so_without_the_password(tmp_path) -> None:
+    url = "postgresql://anna:secret@127.0.0.1:1/drystone"
+    done = subprocess.run(
+        [sys.executable, "-m", "drystone", "serve", "--data-dir", str(tmp_path / "data")],
+        env={**os.environ, "DRYSTONE_SERVER_DATABASE": url},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 6
+    assert "127.0.0.1:1/drystone" in done.stderr
+    assert "secret" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
