@@ -18,7 +18,6 @@ CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.json"))
 
 OPEN = {
     "lying-disk-and-power": "nothing tells that a disk lied: what is gone looks deleted",
-    "unreadable-told-for-ever": "what could not be read once is told until somebody reads it again",
     "written-while-its-folder-is-discarded": (
         "between the last look into a folder and its way into the trash somebody writes into it"
     ),

@@ -17,7 +17,7 @@ from drystone.core.names.quoting import quoted
 from drystone.core.planning.guards import Halt, find_halt
 from drystone.core.planning.plan import Place, Plan, RenewLocal, Submit, Unplaceable
 from drystone.core.planning.policy import Permission
-from drystone.core.tree.entry import Entry
+from drystone.core.tree.entry import Entry, Kind
 from drystone.core.tree.view import TreeView
 
 _STALE: Final = frozenset(
@@ -268,9 +268,11 @@ class Troubles:
 
     def _is_open(self, row: ProblemRow, local: "_Finder", remote: "_Finder") -> bool:
         if row.code in FOUND_BY_SCAN and not row.next_try_ns:
-            # A scan ends it when it lists the folder, unless that is there no longer.
+            # A scan ends it when it lists the folder, unless that is there no longer: something
+            # else may have taken its place.
             above = row.path.rpartition("/")[0]
-            return not above or local.find(above) is not None
+            folder = local.find(above) if above else None
+            return not above or (folder is not None and folder.kind == Kind.FOLDER)
         changed = self._state.local_changes, self._state.remote_changes
         entries = local.find(row.path), remote.find(row.path)
         return any(e is not None and e.file_id in side for e in entries for side in changed)

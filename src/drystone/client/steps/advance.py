@@ -51,9 +51,13 @@ class Advance:
             state.renew_remote(renewed.file_id)
             return
         stat = self._find_stat(renewed.file_id)
-        if renewed.local.file_id != renewed.file_id:
-            state.renew_local(renewed.file_id, renewed.local.file_id)
-        state.note_local(renewed.local.file_id, LocalChange(renewed.local, stat))
+        local, known = renewed.local, state.local.find(renewed.file_id)
+        if known is not None:
+            # It stays where it is; but its folder may have got another id since the plan was made.
+            local = local._replace(parent_id=known.parent_id)
+        if local.file_id != renewed.file_id:
+            state.renew_local(renewed.file_id, local.file_id)
+        state.note_local(local.file_id, LocalChange(local, stat))
 
     def _find_stat(self, file_id: FileId) -> Stat | None:
         change = self._state.local_changes.get(file_id)

@@ -7,10 +7,9 @@ refused = submit.note(commit, result)     # State: what was accepted is agreed o
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from drystone.client.ports import CommitResult, Remote, Stat, State, SyncedRow
-from drystone.client.steps.pull import CURSOR_KEY, RESET_KEY, SEEN_SEQ_KEY
 from drystone.core.ids import Seq
 from drystone.core.journal.change import Accepted, Change, Edit, Move, Refusal
 from drystone.core.journal.record import Action, StoredEntry
@@ -18,6 +17,11 @@ from drystone.core.limits import COMMIT_CHANGES_MAX
 from drystone.core.planning.plan import Submit
 from drystone.core.planning.progress import Settled, advance
 from drystone.core.tree.entry import Entry
+
+CURSOR_KEY: Final = "cursor"
+SEEN_SEQ_KEY: Final = "seen_seq"
+RESET_KEY: Final = "reset"
+"""Set while everything is read anew."""
 
 
 class RefusedStep(NamedTuple):
@@ -36,7 +40,7 @@ class Prepared(NamedTuple):
     steps: tuple[Submit, ...]
     seen_seq: Seq
     key: str
-    cursor: str
+    cursor: str = ""
 
 
 class Submission:

@@ -16,13 +16,13 @@ class Standing(IntEnum):
     """How synced and a server that was put back stand to each other in one entry."""
 
     KNOWN = 0
-    """What was agreed on is in the server's past: what it says is a change like any other."""
+    """What the server says is a change like any other of what was agreed on."""
     SAME = 1
     """The server lost what was agreed on, and has the same again."""
     OLDER = 2
     """The server has what was before: what was agreed on is news to it."""
     PARTED = 3
-    """The server lost what was agreed on, and has got something else since."""
+    """The server lost what was agreed on, and has got another content since."""
     LOST = 4
     """The server does not have it any more, and nobody deleted what was agreed on."""
 
@@ -56,4 +56,7 @@ def judge(known: Entry, known_seq: Seq, there: StoredEntry, rewound_to: Seq | No
         return Standing.KNOWN if is_meant else Standing.LOST
     if there.entry.is_at_same_place(known) and there.entry.is_same_state(known):
         return Standing.SAME
-    return Standing.OLDER if there.seq <= rewound_to else Standing.PARTED
+    if there.seq <= rewound_to:
+        return Standing.OLDER
+    # Of two places the server's newer one will do: nothing is lost by that.
+    return Standing.KNOWN if is_same_content else Standing.PARTED

@@ -72,6 +72,7 @@ async def test_what_came_since_the_backup_comes_back(server: MemoryServer, pair:
     assert two.hand.list_tree() == one.hand.list_tree()
     assert not one.notices.conflicts + two.notices.conflicts
     assert not one.state.problems() + two.state.problems()
+    assert "restored from a backup" in one.notices.messages[-1]
 
 
 async def test_it_comes_back_also_if_the_server_has_gone_on_meanwhile(

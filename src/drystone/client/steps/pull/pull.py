@@ -1,21 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pull: what changed on the server becomes the remote tree.
-
-    page = await pull.read(pull.find_cursor())   # State, then server
-    pulled = pull.note(page)                     # State
-    while folder := pull.find_unlisted():        # State
-        entries, after = await pull.list_below(folder)   # server
-        pull.note_listed(folder, entries, after)         # State
-
-The cursor is noted with what was read up to it, so both survive together or not at all. A
-folder that lives again, or comes from outside, is listed; until then it is on a list of its
-own, which survives too.
-"""
+"""Reading pages of changes, and noting what they say."""
 
 from typing import Final, NamedTuple
 
 from drystone.client.ports import Remote, RemotePage, State
-from drystone.client.steps.reread import Reread
+from drystone.client.steps.pull.reread import Reread
 from drystone.core.errors import Refused, Unavailable
 from drystone.core.ids import FileId, Seq
 from drystone.core.journal.cursor import ForgedCursor

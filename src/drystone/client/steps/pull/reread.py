@@ -31,8 +31,10 @@ class Reread:
     def __init__(self, state: State, rewound_to: Seq | None) -> None:
         self._state = state
         self._told: set[FileId] = set()
-        self._older: list[StoredEntry] = []
-        """Put off to the end: another entry may be agreed on to stand where these stood before."""
+        self._put_off: list[tuple[Standing, StoredEntry]] = []
+        """Until all is told. What synced says of these is needed as long as it is walked through:
+        where they stand, and what is in them.
+        """
         self.rewound_to: Final = rewound_to
 
     def note(self, stored: StoredEntry) -> None:
@@ -45,17 +47,13 @@ class Reread:
             state.note_remote(stored)
             return
         self._told.add(file_id)
-        match judge(row.entry, row.seq, stored, self.rewound_to):
-            case Standing.KNOWN:
-                self._note_known(row, stored)
-            case Standing.SAME:
-                state.settle(file_id, SyncedRow(stored.entry, row.stat, stored.seq))
-            case Standing.OLDER:
-                self._older.append(stored)
-            case Standing.PARTED:
-                self._note_parted(row, stored)
-            case Standing.LOST:
-                self._note_lost(row)
+        standing = judge(row.entry, row.seq, stored, self.rewound_to)
+        if standing == Standing.KNOWN:
+            self._note_known(row, stored)
+        elif standing == Standing.SAME:
+            state.settle(file_id, SyncedRow(stored.entry, row.stat, stored.seq))
+        else:
+            self._put_off.append((standing, stored))
 
     def end(self) -> None:
         """All was told: what was not is unknown to the server."""
@@ -73,10 +71,17 @@ class Reread:
                 # What was in a deleted folder went with it, if the server knew of it.
                 if not is_gone or is_lost(row.entry, row.seq, self.rewound_to):
                     self._note_lost(row)
-        for stored in self._older:
-            older = state.find_synced_row(stored.file_id)
-            if older is not None:
-                self._note_older(older, stored)
+        for standing, stored in self._put_off:
+            known = state.find_synced_row(stored.file_id)
+            if known is None:
+                # It went with a folder that was deleted here.
+                state.note_remote(stored)
+            elif standing == Standing.OLDER:
+                self._note_older(known, stored)
+            elif standing == Standing.PARTED:
+                self._note_parted(known, stored)
+            else:
+                self._note_lost(known)
 
     # --- inside ------------------------------------------------------------------------------
 
