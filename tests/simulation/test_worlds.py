@@ -18,9 +18,6 @@ CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.json"))
 
 OPEN = {
     "lying-disk-and-power": "nothing tells that a disk lied: what is gone looks deleted",
-    "written-while-its-folder-is-discarded": (
-        "between the last look into a folder and its way into the trash somebody writes into it"
-    ),
 }
 """Scripts in ``open`` that break a law and are to: why. Who mends it moves it to the corpus."""
 
@@ -28,13 +25,6 @@ FRESH_WORLDS = 2_000
 BATCH = 50
 SEED_0 = 1_000_000
 """`make test` runs the same worlds each time; `make simulate` looks for others."""
-
-PASSING = ("no trouble", "not trashed")
-"""Laws that a world may break now and then, as long as there are open scripts that tell how: all
-bytes are where they should be, or in a trash. Measured: 3 of 3,476 worlds.
-"""
-PASSING_MAX = 1
-"""Of a batch."""
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
@@ -64,9 +54,7 @@ def test_every_open_script_has_its_reason() -> None:
 def test_fresh_worlds_hold_all_laws(first: int) -> None:
     findings = [finding for finding in explore(range(first, first + BATCH)) if finding]
 
-    grave = [finding for finding in findings if finding.verdict.law not in PASSING]
-    assert not grave, "\n".join(finding.show() for finding in grave)
-    assert len(findings) <= PASSING_MAX, "\n".join(one.show() for one in findings)
+    assert not findings, "\n".join(finding.show() for finding in findings)
 
 
 def test_same_script_gives_same_run() -> None:

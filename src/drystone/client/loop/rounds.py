@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One round: see both sides, move what is new at once, then plan and carry out the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -138,6 +138,7 @@ class Rounds:
     async def _plan_rest(self, done: Round) -> None:
         """Plans and carries out until a plan has no steps, or does no more."""
         seen: set[FileId] = set()
+        self._parts.materialize.forget_stocks()
         for _ in range(_PLANS_MAX):
             plan = await self._threads.control(self._planning.plan_all)
             await self._threads.control(self._planning.tell, plan)
@@ -166,27 +167,29 @@ class Rounds:
             if not carrying.done_count:
                 return
 
-    def _find_unseen(self, plan: Plan, seen: set[FileId]) -> list[str]:
+    def _find_unseen(self, plan: Plan, seen: set[FileId]) -> dict[FileId, str]:
         """Returns where folders are that a plan deletes here, unless they are in ``seen``.
 
         What somebody has put into one of them since the last look would go with it, although
         nobody ever saw it: so it is looked at again, just before.
         """
         state = self._parts.world.state
-        found: list[str] = []
+        found: dict[FileId, str] = {}
         for step in plan.steps:
             if isinstance(step, Discard) and step.before.kind == Kind.FOLDER:
                 file_id = step.before.file_id
                 path = None if file_id in seen else state.path_of(state.local, file_id)
                 if path:
-                    found.append(path)
+                    found[file_id] = path
                 seen.add(file_id)
         return found
 
-    async def _look_within(self, folders: Sequence[str], done: Round) -> None:
+    async def _look_within(self, folders: Mapping[FileId, str], done: Round) -> None:
+        # What comes between this look and the next goes nowhere, nor does the folder.
+        await self._threads.worker(self._parts.materialize.take_stock, folders)
         sending = self._make_sending()
         try:
-            await self._outward.look_within(folders, sending, done.again)
+            await self._outward.look_within([*folders.values()], sending, done.again)
             await sending.drain()
             done.is_overtaken |= sending.is_overtaken
             await self._note_unsent(sending, done)

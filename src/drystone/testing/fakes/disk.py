@@ -5,7 +5,7 @@
 changes the same folder behind the client's back.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 
@@ -229,9 +229,18 @@ class FakeDisk:
         inode.ctime_ns = self.tick()
         return inode.stat()
 
-    def discard(self, path: str, expected: Stat) -> None:
+    def take_stock(self, path: str) -> frozenset[int]:
+        folder = self.require(path)
+        if folder.kind != Kind.FOLDER:
+            raise NotThere(f"{path!r} is no folder")
+        return frozenset(_iter_stock(folder, ""))
+
+    def discard(self, path: str, expected: Stat, stock: Collection[int] | None = None) -> None:
         folder, name = self.open_above(path)
-        self.trash.append((path, self._require_expected(path, expected)))
+        inode = self._require_expected(path, expected)
+        if stock is not None and not set(_iter_stock(inode, "")) <= set(stock):
+            raise ChangedMeanwhile(f"{path!r} holds what nobody has seen")
+        self.trash.append((path, inode))
         del folder.names[name]
 
     def set_attributes(self, path: str, mode: int, mtime_ns: int, expected: Stat) -> Stat:
@@ -490,3 +499,14 @@ def _collect(folder: Inode, path: str, found: dict[str, bytes | str | None]) -> 
             _collect(inode, place, found)
         elif inode.kind is not None:
             found[place] = inode.target if inode.kind == Kind.SYMLINK else inode.content
+
+
+def _iter_stock(folder: Inode, path: str) -> Iterator[int]:
+    for name, inode in folder.names.items():
+        place = f"{path}/{name}"
+        if inode.kind == Kind.FOLDER:
+            yield hash((place, inode.ino))
+            yield from _iter_stock(inode, place)
+        else:
+            size_bytes = len(inode.content) + len(inode.target)
+            yield hash((place, inode.ino, size_bytes, inode.mtime_ns, inode.ctime_ns))

@@ -4,7 +4,7 @@
 ``WorldDisk`` is what lasts; ``MortalDisk`` is the door to it for one life of the client.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from random import Random
 
 from drystone.client.ports import Stat
@@ -52,8 +52,8 @@ class WorldDisk(FakeDisk):
         self.note_change(new_path)
         return stat
 
-    def discard(self, path: str, expected: Stat) -> None:
-        super().discard(path, expected)
+    def discard(self, path: str, expected: Stat, stock: Collection[int] | None = None) -> None:
+        super().discard(path, expected, stock)
         self.note_change(path)
 
     def set_attributes(self, path: str, mode: int, mtime_ns: int, expected: Stat) -> Stat:
