@@ -17,6 +17,8 @@ from drystone.cli.commands import (
     files,
     history,
     login,
+    receipt,
+    review,
     serve,
     sync,
     trouble,
@@ -86,7 +88,19 @@ def version(*, as_json: JsonFlag = False) -> None:
     )
 
 
-for _module in (login, sync, choosing, daemon, files, history, trouble, serve, demo):
+for _module in (
+    login,
+    sync,
+    choosing,
+    daemon,
+    review,
+    files,
+    history,
+    receipt,
+    trouble,
+    serve,
+    demo,
+):
     _module.register(app)
 app.add_typer(devices.group, name="devices")
 app.add_typer(admin.group, name="admin")

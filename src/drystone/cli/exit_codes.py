@@ -4,12 +4,7 @@
 from enum import IntEnum
 
 from drystone.core.errors import Corrupt, DrystoneError, Misconfigured, Refused, Unavailable
-from drystone.core.planning.guards import (
-    LOCAL_EMPTIED,
-    LOCAL_MASS_DELETION,
-    REMOTE_EMPTIED,
-    REMOTE_MASS_DELETION,
-)
+from drystone.core.planning.guards import HALT_CODES
 
 
 class ExitCode(IntEnum):
@@ -53,7 +48,7 @@ _FAMILIES: tuple[tuple[type[DrystoneError], ExitCode], ...] = (
 )
 
 
-_HALTS = (LOCAL_EMPTIED, LOCAL_MASS_DELETION, REMOTE_EMPTIED, REMOTE_MASS_DELETION, "root-gone")
+_HALTS = (*HALT_CODES, "root-gone")
 _BY_CODE = {
     **dict.fromkeys(_HALTS, ExitCode.HALTED),
     "daemon-not-running": ExitCode.NOT_RUNNING,

@@ -17,8 +17,8 @@ SECTIONS: Final = {
     ),
     "Choose what is carried": ("ignore",),
     "Look at and change files on the server": ("ls", "get", "put", "mkdir", "mv", "rm"),
-    "Go back": ("history", "restore", "trash"),
-    "Understand": ("why", "problems", "conflicts", "doctor", "devices"),
+    "Go back": ("review", "history", "restore", "trash"),
+    "Understand": ("why", "receipt", "problems", "conflicts", "doctor", "devices"),
     "Run a server": ("serve", "admin"),
     "Try it": ("demo", "version"),
 }

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from drystone.client.ports import Notices, ProblemRow
     from drystone.core.planning.plan import Conflict
 
-KINDS: Final = {"scan": "scanned", "upload": "up", "download": "down"}
+KINDS: Final = {"scan": "scanned", "upload": "up", "download": "down", "verify": "verified"}
 """The kinds of work that ``Notices.advance`` tells of, and how a line names them."""
 
 LINE_INTERVAL_S: Final = 3.0

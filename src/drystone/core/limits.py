@@ -123,6 +123,28 @@ MASS_DELETION_ENTRIES_MIN: Final = 50
 MASS_DELETION_PERCENT_MIN: Final = 50
 """Of what is synced, in percent: more than this makes deletions a mass deletion."""
 
+NOISE_HEAD_BYTES: Final = 4 * KIB
+"""From the beginning of a file: so much tells whether it looks like noise. More costs more and
+tells no more."""
+
+NOISE_BYTES_MIN: Final = 128
+"""Shorter files are never taken for noise: few bytes of any kind look random."""
+
+MASS_REWRITE_ENTRIES_MIN: Final = 40
+"""So many files that became noise within MASS_REWRITE_WINDOW_S are asked about, if they are
+MASS_REWRITE_PERCENT_MIN of what is synced. No ordinary program makes noise of files that others
+wrote; who keeps an encrypted vault changes a few at a time."""
+
+MASS_REWRITE_PERCENT_MIN: Final = 5
+"""Of what is synced, in percent; see MASS_REWRITE_ENTRIES_MIN."""
+
+MASS_REWRITE_ENTRIES_MANY: Final = 400
+"""So many files that became noise are asked about however much is synced."""
+
+MASS_REWRITE_WINDOW_S: Final = 24 * 3600
+"""Seconds for which files that became noise and were sent are remembered: what encrypts files a
+few at a time is met as well. Counted by the hour."""
+
 # --- time -----------------------------------------------------------------------------------
 
 LEASE_S: Final = 48 * 3600

@@ -71,6 +71,7 @@ class Kept:
     def __init__(self, device: RealDevice) -> None:
         self.device = device
         self.told = device.told = Told(lambda _: None)
+        self._root = open_root(device.settings, device.folder, url=device.url)
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._ended: BaseException | None = None
@@ -110,12 +111,10 @@ class Kept:
             self._ready.set()
 
     async def _keep(self) -> None:
-        device = self.device
-        root = open_root(device.settings, device.folder, url=device.url)
-        async with opened_loop(device.settings, root, self.told) as loop:
+        async with opened_loop(self.device.settings, self._root, self.told) as loop:
             self._events = asyncio.get_running_loop()
             self._loop = loop
-            self._keeping = asyncio.create_task(loop.run_forever(watch(root, self.told)))
+            self._keeping = asyncio.create_task(loop.run_forever(watch(self._root, self.told)))
             self._ready.set()
             await self._keeping
 

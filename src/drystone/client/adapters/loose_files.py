@@ -19,7 +19,7 @@ from drystone.core.content.coding import encode_block
 from drystone.core.content.content import Content
 from drystone.core.content.digest import Digest, Digester, new_chunker
 from drystone.core.content.frame import Frame
-from drystone.core.content.hashing import block_id
+from drystone.core.content.hashing import ContentHasher, block_id
 from drystone.core.content.manifest import chunks_of, decode_manifest
 from drystone.core.errors import Corrupt
 from drystone.core.ids import BlockId
@@ -88,6 +88,35 @@ async def fetch_file(
             with suppress(FileNotFoundError):
                 os.unlink(staged)
             raise
+
+
+def hash_file(path: Path, progress: Progress) -> bytes:
+    """Returns the content hash of a file, read wholly; a link is not followed.
+
+    Raises:
+        NotARegularFile: It is no file.
+        ChangedMeanwhile: It changed while it was read.
+        DiskProblem: It cannot be read.
+    """
+    hasher = ContentHasher()
+    with _translated(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            before = os.fstat(descriptor)
+            if not modes.S_ISREG(before.st_mode):
+                raise NotARegularFile(f"{path} is not a file", advice="Name a file.")
+            while piece := os.read(descriptor, _PIECE_BYTES):
+                hasher.feed(piece)
+                progress(len(piece))
+            after = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+    stamps = [(s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in (before, after)]
+    if stamps[0] != stamps[1]:
+        raise ChangedMeanwhile(
+            f"{path} changed while it was read", advice="Try again once it is at rest."
+        )
+    return hasher.finish()
 
 
 def _digest(descriptor: int) -> Digest:

@@ -31,23 +31,39 @@ from drystone.client.bootstrap.ignoring import (
 )
 from drystone.client.bootstrap.inspecting import ConflictView, list_conflicts, list_problems, why
 from drystone.client.bootstrap.repairing import repair_roots
+from drystone.client.bootstrap.reviewing import (
+    ACCEPT,
+    UNDO,
+    answer_review,
+    find_review,
+    tell_review,
+)
 from drystone.client.bootstrap.roots import forget_root, get_root, list_roots, open_root
 from drystone.client.bootstrap.syncing import sync_forever, sync_once
+from drystone.client.bootstrap.telling.receipt import FileReceipt, Receipt, make_receipt
 from drystone.client.bootstrap.telling.standing import describe_device
 from drystone.client.loop.summary import Summary
+from drystone.core.planning.review import Review
 
 __all__ = [
+    "ACCEPT",
+    "UNDO",
     "ConflictView",
     "EntryView",
+    "FileReceipt",
     "Finding",
+    "Receipt",
+    "Review",
     "RevisionView",
     "RootLine",
     "Summary",
     "add_rules",
+    "answer_review",
     "check_device",
     "check_rules",
     "describe_device",
     "extend_rules",
+    "find_review",
     "find_size",
     "forget_root",
     "get_file",
@@ -62,6 +78,7 @@ __all__ = [
     "login",
     "logout",
     "make_folder",
+    "make_receipt",
     "move_entry",
     "open_root",
     "put_file",
@@ -75,5 +92,6 @@ __all__ = [
     "stop_daemon",
     "sync_forever",
     "sync_once",
+    "tell_review",
     "why",
 ]

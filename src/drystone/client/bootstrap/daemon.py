@@ -19,6 +19,7 @@ from drystone.client.adapters.roots import RootLine, load_roots
 from drystone.client.bootstrap.ignoring import check_open
 from drystone.client.bootstrap.inspecting import explain_open, find_conflicts
 from drystone.client.bootstrap.repairing import Repaired, repair, to_answer
+from drystone.client.bootstrap.reviewing import answer_open, tell_review
 from drystone.client.bootstrap.syncing import opened_loop, watch
 from drystone.client.bootstrap.telling.standing import join_told, tell_safety, weigh_trouble
 from drystone.client.control.client import DaemonAway, ask_daemon
@@ -28,6 +29,7 @@ from drystone.client.loop.running import Loop
 from drystone.client.ports import Notices, ProblemRow
 from drystone.client.settings import ClientSettings
 from drystone.core.errors import DrystoneError, Misconfigured, Refused, Unavailable
+from drystone.core.planning.review import Review
 from drystone.core.safety import Evidence, judge
 
 R = TypeVar("R")
@@ -148,6 +150,7 @@ class Daemon:
             "problems": self._problems,
             "check-rules": self._check_rules,
             "repair": self._repair,
+            "review": self._review,
             "stop": self._stop,
         }
         async with listening(self._settings.socket_path, commands):
@@ -208,6 +211,10 @@ class Daemon:
 
     async def _repair(self, asked: Mapping[str, Any]) -> Answer:
         return to_answer(await self._one(asked).repair())
+
+    async def _review(self, asked: Mapping[str, Any]) -> Answer:
+        review = await self._one(asked).review(str(asked.get("answer", "")))
+        return {"review": tell_review(review)}
 
     async def _reload(self, _: Mapping[str, Any]) -> Answer:
         """Begins with folders that are new in the list, and ends those that left it."""
@@ -341,6 +348,14 @@ class Keeper:
     async def repair(self) -> Repaired:
         """Sends again what the server lost of the folder. Raises as ``look``."""
         return await repair(self._open_loop())
+
+    async def review(self, choice: str) -> Review | None:
+        """Returns what is kept back, and acts on a human's answer. Raises as ``look``."""
+        loop = self._open_loop()
+        review = await answer_open(loop, choice)
+        if choice and review is not None:
+            loop.hint_all()
+        return review
 
     def _open_loop(self) -> Loop:
         if self._loop is None:

@@ -11,7 +11,8 @@ For when a server's disk lost something: a device that still has a file is as go
 Files that differ from what was synced are left out: the next sync sends them anyway.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 from drystone.client.ports import Remote, State
@@ -77,7 +78,7 @@ class Resend:
                 known.append(file)
         self.files_count += len(files)
         lacking: set[BlockId] = set()
-        for part in _cut(known):
+        for part in cut_asked(chain.from_iterable(map(_iter_blocks, known))):
             self.blocks_count += len(part)
             lacking.update(await self._remote.ask(part, verify=True))
         if lacking:
@@ -124,21 +125,22 @@ def _ids_of(file: Outgoing) -> set[BlockId]:
     return {name for name, _ in _iter_blocks(file)}
 
 
-def _cut(files: Sequence[Outgoing]) -> Iterator[list[BlockId]]:
-    """Yields all blocks of files, each once, as many as one request may ask to verify."""
+def cut_asked(blocks: Iterable[tuple[BlockId, int]]) -> Iterator[list[BlockId]]:
+    """Yields blocks, given with their lengths, each once, as many as one request may have read
+    back.
+    """
     seen: set[BlockId] = set()
     part: list[BlockId] = []
     part_bytes = 0
-    for file in files:
-        for name, length_bytes in _iter_blocks(file):
-            if name in seen:
-                continue
-            seen.add(name)
-            if part and (part_bytes + length_bytes > _ASKED_BYTES or len(part) >= _ASKED_BLOCKS):
-                yield part
-                part, part_bytes = [], 0
-            part.append(name)
-            part_bytes += length_bytes
+    for name, length_bytes in blocks:
+        if name in seen:
+            continue
+        seen.add(name)
+        if part and (part_bytes + length_bytes > _ASKED_BYTES or len(part) >= _ASKED_BLOCKS):
+            yield part
+            part, part_bytes = [], 0
+        part.append(name)
+        part_bytes += length_bytes
     if part:
         yield part
 

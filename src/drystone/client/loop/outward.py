@@ -144,7 +144,7 @@ class Outward:
             if known is None:
                 outcomes.append(await self._threads.worker(digest.read_large, one))
             else:
-                outcomes.append(known)
+                outcomes.append(await self._threads.worker(digest.judge, known))
         again |= await self._threads.control(digest.note, outcomes)
         return {
             outcome.unread.file_id: outcome.data

@@ -15,11 +15,12 @@ from drystone.client.steps.fetch import Fetch
 from drystone.client.steps.materialize import Materialize
 from drystone.client.steps.pull import Pull
 from drystone.client.steps.scan import Scan
-from drystone.client.steps.submit import Submission
+from drystone.client.steps.submit import REWRITES_KEY, Submission
 from drystone.client.steps.upload import Upload
 from drystone.client.steps.verify import Verify
 from drystone.core.ids import FileId
 from drystone.core.planning.policy import Permission, Policy, Traits
+from drystone.core.planning.rewrites import Rewrites, parse_rewrites
 
 _SAVE_S: Final = 3.0
 """What a kill costs is observed again; saving more often writes twice what is under way."""
@@ -59,7 +60,9 @@ class Parts:
     """The steps of one synced folder, and what they share.
 
     Attributes:
+        rewrites: What is known of files that became noise.
         permissions: Halts that a human agreed to.
+        undoing: Code of the halt that a human wants undone; empty: none.
     """
 
     world: World
@@ -74,8 +77,10 @@ class Parts:
     materialize: Materialize
     advance: Advance
     verify: Verify
+    rewrites: Rewrites
     doubtful: set[FileId] = field(default_factory=set)
     permissions: tuple[Permission, ...] = ()
+    undoing: str = ""
 
     def policy(self, *, local_complete: bool, remote_complete: bool) -> Policy:
         """Returns what the planner needs to know besides the trees."""
@@ -98,23 +103,25 @@ def assemble(world: World) -> Parts:
     doubtful: set[FileId] = set()
     disk, state, remote = world.disk, world.state, world.remote
     now_ns = world.clock.now_ns
+    rewrites = parse_rewrites(state.get(REWRITES_KEY))
     return Parts(
         world=world,
         threads=threads,
         tally=tally,
         scan=Scan(disk, state, world.new_file_id, now_ns, doubtful),
-        digest=Digest(disk, state, now_ns, rest=world.rest),
+        digest=Digest(disk, state, now_ns, rest=world.rest, rewrites=rewrites),
         pull=Pull(remote, state),
         upload=Upload(
             disk, state, remote, threads.workers, lambda length: tally.moved("upload", length)
         ),
-        submission=Submission(state, remote, world.new_key),
+        submission=Submission(state, remote, world.new_key, rewrites, now_ns),
         fetch=Fetch(
             disk, state, remote, threads.workers, lambda length: tally.moved("download", length)
         ),
         materialize=Materialize(disk, state, now_ns),
         advance=Advance(state),
         verify=Verify(disk, state),
+        rewrites=rewrites,
         doubtful=doubtful,
     )
 

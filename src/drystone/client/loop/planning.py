@@ -1,15 +1,107 @@
 # SPDX-License-Identifier: Apache-2.0
 """Planning: what is known whole, and the plans that this allows."""
 
+import sys
 from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
 
 from drystone.client.loop.carrying import find_subject
 from drystone.client.loop.parts import Parts
-from drystone.client.loop.troubles import Troubles
+from drystone.client.loop.troubles import Halted, Troubles
+from drystone.client.ports import State
+from drystone.core.errors import DrystoneError
 from drystone.core.ids import ROOT_ID, FileId
+from drystone.core.planning.guards import (
+    DELETION_HALTS,
+    LOCAL_MASS_REWRITE,
+    find_halt,
+    find_rewrite_halt,
+)
 from drystone.core.planning.plan import Plan
+from drystone.core.planning.policy import Permission
 from drystone.core.planning.reconcile import reconcile
+from drystone.core.planning.review import (
+    Held,
+    Review,
+    describe,
+    find_held,
+    plan_undo,
+    sort_from_top,
+)
+from drystone.core.planning.rewrites import find_rewritten
 from drystone.core.tree.entry import Kind
+
+REVIEW_KEY: Final = "review"
+"""What a halt keeps back, as told last; empty: nothing."""
+
+
+class Undoing(NamedTuple):
+    """How to undo what a halt keeps back.
+
+    Attributes:
+        plan: Steps that bring back to the disk what it lost.
+        restored: What to bring back on the server, folders before what is in them.
+        rewritten_count: How many of it are files that became noise.
+    """
+
+    plan: Plan
+    restored: tuple[FileId, ...]
+    rewritten_count: int
+
+
+def load_review(state: State) -> Review | None:
+    """Returns what the last plan kept back, if it did. Uses State."""
+    text = state.get(REVIEW_KEY)
+    try:
+        return msgspec.json.decode(text, type=Review) if text else None
+    except msgspec.DecodeError:
+        return None  # Another version of the program told it in its own way; it is told anew.
+
+
+class Answers:
+    """What a human says to what a guard keeps back.
+
+    Args:
+        parts: Who obeys.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def allow_deletions(self, trouble: DrystoneError | None) -> None:
+        """Agrees to the deletions that a guard stopped: to as many, and not more.
+
+        Where nothing was stopped yet, it allows whatever is found until all is settled.
+        """
+        permissions = [Permission(code, sys.maxsize) for code in DELETION_HALTS]
+        if isinstance(trouble, Halted):
+            review = trouble.review
+            permissions = [Permission(review.code, review.entries_count)]
+            if review.code not in DELETION_HALTS:
+                permissions.clear()
+        self._parts.permissions = tuple(permissions)
+
+    async def find_review(self) -> Review | None:
+        """Returns what the last plan kept back; None: nothing waits for a human."""
+        return await self._parts.threads.control(load_review, self._parts.world.state)
+
+    async def accept(self) -> Review | None:
+        """Agrees to what was kept back last: to as much, and not more. Returns it."""
+        review = await self.find_review()
+        if review is not None:
+            self._parts.permissions = (Permission(review.code, review.entries_count),)
+            if review.code == LOCAL_MASS_REWRITE:
+                self._parts.rewrites.allow()
+        return review
+
+    async def undo(self) -> Review | None:
+        """Wants undone what was kept back last. Returns it."""
+        review = await self.find_review()
+        if review is not None:
+            self._parts.undoing = review.code
+        return review
 
 
 class Planning:
@@ -58,13 +150,24 @@ class Planning:
         Raises:
             Halted: A guard stopped the plan.
         """
-        state = self._parts.world.state
-        candidates = [*state.local_changes]
-        candidates += [i for i in state.remote_changes if i not in state.local_changes]
-        policy = self._parts.policy(local_complete=True, remote_complete=True)
-        plan = reconcile(candidates, state.local, state.synced, state.remote, policy)
-        self._troubles.check_halt(plan, policy.permissions)
+        plan = self._reconcile_all()
+        self._check_halt(plan, self._parts.permissions)
         return plan
+
+    def plan_undo(self, code: str) -> Undoing:
+        """Plans how to undo what a halt with this code keeps back."""
+        state, parts = self._parts.world.state, self._parts
+        plan = self._reconcile_all()
+        rewritten = find_rewritten(plan, state.synced, parts.rewrites)
+        held = find_held(plan, code, rewritten)
+        deleted = []
+        if held.gone_there:
+            # Also what was deleted by itself, before the folder in which it was.
+            found = state.remote_changes.items()
+            deleted = [i for i, stored in found if stored.is_deleted and state.synced.find(i)]
+        back = plan_undo(held, state.local, state.synced, state.remote)
+        restored = tuple(sort_from_top(deleted, state.synced))
+        return Undoing(back, restored, len(held.rewritten))
 
     def find_held(self, plan: Plan) -> frozenset[FileId]:
         """Returns whose steps cannot be carried out, because they or the folder that they are in
@@ -82,6 +185,36 @@ class Planning:
             path = state.path_of(state.local, conflict.file_id) or conflict.name
             tally.conflict(conflict, path)
         self._troubles.note_unplaceable(plan.unplaceable)
+
+    def _reconcile_all(self) -> Plan:
+        state = self._parts.world.state
+        candidates = [*state.local_changes]
+        candidates += [i for i in state.remote_changes if i not in state.local_changes]
+        policy = self._parts.policy(local_complete=True, remote_complete=True)
+        return reconcile(candidates, state.local, state.synced, state.remote, policy)
+
+    def _check_halt(self, plan: Plan, permissions: tuple[Permission, ...]) -> None:
+        """Lets a plan pass, or notes what it keeps back and raises ``Halted``."""
+        parts, state = self._parts, self._parts.world.state
+        synced_count = state.count_synced()
+        rewritten = find_rewritten(plan, state.synced, parts.rewrites)
+        recent_count = parts.rewrites.count_recent(parts.world.clock.now_ns())
+        halt = find_halt(
+            plan, state.synced, synced_count, state.count_below, permissions
+        ) or find_rewrite_halt(rewritten, recent_count, synced_count, permissions)
+        if halt is None:
+            if state.get(REVIEW_KEY):
+                state.put(REVIEW_KEY, "")
+            return
+        held: Held = find_held(plan, halt.code, rewritten)
+        review = describe(
+            halt,
+            held,
+            lambda file_id: state.path_of(state.synced, file_id),
+            lambda file_id: state.path_of(state.local, file_id),
+        )
+        state.put(REVIEW_KEY, msgspec.json.encode(review).decode())
+        raise Halted(review)
 
     def _is_below(self, unnamed: frozenset[FileId], file_id: FileId) -> bool:
         """Tells whether an entry is one of these, or in one of them on either side."""

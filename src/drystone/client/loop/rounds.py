@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One round: see both sides, move what is new at once, then plan and carry out the rest."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,12 +12,14 @@ from drystone.client.loop.parts import Parts, Saving
 from drystone.client.loop.planning import Planning
 from drystone.client.loop.receiving import Receiving
 from drystone.client.loop.sending import Sending
-from drystone.client.loop.troubles import Troubles
+from drystone.client.loop.troubles import Halted, Troubles
 from drystone.client.ports import Hints, Stat
 from drystone.client.steps.digest import is_racy_at
 from drystone.core.errors import DrystoneError
 from drystone.core.ids import FileId, Seq
 from drystone.core.instant import NS_PER_S
+from drystone.core.journal.change import Restore
+from drystone.core.limits import COMMIT_CHANGES_MAX
 from drystone.core.planning.plan import Discard, Plan
 from drystone.core.tree.entry import Kind
 
@@ -140,7 +142,15 @@ class Rounds:
         seen: set[FileId] = set()
         self._parts.materialize.forget_stocks()
         for _ in range(_PLANS_MAX):
-            plan = await self._threads.control(self._planning.plan_all)
+            try:
+                plan = await self._threads.control(self._planning.plan_all)
+            except Halted as halted:
+                if halted.code != self._parts.undoing:
+                    raise
+                await self._undo(halted, done)
+                if done.is_overtaken:
+                    return
+                continue
             await self._threads.control(self._planning.tell, plan)
             # Also if nothing is planned: what has rested for long enough must not be waited for.
             resting = await self._threads.control(self._troubles.find_resting)
@@ -150,22 +160,46 @@ class Rounds:
                 await self._look_within(folders, done)
                 continue
             self._parts.tally.phase("transfer")
-            sending, receiving = self._make_sending(), self._make_receiving()
             held = await self._threads.control(self._planning.find_held, plan)
-            carrying = Carrying(self._parts, sending, receiving, plan, resting | held)
-            try:
-                await carrying.run()
-            finally:
-                await sending.close()
-                await receiving.close()
-            await self._saving.sometimes()
-            await self._note_failed(sending, receiving, done)
-            if sending.is_overtaken or done.is_overtaken:
+            done_count, is_overtaken = await self._carry_out(plan, resting | held, done)
+            if is_overtaken or done.is_overtaken:
                 # What others did meanwhile is to be known before anything else is planned.
                 done.is_overtaken = True
                 return
-            if not carrying.done_count:
+            if not done_count:
                 return
+
+    async def _undo(self, halted: Halted, done: Round) -> None:
+        """Brings back what a halt keeps back, on the side that lost it."""
+        parts, world = self._parts, self._parts.world
+        undoing = await self._threads.control(self._planning.plan_undo, halted.code)
+        # Whatever cannot be undone now must not be told to the server as if it were little.
+        parts.rewrites.add_recent(undoing.rewritten_count, world.clock.now_ns())
+        if undoing.restored:
+            changes = [Restore(file_id) for file_id in undoing.restored]
+            for start in range(0, len(changes), COMMIT_CHANGES_MAX):
+                part = changes[start : start + COMMIT_CHANGES_MAX]
+                await world.remote.commit(part, self.seen_seq, world.new_key())
+            done.is_overtaken = True
+        if undoing.plan.steps:
+            parts.tally.phase("transfer")
+            await self._carry_out(undoing.plan, frozenset(), done)
+        parts.undoing = ""
+
+    async def _carry_out(
+        self, plan: Plan, resting: Collection[FileId], done: Round
+    ) -> tuple[int, bool]:
+        """Carries out a plan; returns how many steps were, and whether others committed."""
+        sending, receiving = self._make_sending(), self._make_receiving()
+        carrying = Carrying(self._parts, sending, receiving, plan, resting)
+        try:
+            await carrying.run()
+        finally:
+            await sending.close()
+            await receiving.close()
+        await self._saving.sometimes()
+        await self._note_failed(sending, receiving, done)
+        return carrying.done_count, sending.is_overtaken
 
     def _find_unseen(self, plan: Plan, seen: set[FileId]) -> dict[FileId, str]:
         """Returns where folders are that a plan deletes here, unless they are in ``seen``.

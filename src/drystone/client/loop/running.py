@@ -3,12 +3,12 @@
 
 import asyncio
 import random
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeVar
 
 from drystone.client.loop.parts import World, assemble
+from drystone.client.loop.planning import Answers
 from drystone.client.loop.rounds import Round, Rounds
 from drystone.client.loop.summary import (
     Standing,
@@ -16,23 +16,14 @@ from drystone.client.loop.summary import (
     summarize,
     weigh,
 )
-from drystone.client.loop.troubles import Halted, Troubles
+from drystone.client.loop.troubles import Troubles
 from drystone.client.loop.waking import Deadlines, Delay, Ears, Looks
 from drystone.client.ports import Hints, State, Watcher
 from drystone.core.errors import Corrupt, DrystoneError, Unavailable
 from drystone.core.names.quoting import quoted
-from drystone.core.planning.guards import (
-    LOCAL_EMPTIED,
-    LOCAL_MASS_DELETION,
-    REMOTE_EMPTIED,
-    REMOTE_MASS_DELETION,
-)
-from drystone.core.planning.policy import Permission
 from drystone.core.safety import Evidence, Stop
 
 R = TypeVar("R")
-
-HALT_CODES: Final = (LOCAL_EMPTIED, LOCAL_MASS_DELETION, REMOTE_EMPTIED, REMOTE_MASS_DELETION)
 
 _ROUNDS_MAX: Final = 30
 _ALL: Final = Hints(frozenset(), all=True)
@@ -67,6 +58,8 @@ class Loop:
         self._world = world
         self._chance = chance
         self._parts = assemble(world)
+        self.answers = Answers(self._parts)
+        """What a human says to what a guard keeps back. The next round acts on it."""
         self._tally = self._parts.tally
         self._troubles = Troubles(world.state, self._tally, world.clock.now_ns, world.new_file_id)
         self._rounds = Rounds(self._parts, self._troubles)
@@ -144,11 +137,8 @@ class Loop:
         self.hint_all()
 
     def allow_deletions(self) -> None:
-        """A human agreed to what a guard stopped: to as many deletions, and not more.
-
-        Where nothing was stopped yet, it allows whatever is found until all is settled.
-        """
-        self._parts.permissions = _permissions_for(self._trouble)
+        """A human agreed to the deletions that a guard stopped; see ``Answers``."""
+        self.answers.allow_deletions(self._trouble)
 
     async def describe(self) -> Standing:
         """Returns how it stands now."""
@@ -288,6 +278,7 @@ class Loop:
             self._deadlines.set("retry", next_try_s)
         if not done.unsettled_count and not done.again:
             self._parts.permissions = ()
+            self._parts.rewrites.watch()
             self._settled_ns = self._world.clock.now_ns()
         self._is_settled = not done.unsettled_count and not done.again and not done.is_overtaken
         if not self._looks.has_hints:
@@ -367,12 +358,6 @@ def _stop_of(trouble: DrystoneError | None, since_ns: int) -> Stop | None:
     if trouble is None:
         return None
     return Stop(trouble.code, trouble.message, trouble.advice, since_ns)
-
-
-def _permissions_for(trouble: DrystoneError | None) -> tuple[Permission, ...]:
-    if isinstance(trouble, Halted):
-        return (Permission(trouble.halt.code, trouble.halt.entries_count),)
-    return tuple(Permission(code, sys.maxsize) for code in HALT_CODES)
 
 
 def _left_for_later(folder: str) -> str:

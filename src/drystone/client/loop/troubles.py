@@ -14,9 +14,8 @@ from drystone.core.errors import DrystoneError, Refused, Unavailable
 from drystone.core.ids import ROOT_ID, FileId, Rev
 from drystone.core.journal.change import RefusalCode
 from drystone.core.names.quoting import quoted
-from drystone.core.planning.guards import Halt, find_halt
-from drystone.core.planning.plan import Place, Plan, RenewLocal, Submit, Unplaceable
-from drystone.core.planning.policy import Permission
+from drystone.core.planning.plan import Place, RenewLocal, Submit, Unplaceable
+from drystone.core.planning.review import Review
 from drystone.core.tree.entry import Entry, Kind
 from drystone.core.tree.view import TreeView
 
@@ -53,13 +52,14 @@ class Halted(Refused):
 
     code = "halted"
 
-    def __init__(self, halt: Halt) -> None:
+    def __init__(self, review: Review) -> None:
         super().__init__(
-            halt.message,
-            advice="If it was meant, say so: drystone sync DIR --allow-deletions.",
+            review.message,
+            advice="See what it is with: drystone review DIR. Then agree to it (--accept), or have"
+            " it undone (--undo).",
         )
-        self.code = halt.code
-        self.halt = halt
+        self.code = review.code
+        self.review = review
 
 
 class Noted(NamedTuple):
@@ -104,14 +104,6 @@ class Troubles:
         self._stale_counts: dict[FileId, int] = {}
         self._told: dict[str, str] = {}
         """Codes of the problems that were told since the start, by path."""
-
-    def check_halt(self, plan: Plan, permissions: tuple[Permission, ...]) -> None:
-        """Lets a plan pass, or raises ``Halted``. Uses State."""
-        state = self._state
-        count = state.count_synced()
-        halt = find_halt(plan, state.synced, count, state.count_below, permissions)
-        if halt is not None:
-            raise Halted(halt)
 
     def find_resting(self) -> frozenset[FileId]:
         """Returns the entries that are to be left alone for now. Uses State."""

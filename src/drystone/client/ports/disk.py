@@ -305,11 +305,16 @@ class Disk(Protocol):
 
 
 class Unread(NamedTuple):
-    """A local file whose bytes have not been read yet: who it is and where it was seen."""
+    """A local file whose bytes have not been read yet: who it is and where it was seen.
+
+    ``is_judged``: whoever reads it says whether it looks like noise. So it is with all that
+    changes; not with what a first sync finds.
+    """
 
     file_id: FileId
     path: str
     stat: Stat
+    is_judged: bool = False
 
 
 class Digested(NamedTuple):
@@ -325,6 +330,7 @@ class Digested(NamedTuple):
         manifest: The encoding of its manifest if ``content.chunked``; else empty.
         is_racy: It was stamped within one tick of the clock before it was read, so that a
             write still going on would not show: these bytes count for nothing, read it again.
+        is_noise: It looks as if it were encrypted; only said where ``unread.is_judged``.
     """
 
     unread: Unread
@@ -333,6 +339,7 @@ class Digested(NamedTuple):
     data: bytes | None
     manifest: bytes
     is_racy: bool
+    is_noise: bool = False
 
 
 class RootGone(Refused):

@@ -30,8 +30,9 @@ class Notices(Protocol):
         """Says how far a kind of work has come since the sync began; sums, not differences.
 
         Args:
-            kind: ``scan`` (entries seen), ``upload`` (files committed, content bytes), or
-                ``download`` (files put in place, content bytes).
+            kind: ``scan`` (entries seen), ``upload`` (files committed, content bytes),
+                ``download`` (files put in place, content bytes), or ``verify`` (files whose
+                content was read back, on the server or here, and its bytes).
             files_done: Entries finished so far.
             files_total: How many there are as far as is known; None while nothing is known.
                 It may grow.

@@ -149,8 +149,10 @@ class State(Protocol):
         """Returns the synced entry with this id and its fingerprint, or None."""
         ...
 
-    def find_by_inode(self, dev: int, ino: int) -> SyncedRow | None:
-        """Returns the synced entry that had this inode when it was agreed on, or None."""
+    def list_by_inode(self, dev: int, ino: int) -> list[SyncedRow]:
+        """Returns the synced entries that had this inode when they were agreed on, the latest
+        first: several if a file has several names. One query.
+        """
         ...
 
     def find_by_roots(self, roots: Collection[BlockId]) -> dict[BlockId, SyncedRow]:

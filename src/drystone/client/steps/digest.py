@@ -42,9 +42,11 @@ from drystone.core.content.content import Content
 from drystone.core.content.digest import Digest as ContentDigest
 from drystone.core.content.digest import Digester, digest_whole, new_chunker
 from drystone.core.content.hashing import block_id, content_hash_of_block_id
+from drystone.core.content.noise import looks_like_noise
 from drystone.core.errors import DrystoneError, Refused, Unavailable
 from drystone.core.ids import BlockId
 from drystone.core.names.quoting import quoted
+from drystone.core.planning.rewrites import Rewrites
 
 _WHOLE_BYTES_MAX: Final = 8 * limits.MIB
 """Files up to this size are read whole: there are few larger ones among many."""
@@ -64,7 +66,7 @@ _RACY_COARSE_NS: Final = 2_000_000_000
 """The same for filesystems that keep whole seconds only (FAT keeps even ones)."""
 
 
-_READING_CODES: Final = frozenset({"unreadable", "disk-problem", "file-too-large"})
+_READING_CODES: Final = frozenset({"unreadable", "disk-busy", "disk-problem", "file-too-large"})
 """Problems that end when a file could be read."""
 
 
@@ -120,6 +122,7 @@ class Digest:
         now_ns: The clock that stamps files.
         make_chunker: How the namespace cuts.
         rest: Waits for so many seconds. Called in the thread that reads.
+        rewrites: Is told which files look like noise.
     """
 
     def __init__(
@@ -129,12 +132,15 @@ class Digest:
         now_ns: Callable[[], int],
         make_chunker: Callable[[], Chunker] = new_chunker,
         rest: Callable[[float], None] = time.sleep,
+        *,
+        rewrites: Rewrites | None = None,
     ) -> None:
         self._disk = disk
         self._state = state
         self._now_ns = now_ns
         self._make_chunker = make_chunker
         self._rest = rest
+        self._rewrites = Rewrites() if rewrites is None else rewrites
 
     # --- disk only ---------------------------------------------------------------------------
 
@@ -161,6 +167,7 @@ class Digest:
         now_ns = self._wait_out_tick([unread])
         try:
             with self._disk.open_file(unread.path) as file:
+                is_noise = unread.is_judged and looks_like_noise(_read_head(file))
                 found = _LargeReading(file, self._make_chunker(), take_block).run()
                 if not file.is_unchanged():
                     raise ChangedMeanwhile(
@@ -171,7 +178,21 @@ class Digest:
         except (Refused, Unavailable) as error:
             return Undigested(unread, error)
         is_racy = is_racy_at(stat, now_ns)
-        return Digested(unread, stat, found.content, None, found.manifest or b"", is_racy)
+        manifest = found.manifest or b""
+        return Digested(unread, stat, found.content, None, manifest, is_racy, is_noise)
+
+    def judge(self, known: Digested) -> Digested:
+        """Says of a large file that was not read again whether it looks like noise.
+
+        Cost: one read of ``limits.NOISE_HEAD_BYTES``.
+        """
+        if not known.unread.is_judged:
+            return known
+        try:
+            with self._disk.open_file(known.unread.path) as file:
+                return known._replace(is_noise=looks_like_noise(_read_head(file)))
+        except (Refused, Unavailable):
+            return known  # Gone or changed again: the next scan sees it.
 
     # --- State -------------------------------------------------------------------------------
 
@@ -233,15 +254,17 @@ class Digest:
 
     def _digest_whole(self, unread: Unread, stat: Stat, data: bytes, now_ns: int) -> DigestOutcome:
         is_racy = is_racy_at(stat, now_ns)
+        is_noise = unread.is_judged and looks_like_noise(data)
         if 0 < len(data) <= limits.SMALL_FILE_BYTES_MAX:
             root = block_id(data)
             content = Content(len(data), root, False, content_hash_of_block_id(root))  # noqa: FBT003
-            return Digested(unread, stat, content, data, b"", is_racy)
+            return Digested(unread, stat, content, data, b"", is_racy, is_noise)
         try:
             found = digest_whole(data, self._make_chunker())
         except Refused as error:
             return Undigested(unread, error)
-        return Digested(unread, stat, found.content, data, found.manifest or b"", is_racy)
+        manifest = found.manifest or b""
+        return Digested(unread, stat, found.content, data, manifest, is_racy, is_noise)
 
     def _wait_out_tick(self, files: Sequence[Unread]) -> int:
         """Waits until none of these files, as they were seen, was written within the last tick;
@@ -256,7 +279,7 @@ class Digest:
         return now_ns
 
     def _note_digested(self, digested: Digested) -> None:
-        unread, stat, content, _, manifest, is_racy = digested
+        unread, stat, content, _, manifest, is_racy, is_noise = digested
         assert not is_racy, "what may be half of a write is nobody's content"
         state = self._state
         change = state.local_changes.get(unread.file_id)
@@ -268,7 +291,11 @@ class Digest:
         if stat.mode != unread.stat.mode:
             entry = entry._replace(mode=stat.mode)
         row = state.find_synced_row(unread.file_id)
-        if row is not None and content.is_same(row.entry.content):
+        is_known = row is not None and content.is_same(row.entry.content)
+        if unread.is_judged:
+            is_new_noise = is_noise and not is_known
+            self._rewrites.note_read(unread.file_id, content.content_hash, is_noise=is_new_noise)
+        if row is not None and is_known:
             entry = entry._replace(content=row.entry.content)
             if entry.is_at_same_place(row.entry) and entry.is_same_state(row.entry):
                 state.settle(unread.file_id, row._replace(stat=stat))
@@ -281,14 +308,16 @@ class Digest:
         state.note_local(unread.file_id, LocalChange(entry, stat))
 
     def _note_undigested(self, outcome: Undigested, known: ProblemRow | None) -> bool:
-        """Notes trouble that lasts; tells whether to look again soon instead."""
+        """Notes trouble that lasts; tells whether to look again soon. What is busy, with another
+        program that leased it (fcntl(2)), is free again without any sign.
+        """
         path, error = outcome.unread.path, outcome.error
         if isinstance(error, ChangedMeanwhile | NotThere):
             return True
         if known is None or known.code != error.code:
             row = ProblemRow(path, error.code, error.message, error.advice, self._now_ns(), 1, 0)
             self._state.note_problem(row)
-        return False
+        return isinstance(error, Unavailable)
 
 
 def is_racy_at(stat: Stat, now_ns: int) -> bool:
@@ -361,6 +390,12 @@ class _LargeReading:
         if self._take_block is not None:
             for chunk, piece in zip(chunks, pieces, strict=True):
                 self._take_block(chunk.block_id, piece)
+
+
+def _read_head(file: ReadFile) -> memoryview:
+    """Returns the first bytes of a large file."""
+    head = memoryview(bytearray(limits.NOISE_HEAD_BYTES))
+    return head[: file.read_into(head, 0)]
 
 
 def _folder_of(unread: Unread) -> str:

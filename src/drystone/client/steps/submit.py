@@ -11,17 +11,20 @@ from typing import Final, NamedTuple
 
 from drystone.client.ports import CommitResult, Remote, Stat, State, SyncedRow
 from drystone.core.ids import Seq
-from drystone.core.journal.change import Accepted, Change, Edit, Move, Refusal
+from drystone.core.journal.change import Accepted, Change, Delete, Edit, Move, Refusal
 from drystone.core.journal.record import Action, StoredEntry
 from drystone.core.limits import COMMIT_CHANGES_MAX
 from drystone.core.planning.plan import Submit
 from drystone.core.planning.progress import Settled, advance
+from drystone.core.planning.rewrites import Rewrites, format_rewrites
 from drystone.core.tree.entry import Entry
 
 CURSOR_KEY: Final = "cursor"
 SEEN_SEQ_KEY: Final = "seen_seq"
 RESET_KEY: Final = "reset"
 """Set while everything is read anew."""
+REWRITES_KEY: Final = "rewrites"
+"""How many files that became noise were sent of late; see ``core.planning.rewrites``."""
 
 
 class RefusedStep(NamedTuple):
@@ -50,12 +53,23 @@ class Submission:
         state: Its trees, for ``prepare`` and ``note``.
         remote: The server.
         new_key: Makes idempotency keys that no other commit has.
+        rewrites: Is told what was accepted.
+        now_ns: The clock.
     """
 
-    def __init__(self, state: State, remote: Remote, new_key: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        state: State,
+        remote: Remote,
+        new_key: Callable[[], str],
+        rewrites: Rewrites,
+        now_ns: Callable[[], int],
+    ) -> None:
         self._state = state
         self._remote = remote
         self._new_key = new_key
+        self._rewrites = rewrites
+        self._now_ns = now_ns
 
     def prepare(self, steps: Sequence[Submit]) -> Prepared:
         """Makes a commit of at most ``COMMIT_CHANGES_MAX`` steps. Uses State."""
@@ -81,18 +95,30 @@ class Submission:
         that its records need not be read back.
         """
         refused: list[RefusedStep] = []
+        is_rewritten = False
         for step, outcome in zip(prepared.steps, result.outcomes, strict=True):
             if isinstance(outcome, Accepted):
+                is_rewritten |= self._note_rewrite(step)
                 settled = advance(step, outcome)
                 assert isinstance(settled, Settled)
                 self._settle(step, settled, outcome)
             else:
                 refused.append(RefusedStep(step, outcome))
         is_all_known = result.head_before == prepared.seen_seq and not self._state.get(RESET_KEY)
+        if is_rewritten:
+            self._state.put(REWRITES_KEY, format_rewrites(self._rewrites))
         if is_all_known and result.cursor:
             self._state.put(CURSOR_KEY, result.cursor)
             self._state.put(SEEN_SEQ_KEY, str(result.head))
         return refused
+
+    def _note_rewrite(self, step: Submit) -> bool:
+        rewrites = self._rewrites
+        if not rewrites.noise and not rewrites.fresh:
+            return False
+        change = step.change
+        before = self._state.synced.find(change.file_id) if isinstance(change, Delete) else None
+        return rewrites.note_sent(step, before, self._now_ns())
 
     def _settle(self, step: Submit, settled: Settled, outcome: Accepted) -> None:
         file_id, entry = settled.file_id, settled.entry

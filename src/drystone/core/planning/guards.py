@@ -4,6 +4,9 @@
 The worst that a sync program has ever done to people is to take a disk that was not there,
 or a listing that had failed, for the wish to delete everything. Other parts see to it that
 such observations are never planned from; this is the last line behind them.
+
+The other catastrophe is a stranger's program that encrypts all files: a sync program would
+carry that to every device within minutes. Such files look like noise; many are asked about.
 """
 
 from collections.abc import Callable
@@ -14,6 +17,7 @@ from drystone.core.ids import FileId
 from drystone.core.journal.change import Delete, Move
 from drystone.core.planning.plan import Discard, Plan, Shift, Submit
 from drystone.core.planning.policy import Permission
+from drystone.core.planning.rewrites import Rewritten, is_mass_rewrite
 from drystone.core.tree.entry import Kind
 from drystone.core.tree.view import TreeView
 
@@ -21,6 +25,11 @@ LOCAL_EMPTIED: Final = "local-emptied"
 REMOTE_EMPTIED: Final = "remote-emptied"
 LOCAL_MASS_DELETION: Final = "local-mass-deletion"
 REMOTE_MASS_DELETION: Final = "remote-mass-deletion"
+LOCAL_MASS_REWRITE: Final = "local-mass-rewrite"
+
+DELETION_HALTS: Final = (LOCAL_EMPTIED, LOCAL_MASS_DELETION, REMOTE_EMPTIED, REMOTE_MASS_DELETION)
+HALT_CODES: Final = (*DELETION_HALTS, LOCAL_MASS_REWRITE)
+"""All that may be passed with a ``Permission``."""
 
 
 class Halt(NamedTuple):
@@ -28,10 +37,11 @@ class Halt(NamedTuple):
 
     Attributes:
         code: ``local-…``: gone from this device's disk and to be deleted on the server;
-            ``remote-…``: gone from the server and to be removed from this disk.
+            ``remote-…``: gone from the server and to be removed from this disk;
+            ``local-mass-rewrite``: turned into noise on this device's disk.
         message: What would happen, and what to do now.
-        entries_count: How many synced entries would be deleted. A ``Permission`` with this
-            code and at least this number lets the plan pass.
+        entries_count: How many synced entries it concerns. A ``Permission`` with this code and
+            at least this number lets the plan pass.
         synced_count: Of how many.
     """
 
@@ -82,6 +92,29 @@ def find_halt(
         if not any(_covers(permission, halt) for permission in permissions):
             return halt
     return None
+
+
+def find_rewrite_halt(
+    rewritten: Rewritten,
+    recent_count: int,
+    synced_count: int,
+    permissions: tuple[Permission, ...] = (),
+) -> Halt | None:
+    """Returns the reason not to tell the server of files that became noise, if there is one.
+
+    Args:
+        rewritten: What the plan would tell.
+        recent_count: How many were told within the window.
+        synced_count: How many entries are synced.
+        permissions: What was agreed to.
+    """
+    if not is_mass_rewrite(rewritten.files_count, recent_count, synced_count):
+        return None
+    message = _MESSAGES[LOCAL_MASS_REWRITE].format(rewritten.files_count, synced_count)
+    if recent_count:
+        message = message.replace(":", f" (and {recent_count:,} of late):", 1)
+    halt = Halt(LOCAL_MASS_REWRITE, message, rewritten.files_count, synced_count)
+    return None if any(_covers(permission, halt) for permission in permissions) else halt
 
 
 def is_mass(deleted_count: int, synced_count: int) -> bool:
@@ -150,5 +183,9 @@ _MESSAGES: Final = {
     REMOTE_MASS_DELETION: (
         "{0:,} of {1:,} synced entries were deleted on the server: nothing is removed from this"
         " device until you agree; if it was not meant, restore them on the server"
+    ),
+    LOCAL_MASS_REWRITE: (
+        "{0:,} of {1:,} synced entries look encrypted on this device's disk: the server keeps what"
+        " it has until you agree; if it was not meant, find the program that does it first"
     ),
 }

@@ -149,17 +149,18 @@ class SyncedRows:
         assert state.synced.find(file_id(3)) is None
         assert list(state.synced.children(ROOT_ID)) == ["other"]
 
-    def test_inode_finds_the_entry_that_had_it(self, state: State) -> None:
+    def test_inode_finds_the_entries_that_had_it(self, state: State) -> None:
         add(state, make_entry(1), make_entry(2))
         huge = SyncedRow(make_entry(3), make_stat((1 << 64) - 2)._replace(dev=(1 << 64) - 1))
         state.settle(file_id(3), huge)
 
-        found = state.find_by_inode(9, 2)
+        state.settle(file_id(4), SyncedRow(make_entry(4), make_stat(1)))
 
-        assert found is not None
-        assert found.entry == make_entry(2)
-        assert state.find_by_inode((1 << 64) - 1, (1 << 64) - 2) == huge
-        assert state.find_by_inode(9, 77) is None
+        assert [row.entry for row in state.list_by_inode(9, 2)] == [make_entry(2)]
+        assert state.list_by_inode((1 << 64) - 1, (1 << 64) - 2) == [huge]
+        assert state.list_by_inode(9, 77) == []
+        two_names = {row.entry.file_id for row in state.list_by_inode(9, 1)}
+        assert two_names == {file_id(1), file_id(4)}
 
     def test_content_is_found_wherever_it_is(self, state: State) -> None:
         one, other = make_entry(1, content=b"one"), make_entry(2, content=b"other")

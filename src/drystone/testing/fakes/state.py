@@ -182,9 +182,8 @@ class MemoryState:
     def find_synced_row(self, file_id: FileId) -> SyncedRow | None:
         return self.rows.get(file_id)
 
-    def find_by_inode(self, dev: int, ino: int) -> SyncedRow | None:
-        rows = self.rows.values()
-        return next((r for r in rows if (r.stat.dev, r.stat.ino) == (dev, ino)), None)
+    def list_by_inode(self, dev: int, ino: int) -> list[SyncedRow]:
+        return [r for r in self.rows.values() if (r.stat.dev, r.stat.ino) == (dev, ino)]
 
     def find_by_roots(self, roots: Collection[BlockId]) -> dict[BlockId, SyncedRow]:
         contents = ((row.entry.content, row) for row in self.rows.values())

@@ -10,6 +10,7 @@ from drystone.client.steps import digest as module
 from drystone.client.steps.digest import Undigested, is_racy_at, plan_reading
 from drystone.core.content.digest import digest_whole
 from drystone.core.content.manifest import decode_manifest
+from drystone.core.errors import Unavailable
 from drystone.core.ids import FileId
 from drystone.core.limits import MIB
 from drystone.core.tree.entry import Kind
@@ -262,3 +263,19 @@ def test_racy_is_what_the_clock_may_not_have_told_apart(
     stat = Stat(Kind.FILE, 1, 1, ctime_ns, 1, 0, 0o644)
 
     assert is_racy_at(stat, ctime_ns + age_ns) is expected
+
+
+def test_busy_file_is_told_and_looked_at_again_soon(
+    desk: Desk, hand: FakeHand, disk: FakeDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand.write("file", b"123")
+    batches = desk.look()
+    busy = Unavailable("'file' is busy", advice="It is tried again.")
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "read_many", lambda *_: [busy])
+
+        assert desk.read(batches) == {""}
+    assert [row.path for row in desk.state.problems()] == ["file"]
+
+    assert desk.read(desk.look()) == frozenset()
+    assert desk.changes()["file"].entry.content == digest_whole(b"123").content

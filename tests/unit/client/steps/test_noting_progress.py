@@ -7,6 +7,7 @@ from drystone.core.content.digest import digest_whole
 from drystone.core.ids import ROOT_ID, FileId, Rev, Seq
 from drystone.core.journal.change import Accepted, Move
 from drystone.core.planning.plan import Discard, Place, Shift, Submit
+from drystone.core.planning.rewrites import Rewrites
 from drystone.core.tree.entry import Entry, Kind
 from drystone.testing.desk import Desk
 from drystone.testing.fakes.disk import FakeHand
@@ -53,7 +54,7 @@ def test_entry_gone_from_the_disk_keeps_its_fingerprint_over_a_detour(desk: Desk
     desk.state.note_local(FILE_ID, LocalChange(None, None))
     away = file("away")
     step = Submit(Move(FILE_ID, ROOT_ID, "away", ROOT_ID, "name"), away)
-    submission = Submission(desk.state, None, lambda: "key")
+    submission = Submission(desk.state, None, lambda: "key", Rewrites(), lambda: 0)
 
     accepted = Accepted(Seq(9), Rev(7), away)
     submission.note(Prepared((step,), Seq(8), "key"), CommitResult(Seq(8), Seq(9), "", (accepted,)))

@@ -96,7 +96,7 @@ CREATE TABLE problem (
   next_try_ns INTEGER NOT NULL
 );
 
--- What else must survive: cursor, seen_seq, boot_id, batch, flushed_batch.
+-- What else must survive: cursor, seen_seq, boot_id, batch, flushed_batch, review, rewrites.
 CREATE TABLE setting (
   key TEXT PRIMARY KEY,
   value TEXT NOT NULL

@@ -150,8 +150,8 @@ class SqliteState(Ledger):
     def find_synced_row(self, file_id: FileId) -> SyncedRow | None:
         return self._synced.find_row(file_id)
 
-    def find_by_inode(self, dev: int, ino: int) -> SyncedRow | None:
-        return self._synced.find_by_inode(dev, ino)
+    def list_by_inode(self, dev: int, ino: int) -> list[SyncedRow]:
+        return self._synced.list_by_inode(dev, ino)
 
     def find_by_roots(self, roots: Collection[BlockId]) -> dict[BlockId, SyncedRow]:
         return self._synced.find_by_roots(roots)

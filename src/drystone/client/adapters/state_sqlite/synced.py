@@ -146,17 +146,17 @@ class SyncedTable:
         )
         return {columns[0]: make_named_stat(columns) for columns in found}
 
-    def find_by_inode(self, dev: int, ino: int) -> SyncedRow | None:
-        """Returns the row with this inode; the one that agreed last if there are several."""
+    def list_by_inode(self, dev: int, ino: int) -> list[SyncedRow]:
+        """Returns the rows with this inode; those first that were agreed on last."""
         if not self._count:
-            return None
+            return []
         self.write_pending()
-        columns = self._db.find(
+        found = self._db.select(
             f"SELECT {SYNCED_COLUMNS} FROM synced WHERE stat_ino = ? AND stat_dev = ?"
-            " ORDER BY batch DESC LIMIT 1",
+            " ORDER BY batch DESC, file_id",
             (to_column(ino), to_column(dev)),
         )
-        return None if columns is None else make_synced(columns)
+        return [make_synced(columns) for columns in found]
 
     def find_by_roots(self, roots: Collection[BlockId]) -> dict[BlockId, SyncedRow]:
         """Returns a row for each root that some row has.

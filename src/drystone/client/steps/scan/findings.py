@@ -24,12 +24,12 @@ from drystone.core.tree.entry import Entry, Kind
 
 
 class Candidate(NamedTuple):
-    """A file that may be ``source``, moved here: decided when all else has been seen."""
+    """A file that may be one of ``sources``, moved here: decided when all else has been seen."""
 
     path: str
     parent_id: FileId
     observed: Observed
-    source: SyncedRow | None
+    sources: tuple[SyncedRow, ...]
     occupant: Entry | None
     """Who stood here before, if it is of the same kind."""
     rules: IgnoreRules
@@ -52,6 +52,7 @@ class Findings:
     Attributes:
         created: Ids of new entries since the last ``take``.
         unread: Files to be read since the last ``take``.
+        other_names: Folders in which edited files have other names.
     """
 
     def __init__(
@@ -64,7 +65,10 @@ class Findings:
     ) -> None:
         self.created: list[FileId] = []
         self.unread: list[Unread] = []
+        self.other_names: set[FileId] = set()
         self._state = state
+        # What a first sync finds cannot have taken the place of anything.
+        self._judges_new = state.count_synced() > 0
         self._new_file_id = new_file_id
         self._doubtful = doubtful
         self._unnamed = unnamed
@@ -91,7 +95,7 @@ class Findings:
         content = None
         if kind == Kind.FILE:
             if stat.size_bytes:
-                self.unread.append(Unread(file_id, path, stat))
+                self.unread.append(Unread(file_id, path, stat, self._judges_new))
             else:
                 content = EMPTY_CONTENT
         is_link = kind == Kind.SYMLINK
@@ -139,10 +143,10 @@ class Findings:
         known, row = find_known(self._state, entry.file_id)
         stat = observed.stat
         if not is_same_inode(stat, known):
-            source = self.sources.find(stat, path, entry.file_id)
-            if source is not None:
+            sources = self.sources.find(stat, path, entry.file_id)
+            if sources:
                 parent_id = entry.parent_id
-                self._candidates.append(Candidate(path, parent_id, observed, source, entry, rules))
+                self._candidates.append(Candidate(path, parent_id, observed, sources, entry, rules))
                 return
         self._in_place.add(entry.file_id)
         self._note_seen(entry, known, observed, row, path)
@@ -188,10 +192,9 @@ class Findings:
         candidates, self._candidates = self._candidates, []
         strangers: list[Candidate] = []
         for candidate in candidates:
-            path, parent_id, observed, source, occupant, _ = candidate
-            assert source is not None, "without a source there is nothing to decide"
-            file_id = source.entry.file_id
-            if file_id not in self._claimed and self.sources.is_vacated(source, path):
+            path, parent_id, observed, sources, occupant, _ = candidate
+            source = next((one for one in sources if self._may_claim(one, path)), None)
+            if source is not None:
                 self.claim(source, observed, parent_id, path)
                 if occupant is not None:
                     self._missing.append(occupant.file_id)
@@ -226,6 +229,9 @@ class Findings:
             _note_lost_with_folders(state)
 
     # --- inside ------------------------------------------------------------------------------
+
+    def _may_claim(self, source: SyncedRow, path: str) -> bool:
+        return source.entry.file_id not in self._claimed and self.sources.is_vacated(source, path)
 
     def _note_seen(
         self,
@@ -273,7 +279,11 @@ class Findings:
         self._doubtful.discard(file_id)
         if not stat.size_bytes:
             return entry._replace(content=EMPTY_CONTENT)
-        self.unread.append(Unread(file_id, path, stat))
+        self.unread.append(Unread(file_id, path, stat, is_judged=True))
+        if known is not None:
+            # A watcher tells of the name through which it was written, and of no other.
+            rows = self._state.list_by_inode(stat.dev, stat.ino)
+            self.other_names |= {r.entry.parent_id for r in rows if r.entry.file_id != file_id}
         return entry._replace(content=None)
 
 

@@ -92,6 +92,11 @@ class Scan:
         for path in sorted(set(folders)):
             self._push_hinted(walk, path)
         yield from walk.run()
+        for folder_id in walk.other_names:
+            other = self._state.path_of(self._state.local, folder_id)
+            if other is not None:
+                self._push_hinted(walk, other)
+        yield from walk.run()
         yield from walk.run_later_if_missing()
         self._disk.check_root()
         self._moved += walk.later

@@ -41,24 +41,27 @@ class Sources:
         self._in_place = in_place
         self._has_synced = state.count_synced() > 0
 
-    def find(self, stat: Stat, path: str, occupant_id: FileId | None = None) -> SyncedRow | None:
-        """Returns the synced entry that something with a new inode here may be, moved.
+    def find(
+        self, stat: Stat, path: str, occupant_id: FileId | None = None
+    ) -> tuple[SyncedRow, ...]:
+        """Returns the synced entries that something with a new inode here may be, moved: several
+        if a file had several names.
 
         Inodes are used again as soon as they are free, so a file must have kept its size and
         mtime too, or be known to be as old as that. (Of folders, see ``is_folder``.)
         """
         if not self._has_synced:
-            return None
-        row = self._state.find_by_inode(stat.dev, stat.ino)
-        if row is None or row.entry.kind != stat.kind:
-            return None
-        file_id = row.entry.file_id
-        if file_id == occupant_id or file_id in self._claimed:
-            return None
-        if stat.kind == Kind.FOLDER:
-            return row
-        is_same = row.stat.size_bytes == stat.size_bytes and row.stat.mtime_ns == stat.mtime_ns
-        return row if is_same or self._is_as_old(row, path) else None
+            return ()
+        rows = self._state.list_by_inode(stat.dev, stat.ino)
+        if not rows or any(row.entry.file_id == occupant_id for row in rows):
+            return ()
+        return tuple(
+            row
+            for row in rows
+            if row.entry.kind == stat.kind
+            and row.entry.file_id not in self._claimed
+            and (stat.kind == Kind.FOLDER or self._is_same_file(row, stat, path))
+        )
 
     def is_folder(self, source: SyncedRow, path: str, listing: FolderListing) -> bool:
         """Tells whether a folder with the inode of a synced one is that one.
@@ -92,6 +95,10 @@ class Sources:
         except DiskProblem:
             return False
         return stat is None or not is_same_inode(stat, source.stat)
+
+    def _is_same_file(self, row: SyncedRow, stat: Stat, path: str) -> bool:
+        is_same = row.stat.size_bytes == stat.size_bytes and row.stat.mtime_ns == stat.mtime_ns
+        return is_same or self._is_as_old(row, path)
 
     def _is_as_old(self, source: SyncedRow, path: str) -> bool:
         """Tells whether what stands at a path, with the inode of a synced entry, was made before

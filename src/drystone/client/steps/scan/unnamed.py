@@ -85,8 +85,8 @@ class Unnamed:
     def _find_row(self, one: Skipped) -> SyncedRow | None:
         if one.stat is None:
             return None
-        row = self._state.find_by_inode(one.stat.dev, one.stat.ino)
-        return row if row is not None and row.entry.kind == one.stat.kind else None
+        rows = self._state.list_by_inode(one.stat.dev, one.stat.ino)
+        return next((row for row in rows if row.entry.kind == one.stat.kind), None)
 
     def _is_gone(self, file_id: FileId) -> bool:
         """Tells whether nothing stands where a synced entry is known to be."""

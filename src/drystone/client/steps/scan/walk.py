@@ -71,6 +71,11 @@ class Walk:
         self._folders_count = 0
         self._files_count = 0
 
+    @property
+    def other_names(self) -> frozenset[FileId]:
+        """Folders in which files that were found edited so far have other names."""
+        return frozenset(self._findings.other_names)
+
     def push(self, path: str, file_id: FileId, rules: IgnoreRules) -> None:
         """Puts a known folder on the way, once."""
         if file_id not in self._pushed:
@@ -264,7 +269,7 @@ class Walk:
             if self._is_full:
                 self.push(join_names(visit.path, observed.name), entry.file_id, rules)
         else:
-            source = self._findings.sources.find(stat, path, entry.file_id)
+            source = next(iter(self._findings.sources.find(stat, path, entry.file_id)), None)
             met = Visit(path, None, rules, visit.file_id, observed, source, occupant=entry)
             (self._replaced if source is None else self._visits).append(met)
 
@@ -273,13 +278,14 @@ class Walk:
     ) -> None:
         """Something stands where nothing is known to be."""
         path = join_names(folder, observed.name)
-        source = self._findings.sources.find(observed.stat, path)
+        sources = self._findings.sources.find(observed.stat, path)
         if observed.stat.kind == Kind.FOLDER:
+            source = sources[0] if sources else None
             # Whether it was moved or is ignored is told once it has been listed.
             self._visits.append(Visit(path, None, rules, parent_id, observed, source))
             return
-        candidate = Candidate(path, parent_id, observed, source, None, rules)
-        if source is not None:
+        candidate = Candidate(path, parent_id, observed, sources, None, rules)
+        if sources:
             self._findings.add_candidate(candidate)
         else:
             self._findings.create_file(candidate)

@@ -8,10 +8,11 @@ from typing import Final, NamedTuple, Protocol
 
 from drystone.client.adapters.clock import make_file_ids
 from drystone.client.loop.parts import World as LoopWorld
-from drystone.client.loop.running import HALT_CODES, Loop
+from drystone.client.loop.running import Loop
 from drystone.client.loop.summary import Standing
 from drystone.client.ports import Hints, ProblemRow
 from drystone.core.instant import NS_PER_S
+from drystone.core.planning.guards import HALT_CODES
 from drystone.core.planning.plan import Conflict
 from drystone.core.planning.policy import Traits
 from drystone.testing.fakes.clock import SOME_DAY_NS
@@ -192,7 +193,7 @@ class WorldDevice:
         if standing.why_code not in HALT_CODES:
             return False
         self._watching.note("agree", self.name, standing.why_code)
-        self.loop.allow_deletions()
+        await self.loop.answers.accept()
         self.loop.hint_all()
         return True
 

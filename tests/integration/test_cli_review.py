@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guard stops what looks like a catastrophe, and a human answers at the command line."""
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from drystone.cli.exit_codes import ExitCode
+from drystone.core.limits import MASS_REWRITE_ENTRIES_MIN
+from tests.integration.cli_user import PASSWORD, User
+
+FILES = 300
+_WAIT_S_MAX = 40.0
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def users(tmp_path, monkeypatch, shared_server):
+    """Two devices of one account; ``left`` and ``right`` in their homes hold the same files."""
+    account = f"guarded{next(_numbers)}"
+    shared_server.add_account(account, PASSWORD)
+    one, two = User(tmp_path / "one", monkeypatch), User(tmp_path / "two", monkeypatch)
+    for user in (one, two):
+        user.log_in(shared_server.url, account)
+    for number in range(FILES):
+        path = one.home / "left" / f"d{number % 7}" / f"{number}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"paragraph {number} of what somebody wrote\n" * 30)
+    one.ask("sync", one.home / "left", "--once")
+    two.ask("sync", two.home / "right", "--once")
+    return one, two
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and ".drystone" not in path.parts
+    }
+
+
+def encrypt(folder: Path, *, rename: bool = False) -> None:
+    for name, data in contents(folder).items():
+        path = folder / name
+        path.write_bytes(bytes(a ^ b for a, b in zip(data, os.urandom(len(data)), strict=True)))
+        if rename:
+            path.rename(folder / f"{name}.locked")
+
+
+def trashed(folder: Path) -> list[Path]:
+    return [path for path in (folder / ".drystone" / "trash").rglob("*") if path.is_file()]
+
+
+def wait_for(condition) -> None:
+    until_s = time.monotonic() + _WAIT_S_MAX
+    while not condition():
+        assert time.monotonic() < until_s, "it did not happen in time"
+        time.sleep(0.1)
+
+
+def test_encrypted_folder_stays_on_its_device_and_is_brought_back(users):
+    one, two = users
+    left, right = one.home / "left", two.home / "right"
+    before = contents(left)
+    encrypt(left)
+
+    said = one.run("sync", left, "--once", "--json")
+    assert (said.code, said.problem["code"]) == (ExitCode.HALTED, "local-mass-rewrite")
+    assert "drystone review" in said.problem["advice"]
+    two.ask("sync", right, "--once")
+    assert contents(right) == before
+
+    shown = one.run("review", left)
+    assert shown.code == ExitCode.HALTED
+    assert f"{FILES} holds what looks encrypted" in shown.out
+    assert f"drystone review {left} --undo" in shown.out
+    (told,) = one.run("review", "--json").json
+    assert told["review"]["counts"] == {"rewritten": FILES}
+    assert one.run("review", left, "--accept", "--undo").code == ExitCode.USAGE
+    assert one.run("review", "--undo").code == ExitCode.USAGE
+
+    one.ask("review", left, "--undo")
+    assert contents(left) == before
+    assert len(trashed(left)) == FILES
+    assert one.run("review", left).code == ExitCode.OK
+    again = one.run("review", left, "--accept", "--json")
+    assert (again.code, again.problem["code"]) == (ExitCode.REFUSED, "nothing-to-review")
+    two.ask("sync", right, "--once")
+    assert contents(right) == before
+
+
+def test_encrypted_and_renamed_files_come_back_beside_what_came(users):
+    one, two = users
+    left, right = one.home / "left", two.home / "right"
+    before = contents(left)
+    encrypt(left, rename=True)
+
+    said = one.run("sync", left, "--once", "--json")
+    assert said.code == ExitCode.HALTED
+    one.ask("review", left, "--undo")
+    assert contents(left).items() >= before.items()
+    two.ask("sync", right, "--once")
+    assert contents(right).items() >= before.items()
+
+
+def test_encryption_that_was_meant_goes_on(users):
+    one, two = users
+    left, right = one.home / "left", two.home / "right"
+    encrypt(left)
+    assert one.run("sync", left, "--once").code == ExitCode.HALTED
+
+    one.ask("review", left, "--accept")
+    two.ask("sync", right, "--once")
+    assert contents(right) == contents(left)
+
+
+def test_mass_deletion_is_undone_or_agreed_to(users):
+    one, two = users
+    left, right = one.home / "left", two.home / "right"
+    before = contents(left)
+    for name in ("d0", "d1", "d2", "d3"):
+        shutil.rmtree(left / name)
+    assert one.run("sync", left, "--once").code == ExitCode.HALTED
+    assert "4 deleted" in one.run("review").out
+
+    one.ask("review", left, "--undo")
+    assert contents(left) == before
+
+    for name in ("d0", "d1", "d2", "d3"):
+        shutil.rmtree(left / name)
+    assert one.run("sync", left, "--once").code == ExitCode.HALTED
+    one.ask("review", left, "--accept")
+    said = two.run("sync", right, "--once", "--json")
+    assert (said.code, said.problem["code"]) == (ExitCode.HALTED, "remote-mass-deletion")
+    assert contents(right) == before
+
+    two.ask("review", right, "--undo")
+    assert contents(right) == before
+    one.ask("sync", left, "--once")
+    assert contents(left) == before
+
+
+def test_root_that_is_another_folder_is_no_matter_of_an_answer(users):
+    one, _ = users
+    left = one.home / "left"
+    before = contents(left)
+    left.rename(one.home / "away")
+    left.mkdir()
+
+    for answer in ((), ("--accept",), ("--undo",)):
+        said = one.run("review", left, *answer, "--json")
+        assert (said.code, said.problem["code"]) == (ExitCode.HALTED, "root-gone")
+    left.rmdir()
+    (one.home / "away").rename(left)
+    one.ask("sync", left, "--once")
+    assert contents(left) == before
+
+
+def test_daemon_halts_and_takes_the_answer(users):
+    one, two = users
+    left, right = one.home / "left", two.home / "right"
+    before = contents(left)
+    # In another process, so that it does not linger as a child of this one when it has ended.
+    environment = {**os.environ, "DRYSTONE_CONFIG_DIR": str(one.home / "config")}
+    command = (sys.executable, "-m", "drystone", "start")
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    try:
+        one.ask("sync", left, "--once")
+        encrypt(left)
+        wait_for(lambda: one.run("status").code == ExitCode.HALTED)
+        assert "drystone review" in one.run("status").out
+        assert one.run("review", left).code == ExitCode.HALTED
+
+        one.run("review", left, "--undo")
+        wait_for(lambda: one.run("review", left).code == ExitCode.OK)
+        wait_for(lambda: one.run("status").code == ExitCode.OK)
+    finally:
+        one.ask("stop")
+    two.ask("sync", right, "--once")
+    # What was sent before it was enough to ask is in the history only.
+    lost = [name for name, data in before.items() if contents(right).get(name) != data]
+    assert len(lost) < MASS_REWRITE_ENTRIES_MIN
+    assert contents(left) == contents(right)
