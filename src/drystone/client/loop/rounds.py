@@ -140,7 +140,7 @@ class Rounds:
     async def _plan_rest(self, done: Round) -> None:
         """Plans and carries out until a plan has no steps, or does no more."""
         seen: set[FileId] = set()
-        self._parts.materialize.forget_stocks()
+        self._parts.materialize.stocks.forget()
         for _ in range(_PLANS_MAX):
             try:
                 plan = await self._threads.control(self._planning.plan_all)
@@ -220,7 +220,7 @@ class Rounds:
 
     async def _look_within(self, folders: Mapping[FileId, str], done: Round) -> None:
         # What comes between this look and the next goes nowhere, nor does the folder.
-        await self._threads.worker(self._parts.materialize.take_stock, folders)
+        await self._threads.worker(self._parts.materialize.stocks.take, folders)
         sending = self._make_sending()
         try:
             await self._outward.look_within([*folders.values()], sending, done.again)

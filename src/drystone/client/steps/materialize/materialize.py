@@ -2,7 +2,6 @@
 """Materialize: resolve, carry out, note."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from itertools import groupby
 
 from drystone.client.ports import (
@@ -20,6 +19,7 @@ from drystone.client.ports import (
 )
 from drystone.client.steps.materialize.jobs import DiskStep, Done, Job, Problem, StepOutcome
 from drystone.client.steps.materialize.large import LargeBuild
+from drystone.client.steps.materialize.stocks import Stocks
 from drystone.core.errors import Unavailable
 from drystone.core.ids import ROOT_ID, FileId, Seq
 from drystone.core.names.quoting import quoted
@@ -35,13 +35,16 @@ class Materialize:
         disk: The synced folder.
         state: Its trees.
         now_ns: The clock, for noting since when there is trouble.
+
+    Attributes:
+        stocks: Of folders that are to be discarded; a discarded folder holds no more.
     """
 
     def __init__(self, disk: Disk, state: State, now_ns: Callable[[], int]) -> None:
         self._disk = disk
         self._state = state
         self._now_ns = now_ns
-        self._stocks: dict[FileId, frozenset[int]] = {}
+        self.stocks = Stocks(disk)
 
     # --- State -------------------------------------------------------------------------------
 
@@ -55,22 +58,6 @@ class Materialize:
         """
         known: dict[FileId, str | None] = {ROOT_ID: ""}
         return [self._resolve(step, known) for step in steps]
-
-    def take_stock(self, folders: Mapping[FileId, str]) -> None:
-        """Looks at what is in folders that are to be discarded, before they are scanned for the
-        last time: what is not there now does not go with them. Disk only.
-
-        Args:
-            folders: Their paths by file id.
-        """
-        for file_id, path in folders.items():
-            # One that is not there is not discarded either.
-            with suppress(DiskProblem):
-                self._stocks[file_id] = self._disk.take_stock(path)
-
-    def forget_stocks(self) -> None:
-        """What was discarded until now needs no stock any more, and all else a new one."""
-        self._stocks.clear()
 
     def note(self, outcomes: Sequence[StepOutcome]) -> None:
         """Tells State what became of steps: synced advances; trouble is noted, or ended."""
@@ -266,7 +253,7 @@ class Materialize:
             return disk.move(path, new_path, expected)
         if isinstance(step, Discard):
             assert expected is not None
-            disk.discard(path, expected, self._stocks.get(step.before.file_id))
+            disk.discard(path, expected, self.stocks.find(step.before.file_id))
             return None
         entry = step.entry
         is_replaced = isinstance(step, Replace)
