@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from drystone.testing.object_stores import S3_CREDENTIALS, S3Server
 from drystone.testing.postgres import PostgresServer
 
 # No deadline: a slow machine is not a bug, and each test has a time limit of its own.
@@ -35,3 +36,18 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     url = postgres.make_schema()
     yield url
     postgres.drop_schema(url)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One store that speaks S3's protocol, for all tests of a process."""
+    with S3Server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_url(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A place in an empty bucket of this test's own; the credentials are in the environment."""
+    for name, value in S3_CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    return s3.url(s3.make_bucket(), "some/folder")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from drystone.server.ports.objects import Objects
+from drystone.server.storage.objects_cloud import CloudObjects, parse_location
 from drystone.server.storage.objects_files import FileObjects
 from drystone.server.storage.objects_memory import MemoryObjects
 from drystone.testing.conformance.objects import ObjectsSuite
@@ -21,3 +22,9 @@ class TestFileObjects(ObjectsSuite):
     @pytest.fixture
     def objects(self, tmp_path: Path) -> Objects:
         return FileObjects(tmp_path / "objects")
+
+
+class TestS3Objects(ObjectsSuite):
+    @pytest.fixture
+    def objects(self, s3_url: str) -> Objects:
+        return CloudObjects(parse_location(s3_url))

@@ -187,3 +187,20 @@ def test_daemon_halts_and_takes_the_answer(users):
     lost = [name for name, data in before.items() if contents(right).get(name) != data]
     assert len(lost) < MASS_REWRITE_ENTRIES_MIN
     assert contents(left) == contents(right)
+
+
+def test_names_of_one_file_are_all_brought_back(users):
+    one, two = users
+    left, right = one.home / "left", two.home / "right"
+    (left / "other name.txt").hardlink_to(left / "d0" / "0.txt")
+    one.ask("sync", left, "--once")
+    two.ask("sync", right, "--once")
+    before = contents(left)
+    encrypt(left, rename=True)
+    one.run("sync", left, "--once")
+
+    assert one.run("review", left, "--undo").code == ExitCode.OK
+    assert contents(left) == before
+    one.ask("sync", left, "--once")
+    two.ask("sync", right, "--once")
+    assert contents(right) == before

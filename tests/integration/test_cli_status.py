@@ -116,6 +116,18 @@ def test_a_server_that_is_away_is_told(tmp_path, monkeypatch):
     assert said.json["safe"]["as_of_ns"], "when both sides agreed last is known all the same"
 
 
+def test_a_halt_is_told_also_when_nobody_runs(one):
+    left = make_tree(one.home / "left", 80)
+    one.ask("sync", left, "--once")
+    (left / "sub").rename(one.home / "gone")
+    assert one.run("sync", left, "--once").code == ExitCode.HALTED
+    said = one.run("status", "--json")
+    assert (said.code, codes(said)[0]) == (ExitCode.HALTED, "local-mass-deletion")
+
+    (one.home / "gone").rename(left / "sub")
+    assert one.run("status").code == ExitCode.OK
+
+
 def test_a_folder_that_is_gone_is_told(one):
     left = make_tree(one.home / "left")
     one.ask("sync", left, "--once")

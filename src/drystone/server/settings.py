@@ -63,6 +63,13 @@ class ServerSettings:
         starts=("sqlite", "postgresql://", "postgres://"),
         shown_values="`sqlite` or a URL",
     )
+    objects: str = _setting(
+        "files",
+        "Where packs are kept: `files`, in the data directory, or the address of a place in an"
+        " object store (`s3://bucket/folder`, `az://container/folder`, `gs://bucket/folder`).",
+        starts=("files", "s3://", "az://", "gs://"),
+        shown_values="`files` or an address",
+    )
     host: str = _setting("127.0.0.1", "Address to listen on. Others than loopback want TLS.")
     port: int = _setting(8440, "TCP port to listen on; 0 takes any free one.", least=0, most=65535)
     tls_certificate: Path | None = _setting(  # noqa: RUF009  it returns a field

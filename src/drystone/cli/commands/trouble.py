@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``drystone why``, ``problems``, ``conflicts``, ``doctor``: what is the matter, and why."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -9,7 +9,8 @@ import typer
 
 from drystone.cli.exit_codes import ExitCode
 from drystone.cli.options import JsonFlag
-from drystone.cli.output import Output, count_of, format_bytes, format_table, printable
+from drystone.cli.output import Output, count_of, printable
+from drystone.cli.telling_why import describe_why
 from drystone.core.errors import DrystoneError
 from drystone.core.safety import NOTICE_CODES
 
@@ -36,22 +37,27 @@ def why(
         Path, typer.Argument(help="A path in a synced folder; it need not exist.", metavar="PATH")
     ],
     *,
+    whole: Annotated[
+        bool, typer.Option("--all", help="Tell the whole story, not only its last 20 lines.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Tell why a path is here, gone, or not yet synced, with the evidence.
+    """Tell why a path is here, gone, or not yet synced: the evidence, and the path's story.
 
-    Three views are shown: what the disk was last seen to hold, what both sides last agreed on,
-    and what the server says.
+    Three views are shown: what the disk holds, what both sides last agreed on, and what the server
+    says; the rule that applies, what is in its way, and when it is tried next. The story tells
+    which device did what, and when, newest first; it is the server's to tell.
 
     Examples:
       drystone why ~/Documents/plan.txt
+      drystone why ~/Documents/plan.txt --all
       drystone why ~/Documents/vanished.txt
     """
     from drystone.client import bootstrap
     from drystone.client.settings import load_settings
 
-    found = bootstrap.why(load_settings(), path)
-    Output(as_json=as_json).answer(found, _describe_why(found))
+    found = bootstrap.why(load_settings(), path, is_whole=whole)
+    Output(as_json=as_json).answer(found, describe_why(found))
 
 
 def problems(directory: FolderArgument = None, *, as_json: JsonFlag = False) -> None:
@@ -186,35 +192,3 @@ def _look_at_each(
 def _raise_first(errors: Sequence[DrystoneError]) -> None:
     if errors:
         raise errors[0]
-
-
-def _describe_why(found: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{printable(str(found['path']))}: {printable(str(found['verdict']))}."
-    rows = []
-    for title, key in (("on the disk", "local"), ("agreed", "synced"), ("server", "remote")):
-        view = found.get(key)
-        if view is None:
-            rows.append((title, "nothing", "", "", "", ""))
-            continue
-        size_bytes = view["size_bytes"]
-        rows.append(
-            (
-                title,
-                view["kind"],
-                "" if size_bytes is None else format_bytes(size_bytes),
-                view["modified"] or "",
-                (view["content_hash"] or "")[:12],
-                view["path"] or "",
-            )
-        )
-    yield from format_table(("", "KIND", "SIZE", "MODIFIED", "CONTENT", "PATH"), rows, right=[2])
-    if found.get("rule"):
-        rule = found["rule_line"]
-        yield f"An ignore rule leaves out: {printable(found['rule'])}"
-        yield (
-            f"  {printable(rule['file_path'])}, line {rule['line_number']}:"
-            f" {printable(rule['text'])}"
-        )
-    problem = found.get("problem")
-    if problem and problem["advice"]:
-        yield f"Now: {printable(problem['advice'])}"

@@ -29,7 +29,7 @@ from drystone.client.bootstrap.ignoring import (
     extend_rules,
     read_rules_file,
 )
-from drystone.client.bootstrap.inspecting import ConflictView, list_conflicts, list_problems, why
+from drystone.client.bootstrap.inspecting import ConflictView, list_conflicts, list_problems
 from drystone.client.bootstrap.repairing import repair_roots
 from drystone.client.bootstrap.reviewing import (
     ACCEPT,
@@ -42,6 +42,7 @@ from drystone.client.bootstrap.roots import forget_root, get_root, list_roots, o
 from drystone.client.bootstrap.syncing import sync_forever, sync_once
 from drystone.client.bootstrap.telling.receipt import FileReceipt, Receipt, make_receipt
 from drystone.client.bootstrap.telling.standing import describe_device
+from drystone.client.bootstrap.telling.why import why
 from drystone.client.loop.summary import Summary
 from drystone.core.planning.review import Review
 

@@ -17,11 +17,12 @@ from typing import Any, Final, TypeVar
 from drystone.client.adapters.clock import SystemClock
 from drystone.client.adapters.roots import RootLine, load_roots
 from drystone.client.bootstrap.ignoring import check_open
-from drystone.client.bootstrap.inspecting import explain_open, find_conflicts
+from drystone.client.bootstrap.inspecting import find_conflicts
 from drystone.client.bootstrap.repairing import Repaired, repair, to_answer
 from drystone.client.bootstrap.reviewing import answer_open, tell_review
 from drystone.client.bootstrap.syncing import opened_loop, watch
 from drystone.client.bootstrap.telling.standing import join_told, tell_safety, weigh_trouble
+from drystone.client.bootstrap.telling.why import Running, explain_open
 from drystone.client.control.client import DaemonAway, ask_daemon
 from drystone.client.control.server import Answer, Command, listening
 from drystone.client.loop.parts import World
@@ -190,7 +191,8 @@ class Daemon:
         return {}
 
     async def _why(self, asked: Mapping[str, Any]) -> Answer:
-        path = Path(str(asked.get("target", "")))
+        # A path may have bytes that no JSON can hold.
+        path = Path(os.fsdecode(bytes.fromhex(str(asked.get("target_bytes", "")))))
         for keeper in self._keepers.values():
             if Path(keeper.root.path) in (path, *path.parents):
                 return await keeper.explain(path)
@@ -335,7 +337,16 @@ class Keeper:
 
     async def explain(self, path: Path) -> dict[str, Any]:
         """Returns the evidence about one path, for ``why``."""
-        return await self.look(lambda world: explain_open(world, self.root, path))
+        loop = self._open_loop()
+        known, standing = await loop.survey(), await loop.describe()
+        running = Running(
+            is_kept=True,
+            is_paused=known.is_paused,
+            stop=known.stop,
+            retry_s=standing.retry_s,
+            now_ns=known.now_ns,
+        )
+        return await loop.inspect(lambda world: explain_open(world, self.root, path, running))
 
     async def look(self, look: Callable[[World], R]) -> R:
         """Runs something that reads State and disk.

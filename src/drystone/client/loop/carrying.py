@@ -9,7 +9,6 @@ from drystone.client.loop.sending import Sending
 from drystone.client.steps.fetch import needs_bytes
 from drystone.client.steps.materialize import Problem
 from drystone.core.ids import FileId
-from drystone.core.journal.change import Delete
 from drystone.core.planning.plan import (
     Discard,
     ForgetSynced,
@@ -23,6 +22,7 @@ from drystone.core.planning.plan import (
     Shift,
     Step,
     Submit,
+    find_subject,
 )
 from drystone.core.tree.entry import Kind
 
@@ -215,22 +215,6 @@ class Carrying:
         step = self._plan.steps[index]
         assert isinstance(step, Shift | SetAside | Discard)
         return step.before.kind == Kind.FOLDER
-
-
-def find_subject(step: Step) -> FileId:
-    """Returns the id of the entry that a step is about."""
-    match step:
-        case ForgetSynced(file_id):
-            return file_id
-        case Submit(change, entry):
-            if entry is not None:
-                return entry.file_id
-            assert isinstance(change, Delete)
-            return change.file_id
-        case Discard(before):
-            return before.file_id
-        case _:
-            return step.entry.file_id
 
 
 def _parent_of(step: Step) -> FileId | None:

@@ -7,10 +7,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from drystone.client.loop.carrying import find_subject
 from drystone.client.loop.parts import Parts
 from drystone.client.loop.troubles import Halted, Troubles
 from drystone.client.ports import State
+from drystone.client.steps.submit import REWRITES_KEY
 from drystone.core.errors import DrystoneError
 from drystone.core.ids import ROOT_ID, FileId
 from drystone.core.planning.guards import (
@@ -19,7 +19,7 @@ from drystone.core.planning.guards import (
     find_halt,
     find_rewrite_halt,
 )
-from drystone.core.planning.plan import Plan
+from drystone.core.planning.plan import Plan, find_subject
 from drystone.core.planning.policy import Permission
 from drystone.core.planning.reconcile import reconcile
 from drystone.core.planning.review import (
@@ -30,7 +30,7 @@ from drystone.core.planning.review import (
     plan_undo,
     sort_from_top,
 )
-from drystone.core.planning.rewrites import find_rewritten
+from drystone.core.planning.rewrites import find_rewritten, format_rewrites
 from drystone.core.tree.entry import Kind
 
 REVIEW_KEY: Final = "review"
@@ -43,12 +43,10 @@ class Undoing(NamedTuple):
     Attributes:
         plan: Steps that bring back to the disk what it lost.
         restored: What to bring back on the server, folders before what is in them.
-        rewritten_count: How many of it are files that became noise.
     """
 
     plan: Plan
     restored: tuple[FileId, ...]
-    rewritten_count: int
 
 
 def load_review(state: State) -> Review | None:
@@ -160,6 +158,10 @@ class Planning:
         plan = self._reconcile_all()
         rewritten = find_rewritten(plan, state.synced, parts.rewrites)
         held = find_held(plan, code, rewritten)
+        # Whatever cannot be undone now must not be told to the server as if it were little, also
+        # not by a program that is started later.
+        parts.rewrites.add_recent(len(held.rewritten), parts.world.clock.now_ns())
+        state.put(REWRITES_KEY, format_rewrites(parts.rewrites))
         deleted = []
         if held.gone_there:
             # Also what was deleted by itself, before the folder in which it was.
@@ -167,7 +169,7 @@ class Planning:
             deleted = [i for i, stored in found if stored.is_deleted and state.synced.find(i)]
         back = plan_undo(held, state.local, state.synced, state.remote)
         restored = tuple(sort_from_top(deleted, state.synced))
-        return Undoing(back, restored, len(held.rewritten))
+        return Undoing(back, restored)
 
     def find_held(self, plan: Plan) -> frozenset[FileId]:
         """Returns whose steps cannot be carried out, because they or the folder that they are in

@@ -151,6 +151,7 @@ class Rounds:
                 if done.is_overtaken:
                     return
                 continue
+            self._parts.undoing = ""
             await self._threads.control(self._planning.tell, plan)
             # Also if nothing is planned: what has rested for long enough must not be waited for.
             resting = await self._threads.control(self._troubles.find_resting)
@@ -170,11 +171,14 @@ class Rounds:
                 return
 
     async def _undo(self, halted: Halted, done: Round) -> None:
-        """Brings back what a halt keeps back, on the side that lost it."""
+        """Brings back what a halt keeps back, on the side that lost it.
+
+        What is left then is looked at again, and undone as well, as long as that does something:
+        of two names of one file the other shows only when the first is a file of its own again.
+        """
         parts, world = self._parts, self._parts.world
         undoing = await self._threads.control(self._planning.plan_undo, halted.code)
-        # Whatever cannot be undone now must not be told to the server as if it were little.
-        parts.rewrites.add_recent(undoing.rewritten_count, world.clock.now_ns())
+        done_count = 0
         if undoing.restored:
             changes = [Restore(file_id) for file_id in undoing.restored]
             for start in range(0, len(changes), COMMIT_CHANGES_MAX):
@@ -183,8 +187,11 @@ class Rounds:
             done.is_overtaken = True
         if undoing.plan.steps:
             parts.tally.phase("transfer")
-            await self._carry_out(undoing.plan, frozenset(), done)
-        parts.undoing = ""
+            done_count, _ = await self._carry_out(undoing.plan, frozenset(), done)
+            # What was not as it was planned for is looked at anew, in a round of its own.
+            done.is_overtaken |= done_count < len(undoing.plan.steps)
+        if not done_count:
+            parts.undoing = ""
 
     async def _carry_out(
         self, plan: Plan, resting: Collection[FileId], done: Round

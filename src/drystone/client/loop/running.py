@@ -152,6 +152,7 @@ class Loop:
             synced_count,
             await self._summarize(),
             self._rounds.seen_seq,
+            self._deadlines.find_next_s(frozenset({"retry", "again"})),
         )
 
     async def survey(self) -> Evidence:
@@ -253,10 +254,7 @@ class Loop:
             self._world.notices.message(f"{error.message}. {error.advice}".rstrip())
             self._trouble_ns = self._world.clock.now_ns()
         self._trouble = error
-        wait_s = _HALTED_S
-        if isinstance(error, Unavailable):
-            wait_s = max(error.retry_after_s, self._away.take_s() * (0.5 + self._chance()))
-        self._deadlines.set("retry", wait_s)
+        self._deadlines.set("retry", _find_wait_s(error, self._away, self._chance))
         self._wake.clear()
 
     def _note_done(self, done: Round) -> None:
@@ -352,6 +350,13 @@ def _phase_of(trouble: DrystoneError | None, phase: str) -> str:
 def _why(trouble: DrystoneError | None) -> tuple[str, str, str]:
     """Returns message, code and advice of what keeps a loop from running."""
     return ("", "", "") if trouble is None else (trouble.message, trouble.code, trouble.advice)
+
+
+def _find_wait_s(error: DrystoneError, away: Delay, chance: Callable[[], float]) -> float:
+    """Returns after how many seconds to try again what an error stopped."""
+    if not isinstance(error, Unavailable):
+        return _HALTED_S
+    return max(error.retry_after_s, away.take_s() * (0.5 + chance()))
 
 
 def _stop_of(trouble: DrystoneError | None, since_ns: int) -> Stop | None:

@@ -51,6 +51,8 @@ class Standing(NamedTuple):
         summary: Sums since the start.
         seen_seq: The last record of the journal that it has taken in. Two devices that are
             settled at the same one hold the same.
+        retry_s: In how many seconds it tries again what it could not do; None: it waits for
+            something to happen.
     """
 
     phase: str
@@ -62,6 +64,7 @@ class Standing(NamedTuple):
     synced_count: int
     summary: Summary
     seen_seq: int = 0
+    retry_s: float | None = None
 
 
 def summarize(tally: Tally, state: State, unsettled_count: int, traffic: Traffic) -> Summary:

@@ -159,6 +159,10 @@ class Deadlines:
         at_s = self._at_s.get(name)
         return at_s is not None and at_s <= self._monotonic_s()
 
+    def find_next_s(self, names: frozenset[str]) -> float | None:
+        """Returns the seconds until the first of these; None if there is none of them."""
+        return self.find_wait_s(names, 0.0) if names & self._at_s.keys() else None
+
     def find_wait_s(self, names: Iterable[str], most_s: float) -> float:
         """Returns the seconds until the first of these; 0 if it has come."""
         now_s = self._monotonic_s()

@@ -24,11 +24,16 @@ def conflicted_name(name: str, device: str, date_text: str, taken: Container[str
     source = _clean(device) or "a device"
     for number in count(1):
         numbering = f", {number}" if number > 1 else ""
-        mark = f" (conflicted copy, {source}, {_clean(date_text)}{numbering})"
+        mark = f"{_MARK}{source}, {_clean(date_text)}{numbering})"
         candidate = _fit(stem, mark, extension)
         if candidate not in taken:
             return candidate
     raise AssertionError("numbers do not run out")
+
+
+def is_conflicted_name(name: str) -> bool:
+    """Tells whether a name looks like one that ``conflicted_name`` made."""
+    return _MARK in name
 
 
 def _split_extension(name: str) -> tuple[str, str]:
@@ -54,6 +59,8 @@ def _clean(text: str) -> str:
     printable = "".join(char for char in text if char.isprintable() and char not in _LEFT_OUT)
     return _shorten(" ".join(printable.split()), _WORD_BYTES_MAX).strip()
 
+
+_MARK = " (conflicted copy, "
 
 # Slashes can never stand in a name; the others not on the disks of some devices.
 _LEFT_OUT = '/\\:*?"<>|'

@@ -126,6 +126,22 @@ Step = (
 )
 
 
+def find_subject(step: Step) -> FileId:
+    """Returns the id of the entry that a step is about."""
+    match step:
+        case ForgetSynced(file_id):
+            return file_id
+        case Submit(change, entry):
+            if entry is not None:
+                return entry.file_id
+            assert isinstance(change, Delete)
+            return change.file_id
+        case Discard(before):
+            return before.file_id
+        case _:
+            return step.entry.file_id
+
+
 class ConflictKind(Enum):
     """Which changes met. docs/guides/conflicts.md tells what each gives."""
 

@@ -11,6 +11,7 @@ from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.server.bootstrap.data_dir import ServerHome, opened_data_dir
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.metadata import Metadata
+from drystone.server.ports.objects import Objects
 from drystone.server.service.identity.admin import Admin
 from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.service import Engines, Service, make_service
@@ -68,7 +69,7 @@ def open_server(settings: ServerSettings) -> Server:
         cursor_key = data_dir.load_key(_CURSOR_KEY)
         metadata = _open_metadata(settings, data_dir)
         undo.callback(metadata.close)
-        packs = ObjectPacks(FileObjects(data_dir.objects_path))
+        packs = ObjectPacks(_open_objects(settings, data_dir))
         engines = Engines(metadata, packs, LocalBell(), SystemClock(), _passwords(settings))
         service = make_service(
             engines,
@@ -113,6 +114,22 @@ def _open_metadata(settings: ServerSettings, data_dir: ServerHome) -> Metadata:
             advice="Install it with `pip install 'drystone[postgres]'`.",
         ) from error
     return PostgresMetadata(settings.database, connections_max=settings.read_threads + 2)
+
+
+def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
+    if settings.objects == "files":
+        return FileObjects(data_dir.objects_path)
+    try:
+        from drystone.server.storage.objects_cloud import (  # noqa: PLC0415
+            CloudObjects,
+            parse_location,
+        )
+    except ImportError as error:
+        raise LibraryMissing(
+            "the settings name an object store, but obstore is not installed",
+            advice="Install it with `pip install 'drystone[cloud]'`.",
+        ) from error
+    return CloudObjects(parse_location(settings.objects))
 
 
 def _passwords(settings: ServerSettings) -> Passwords:

@@ -28,6 +28,14 @@ class ObjectStoreFull(Unavailable):
     code = "server-storage-full"
 
 
+class ObjectStoreAway(Unavailable):
+    """The store refused or did not answer, for a reason other than room; nothing was left
+    half-done.
+    """
+
+    code = "server-storage-away"
+
+
 class ObjectStat(NamedTuple):
     """What a listing tells of one object."""
 

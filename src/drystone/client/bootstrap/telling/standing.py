@@ -16,6 +16,7 @@ from drystone.client.adapters.roots import RootLine, load_roots
 from drystone.client.bootstrap.syncing import opened_loop
 from drystone.client.control.client import DaemonAway, ask_daemon
 from drystone.client.loop.parts import World
+from drystone.client.loop.planning import load_review
 from drystone.client.loop.rounds import SETTLED_KEY
 from drystone.client.loop.summary import weigh
 from drystone.client.loop.tally import Pace, Tally
@@ -23,6 +24,7 @@ from drystone.client.settings import ClientSettings
 from drystone.client.steps.pull import Pull
 from drystone.client.steps.scan import Scan
 from drystone.core.errors import DrystoneError, Unavailable
+from drystone.core.planning.guards import HALT_CODES
 from drystone.core.safety import Evidence, Safety, Stop, join, judge
 
 _PAGES_MAX: Final = 3
@@ -94,12 +96,13 @@ async def _look(settings: ClientSettings, root: RootLine) -> tuple[dict[str, Any
     try:
         async with opened_loop(settings, root, SilentNotices()) as loop:
             world = await loop.inspect(lambda world: world)
-            known = await _gather(world)
+            known = await observe(world)
             told["problems"] = [row._asdict() for row in world.state.problems()]
             told["synced_count"] = world.state.count_synced()
             told["settled_ns"] = known.settled_ns
             if known.stop is not None:
-                told |= {"phase": "away", "why": known.stop.message, "why_code": known.stop.code}
+                phase = "halted" if known.stop.code in HALT_CODES else "away"
+                told |= {"phase": phase, "why": known.stop.message, "why_code": known.stop.code}
                 told["why_advice"] = known.stop.advice
     except RootBusy as error:
         told |= {"phase": "elsewhere", "why": error.message, "why_code": error.code}
@@ -113,8 +116,10 @@ async def _look(settings: ClientSettings, root: RootLine) -> tuple[dict[str, Any
     return {**told, "safe": tell_safety(safety)}, safety
 
 
-async def _gather(world: World) -> Evidence:
-    """Looks at disk and server. State learns of it, and must not be saved."""
+async def observe(world: World) -> Evidence:
+    """Looks at disk and server, for a folder that no client keeps. State learns of it, and must
+    not be saved.
+    """
     state, clock = world.state, world.clock
     scanned_ns = clock.now_ns()
     for _ in Scan(world.disk, state, world.new_file_id, clock.now_ns, set()).full():
@@ -125,6 +130,10 @@ async def _gather(world: World) -> Evidence:
         is_behind = await _peek(Pull(world.remote, state))
     except DrystoneError as error:
         stop = stop_of(error)
+    review = load_review(state)
+    if review is not None and (state.local_changes or state.remote_changes):
+        # What the last plan kept back still waits for a human.
+        stop = Stop(review.code, review.message, "See what it is: drystone review")
     known = Evidence(
         clock.now_ns(),
         stop=stop,

@@ -5,16 +5,10 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from drystone.core.errors import Corrupt, Unavailable
-from drystone.server.ports.objects import ObjectStoreFull
+from drystone.core.errors import Corrupt
+from drystone.server.ports.objects import ObjectStoreAway, ObjectStoreFull
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-class ObjectStoreAway(Unavailable):
-    """The disk refused for a reason other than room; nothing was left half-done."""
-
-    code = "server-storage-away"
 
 
 class ObjectUnreadable(Corrupt):

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects in S3, Azure Blob or Google Cloud Storage, through obstore.
+
+The library retries what is worth retrying (5xx, slow down, lost connections) with waits that
+grow, up to ``RETRY_S``; what it then raises is told as "try again" to whoever asked.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, Final
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotFoundError,
+    NotSupportedError,
+    PreconditionError,
+)
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from drystone.core.instant import NS_PER_S
+from drystone.core.limits import KIB, MIB
+from drystone.server.ports.objects import ObjectParts, ObjectStat, is_object_name
+from drystone.server.storage.objects_cloud.location import StoreLocation
+from drystone.server.storage.objects_cloud.trouble import StoreUnusable, first_line, translated
+
+RETRY_S: Final = 30
+"""How long a request is tried again before whoever asked is told to."""
+
+REQUEST_S: Final = 60
+"""How long one try may take: 16 MiB at 2.2 Mbit/s."""
+
+PUTS_AT_ONCE: Final = 8
+"""Objects of one ``put_many`` that travel side by side."""
+
+GETS_AT_ONCE: Final = 8
+"""Spans of objects that are read side by side."""
+
+GAP_BYTES: Final = 128 * KIB
+"""What lies between two ranges is read along if it is no more than this: a request costs some
+20 ms and money, so many bytes next to nothing."""
+
+COMPARED_BYTES: Final = 4 * MIB
+"""How much of an object that is there already is read at a time to compare it."""
+
+_STORES: Final[dict[str, Any]] = {"s3": S3Store, "az": AzureStore, "gs": GCSStore}
+
+_TAKEN: Final = (AlreadyExistsError, PreconditionError)
+
+
+class CloudObjects:
+    """Implements ``server.ports.objects.Objects`` on a place in a cloud's store."""
+
+    def __init__(self, location: StoreLocation) -> None:
+        """Looks whether the place can be listed; nothing is written.
+
+        Raises:
+            StoreUnusable: It cannot be reached, or not with these credentials, or is not there.
+        """
+        self._where = location.shown
+        try:
+            self._store = _STORES[location.scheme](
+                location.bucket,
+                prefix=location.folder or None,
+                client_options={
+                    "timeout": f"{REQUEST_S}s",
+                    "connect_timeout": "10s",
+                    **_take_client_options(location.options),
+                },
+                retry_config={"max_retries": 8, "retry_timeout": timedelta(seconds=RETRY_S)},
+                config=_take_store_options(location),
+            )
+            obstore.list_with_delimiter(self._store, "packs")
+        except (BaseError, OSError, ValueError, TypeError) as error:
+            raise StoreUnusable(self._where, first_line(error)) from error
+        self._threads = ThreadPoolExecutor(GETS_AT_ONCE, thread_name_prefix="objects-get")
+        # A store that has no conditional put says so once.
+        self._is_conditional = True
+
+    def put(self, name: str, parts: ObjectParts) -> None:
+        assert is_object_name(name)
+        content = parts[0] if len(parts) == 1 else b"".join(parts)
+        with translated("write", name):
+            if self._put_new(name, content):
+                return
+            if not self._is_same(name, content):
+                obstore.put(self._store, name, content, use_multipart=False)
+
+    def put_many(self, objects: Sequence[tuple[str, ObjectParts]]) -> None:
+        new = [name for name, _ in objects if self.find_length(name) is None]
+        with ThreadPoolExecutor(PUTS_AT_ONCE, thread_name_prefix="objects-put") as threads:
+            puts = [threads.submit(self.put, name, parts) for name, parts in objects]
+        errors = [error for put in puts if (error := put.exception()) is not None]
+        if errors:
+            for name in new:
+                with suppress(Exception):
+                    self.delete(name)
+            raise errors[0]
+
+    def read(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        wanted = [(offset, offset + length) for offset, length in ranges if length]
+        with translated("read", name):
+            try:
+                found = self._get_ranges(name, wanted)
+            except NotFoundError as error:
+                raise FileNotFoundError(name) from error
+        pieces = iter(found)
+        return [next(pieces) if length else b"" for _, length in ranges]
+
+    def find_length(self, name: str) -> int | None:
+        with translated("look at", name):
+            try:
+                return int(obstore.head(self._store, name)["size"])
+            except (NotFoundError, FileNotFoundError):
+                return None
+
+    def iter_names(self, prefix: str = "") -> Iterator[ObjectStat]:
+        # The library lists folders, not beginnings of names.
+        folder = prefix.rpartition("/")[0]
+        with translated("list", prefix or self._where):
+            for page in obstore.list(self._store, folder or None, chunk_size=1_000):
+                for item in page:
+                    if item["path"].startswith(prefix):
+                        written_ns = int(item["last_modified"].timestamp() * NS_PER_S)
+                        yield ObjectStat(item["path"], item["size"], written_ns)
+
+    def delete(self, name: str) -> None:
+        with translated("delete", name), suppress(NotFoundError, FileNotFoundError):
+            obstore.delete(self._store, name)
+
+    def _put_new(self, name: str, content: Any) -> bool:
+        """Puts an object where there is none; returns False, having put nothing, if there is."""
+        if self._is_conditional:
+            try:
+                obstore.put(self._store, name, content, use_multipart=False, mode="create")
+            except _TAKEN:
+                return False
+            except NotSupportedError:
+                self._is_conditional = False
+            else:
+                return True
+        if self.find_length(name) is not None:
+            return False
+        obstore.put(self._store, name, content, use_multipart=False)
+        return True
+
+    def _is_same(self, name: str, content: Any) -> bool:
+        """Tells whether an object that is there holds these bytes."""
+        length = memoryview(content).nbytes
+        if self.find_length(name) != length:
+            return False
+        view = memoryview(content)
+        for start in range(0, length, COMPARED_BYTES):
+            end = min(start + COMPARED_BYTES, length)
+            if bytes(obstore.get_range(self._store, name, start=start, end=end)) != view[start:end]:
+                return False
+        return True
+
+    def _get_ranges(self, name: str, wanted: list[tuple[int, int]]) -> list[bytes]:
+        """Returns the bytes of each (start, end), cut off where the object ends."""
+        if not wanted:
+            obstore.head(self._store, name)
+            return []
+        spans = list(_merge(wanted))
+        if len(spans) == 1:
+            found = [self._get_span(name, spans[0])]
+        else:
+            found = list(self._threads.map(lambda span: self._get_span(name, span), spans))
+        starts = [start for start, _ in spans]
+        pieces = []
+        for start, end in wanted:
+            index = bisect_right(starts, start) - 1
+            base = starts[index]
+            pieces.append(found[index][start - base : end - base])
+        return pieces
+
+    def _get_span(self, name: str, span: tuple[int, int]) -> bytes:
+        start, end = span
+        try:
+            return bytes(obstore.get_range(self._store, name, start=start, end=end))
+        except NotFoundError:
+            raise
+        except BaseError:
+            # Beyond the end stores answer with errors of many kinds: look where it is.
+            length = int(obstore.head(self._store, name)["size"])
+            if start < length and end <= length:
+                raise
+            if start >= length:
+                return b""
+            return bytes(obstore.get_range(self._store, name, start=start, end=length))
+
+
+def _merge(wanted: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yields spans that cover what is wanted, in order; those with small gaps are one."""
+    spans = sorted(wanted)
+    start, end = spans[0]
+    for next_start, next_end in spans[1:]:
+        if next_start > end + GAP_BYTES:
+            yield start, end
+            start, end = next_start, next_end
+        end = max(end, next_end)
+    yield start, end
+
+
+_CLIENT_OPTIONS: Final = ("allow_http", "allow_invalid_certificates", "proxy_url")
+
+
+def _take_client_options(options: Any) -> dict[str, Any]:
+    given = {key: options[key] for key in _CLIENT_OPTIONS if key in options}
+    return {key: value == "true" if value in ("true", "false") else value
+            for key, value in given.items()}  # fmt: skip
+
+
+def _take_store_options(location: StoreLocation) -> dict[str, Any]:
+    options = {key: v for key, v in location.options.items() if key not in _CLIENT_OPTIONS}
+    if location.scheme == "s3":
+        # TLS and our own hashes guard the bytes; hashing them once more costs a third of a put.
+        options.setdefault("unsigned_payload", "true")
+        options.setdefault("region", "us-east-1")
+    return options

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Object stores on loopback, for tests: moto's server for S3."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from itertools import count
+from pathlib import Path
+from typing import Final, Self
+
+_START_S_MAX: Final = 60.0
+
+S3_CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+
+
+class S3Server:
+    """moto's S3 in a process of its own; as a context manager, stopped at its end.
+
+    It checks conditions and every step of a multipart upload, and no signatures.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._names = count(1)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = 0
+
+    @property
+    def endpoint(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def make_bucket(self) -> str:
+        """Makes an empty bucket and returns its name."""
+        name = f"bucket-{os.getpid()}-{next(self._names)}"
+        request = urllib.request.Request(f"{self.endpoint}/{name}", method="PUT")  # noqa: S310
+        urllib.request.urlopen(request, timeout=30).close()  # noqa: S310  our own server
+        return name
+
+    def url(self, bucket: str, folder: str = "") -> str:
+        """Returns the address of a place in it, as the settings take it."""
+        return f"s3://{bucket}/{folder}?endpoint={self.endpoint}&allow_http=true"
+
+    def start(self) -> Self:
+        """Starts it, on the port it had before if it had one, and returns once it answers."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self._port:
+            with socket.socket() as listening:
+                listening.bind(("127.0.0.1", 0))
+                self._port = listening.getsockname()[1]
+        with (self.folder / "s3.log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603  the package's own program
+                [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._port)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + _START_S_MAX
+        while True:
+            try:
+                urllib.request.urlopen(self.endpoint, timeout=2).close()  # noqa: S310
+            except OSError:
+                said = (self.folder / "s3.log").read_text(errors="replace")[-2000:]
+                assert self._process.poll() is None, f"the store ended: {said}"
+                assert time.monotonic() < deadline, f"the store does not answer: {said}"
+                time.sleep(0.05)
+            else:
+                return self
+
+    def stop(self) -> None:
+        """Ends it, with all that it held; idempotent."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(60)
+            self._process = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+
+import pytest
+
+from drystone.server.storage.objects_cloud import StoreUnusable, parse_location
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("s3://bucket", "s3://bucket"),
+        ("s3://bucket/", "s3://bucket"),
+        ("az://container/a/b/", "az://container/a/b"),
+        ("gs://my.bucket/folder?base_url=http://x", "gs://my.bucket/folder"),
+    ],
+)
+def test_an_address_names_a_place(url: str, shown: str) -> None:
+    assert parse_location(url).shown == shown
+
+
+def test_what_stands_behind_the_question_mark_is_for_the_stores_client() -> None:
+    location = parse_location("s3://b/f?endpoint=http://127.0.0.1:9000&allow_http=true")
+
+    assert location.options == {"endpoint": "http://127.0.0.1:9000", "allow_http": "true"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "bucket", "ftp://bucket/x", "s3://", "s3:///folder", "s3://user:pw@bucket", "s3://b/f#x"],
+)
+def test_what_names_no_place_is_refused(url: str) -> None:
+    with pytest.raises(StoreUnusable) as caught:
+        parse_location(url)
+    assert "pw" not in f"{caught.value}"
+    assert caught.value.advice
+
+
+@pytest.mark.parametrize("name", ["secret_access_key", "account_key", "sas_token", "token"])
+def test_a_secret_does_not_belong_into_an_address(name: str) -> None:
+    with pytest.raises(StoreUnusable) as caught:
+        parse_location(f"s3://bucket/folder?{name}=hush")
+    assert "hush" not in f"{caught.value} {caught.value.advice}"
+    assert name in caught.value.message
