@@ -17,7 +17,10 @@ from drystone.testing.world.script import decode_script
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.json"))
 
 OPEN = {
-    "lying-disk-and-power": "nothing tells that a disk lied: what is gone looks deleted",
+    "deleted-before-it-is-found-where-it-was-moved": (
+        "a move that is seen in two looks is a deletion first; before the file is sent from its new"
+        " place the power goes and takes it"
+    ),
 }
 """Scripts in ``open`` that break a law and are to: why. Who mends it moves it to the corpus."""
 
@@ -83,7 +86,7 @@ def test_script_survives_being_written_down() -> None:
 
 
 def test_command_line_replays_and_runs_seeds(capsys: pytest.CaptureFixture[str]) -> None:
-    name = "lying-disk-and-power"
+    name = "deleted-before-it-is-found-where-it-was-moved"
     path = Path(__file__).parent / "open" / f"{name}.json"
 
     assert main(["replay", str(path)]) == 1

@@ -369,6 +369,18 @@ class RemoteOverlay:
 
         assert not state.remote_changes
 
+    def test_settled_again_keeps_where_the_same_record_puts_it(self, state: State) -> None:
+        mine = make_entry(1, "here", rev=9)
+        state.settle(mine.file_id, make_row(mine, seq=9))
+        moved = told(mine._replace(name="there"), 9, Action.EDIT)
+        state.note_remote(moved)
+
+        state.settle(mine.file_id, make_row(mine, seq=9))
+        assert state.remote_changes == {mine.file_id: moved}
+
+        state.settle(mine.file_id, make_row(moved.entry, seq=9))
+        assert not state.remote_changes
+
     def test_settled_as_gone_keeps_a_newer_observation(self, state: State) -> None:
         agreed = make_entry(1)
         add(state, agreed)

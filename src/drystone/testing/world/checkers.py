@@ -74,9 +74,10 @@ def check_no_loss(
         if not ledger.is_known(content):
             raise Broken("whole", f"nobody wrote {show_content(content)}")
     for content, who in ledger.made.items():
-        # What a failing machine took is to be found again if the server had it.
+        # What a failing machine took is to be found again if the server had it: in its history, if
+        # the machine's own disk had lied about it; else as it was.
         is_given_up = content in ledger.destroyed or (
-            content in ledger.taken and content not in known
+            content in ledger.taken and (content not in known or content in ledger.lied_about)
         )
         if content not in current and not is_given_up:
             where = "only in the history" if content in known else "nowhere"

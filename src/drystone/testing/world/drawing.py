@@ -226,12 +226,9 @@ class _Misfortune:
 ACCIDENTS: Final = (
     "crash", "cut", "lose_answers", "lose_requests", "server_crash", "slow", "deaf", "invent",
     "overflow", "full", "bad_disk", "jump", "power", "old_state",
-    "restore",
+    "restore", "lie",
 )  # fmt: skip
 """What every world may meet."""
-
-GRAVE: Final = ("lie",)
-"""What does not end well yet; see docs/contributing/simulation.md. Only if asked for."""
 
 
 def draw_script(seed: int, *, accidents: Sequence[str] = ACCIDENTS) -> Script:
@@ -254,11 +251,6 @@ def draw_script(seed: int, *, accidents: Sequence[str] = ACCIDENTS) -> Script:
         kinds = chance.sample(accidents, min(len(accidents), chance.choice((1, 1, 2, 3))))
         acts += _Misfortune(chance, names, storm_s).draw(kinds)
     return Script(seed, devices, tuple(sorted(acts, key=lambda act: act.at_s)))
-
-
-def draw_grave_script(seed: int) -> Script:
-    """Returns the world of a seed, in which also happens what does not end well yet."""
-    return draw_script(seed, accidents=(*ACCIDENTS, *GRAVE))
 
 
 def draw_nature(chance: Random) -> DeviceNature:

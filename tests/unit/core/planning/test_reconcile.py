@@ -5,6 +5,7 @@ import pytest
 
 from drystone.core.ids import Rev
 from drystone.core.journal.change import Create, Delete, Edit, Move
+from drystone.core.names.detour import is_detour_name
 from drystone.core.planning.plan import (
     ConflictKind,
     Discard,
@@ -20,7 +21,6 @@ from drystone.core.planning.plan import (
     Unplaceable,
 )
 from drystone.core.planning.policy import Traits
-from drystone.core.planning.temporary import is_temporary
 from drystone.core.tree.entry import Kind
 from tests.unit.core.planning.trees import file, folder, make_content, make_id, plan
 
@@ -486,7 +486,7 @@ def test_swapped_folders_go_through_a_temporary_name() -> None:
     first = up.steps[0]
     assert isinstance(first, Submit)
     assert isinstance(first.change, Move)
-    assert is_temporary(first.change.name)
+    assert is_detour_name(first.change.name)
 
 
 def test_folder_put_into_what_replaced_it_goes_through_a_temporary_name() -> None:
@@ -676,7 +676,7 @@ def test_new_case_is_reached_over_a_detour_on_a_disk_that_knows_no_case() -> Non
     away, arrive = plan([base], remote=[there], traits=CASELESS).steps
 
     assert isinstance(away, SetAside)
-    assert is_temporary(away.entry.name)
+    assert is_detour_name(away.entry.name)
     assert arrive == Shift(away.entry, there)
     assert plan([base], remote=[there]).steps == (Shift(base, there),)
 

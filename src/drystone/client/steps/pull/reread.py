@@ -43,6 +43,8 @@ class Reread:
         row = state.find_synced_row(file_id)
         if row is None or file_id in self._told:
             # Agreed on since then, if at all.
+            if file_id not in self._told:
+                self._forget(file_id)
             self._told.add(file_id)
             state.note_remote(stored)
             return
@@ -71,6 +73,9 @@ class Reread:
                 # What was in a deleted folder went with it, if the server knew of it.
                 if not is_gone or is_lost(row.entry, row.seq, self.rewound_to):
                     self._note_lost(row)
+        for file_id in [*state.remote_changes]:
+            if file_id not in self._told:
+                self._forget(file_id)
         for standing, stored in self._put_off:
             known = state.find_synced_row(stored.file_id)
             if known is None:
@@ -84,6 +89,14 @@ class Reread:
                 self._note_lost(known)
 
     # --- inside ------------------------------------------------------------------------------
+
+    def _forget(self, file_id: FileId) -> None:
+        """What was agreed on and is lost here (a power loss) counted as the server's since then:
+        but the server may not have it either.
+        """
+        stored = self._state.remote_changes.get(file_id)
+        if stored is not None and self._state.find_synced_row(file_id) is None:
+            self._state.settle(file_id, None, stored.seq)
 
     def _note_known(self, row: SyncedRow, stored: StoredEntry) -> None:
         if row.seq > stored.seq:
