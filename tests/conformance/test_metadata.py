@@ -13,6 +13,7 @@ from drystone.server.storage.metadata_sql.postgres import PostgresMetadata
 from drystone.testing.conformance.metadata import (
     AccountsSuite,
     BlocksSuite,
+    BrakesSuite,
     JournalSuite,
     TransactionsSuite,
     TreeSuite,
@@ -75,6 +76,15 @@ class TestBlocksInSqlite(InSqlite, BlocksSuite): ...
 
 
 class TestBlocksInPostgres(InPostgres, BlocksSuite): ...
+
+
+class TestBrakesInMemory(InMemory, BrakesSuite): ...
+
+
+class TestBrakesInSqlite(InSqlite, BrakesSuite): ...
+
+
+class TestBrakesInPostgres(InPostgres, BrakesSuite): ...
 
 
 class TestTransactionsInMemory(InMemory, TransactionsSuite): ...

@@ -13,6 +13,7 @@ import pytest
 
 from drystone.cli.exit_codes import ExitCode
 from drystone.core.limits import MASS_REWRITE_ENTRIES_MIN
+from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
 from tests.integration.cli_user import PASSWORD, User
 
 FILES = 300
@@ -204,3 +205,67 @@ def test_names_of_one_file_are_all_brought_back(users):
     one.ask("sync", left, "--once")
     two.ask("sync", right, "--once")
     assert contents(right) == before
+
+
+@pytest.fixture
+def braked(tmp_path, monkeypatch):
+    """Two devices with the same 300 files, on a server for which what is a second old is old."""
+    environment = {**CHEAP_PASSWORDS, "DRYSTONE_SERVER_BRAKE_WINDOW_S": "1"}
+    with ServerProcess(tmp_path / "data", environment=environment) as server:
+        server.add_account("anna", PASSWORD)
+        one, two = User(tmp_path / "one", monkeypatch), User(tmp_path / "two", monkeypatch)
+        for user in (one, two):
+            user.log_in(server.url)
+        for number in range(FILES):
+            path = one.home / "left" / f"d{number % 7}" / f"{number}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"paragraph {number} of what somebody wrote\n" * 30)
+        one.ask("sync", one.home / "left", "--once")
+        written = time.monotonic()
+        two.ask("sync", two.home / "right", "--once")
+        wait_for(lambda: time.monotonic() > written + 1.5)
+        yield one, two
+
+
+def test_server_holds_a_burst_until_the_password_is_given(braked):
+    one, two = braked
+    left, right = one.home / "left", two.home / "right"
+    before = contents(left)
+    for number in range(5):
+        shutil.rmtree(left / f"d{number}")
+
+    # Whoever answers the client's own guard does not get past the server.
+    said = one.run("sync", left, "--once", "--allow-deletions", "--json")
+    assert (said.code, said.problem["code"]) == (ExitCode.HALTED, "burst-held")
+    two.ask("sync", right, "--once")
+    assert contents(right) == before
+    (told,) = one.run("review", left, "--json").json
+    assert told["review"]["counts"] == {"deleted": 5}
+    assert told["review"]["entries_count"] > 200
+    assert "HELD" in two.run("devices", "list").out
+
+    said = one.run("review", left, "--accept", "--password-stdin", "--json", typed="wrong\n")
+    assert (said.code, said.problem["code"]) == (ExitCode.REFUSED, "sign-in-failed")
+    one.ask("review", left, "--accept", "--password-stdin", typed=f"{PASSWORD}\n")
+    assert two.run("sync", right, "--once").code == ExitCode.HALTED
+    two.ask("review", right, "--accept")
+    assert contents(right) == contents(left)
+
+
+def test_burst_is_undone_or_allowed_by_another_device(braked):
+    one, two = braked
+    left, right = one.home / "left", two.home / "right"
+    before = contents(left)
+    for number in range(5):
+        shutil.rmtree(left / f"d{number}")
+    assert one.run("sync", left, "--once", "--allow-deletions").code == ExitCode.HALTED
+
+    one.ask("review", left, "--undo")
+    assert contents(left) == before
+
+    for number in range(5):
+        shutil.rmtree(left / f"d{number}")
+    assert one.run("sync", left, "--once", "--allow-deletions").code == ExitCode.HALTED
+    assert two.ask("devices", "allow", "one")["entries"] > 200
+    one.ask("sync", left, "--once", "--allow-deletions")
+    assert two.run("sync", right, "--once").code == ExitCode.HALTED

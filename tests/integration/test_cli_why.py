@@ -183,6 +183,26 @@ def test_below_a_folder_that_moves_both_names_lead_there(one, two):
         assert story(found) == [("laptop", "made, 2 bytes")]
 
 
+def test_what_was_moved_away_is_found_by_the_path_it_had(one, two):
+    make_tree(one.folder)
+    sync(one, two)
+    (two.folder / "sub").rename(two.folder / "archive")
+    (two.folder / "top").mkdir()
+    (two.folder / "archive").rename(two.folder / "top" / "archive")
+    sync(two, one)
+    (two.folder / "top" / "archive" / "4.txt").rename(two.folder / "four.txt")
+    sync(two, one)
+
+    found = one.ask("why", one.folder / "sub" / "3.txt")
+    assert (code(found), found["story"]["moved_to"]) == ("moved", "/top/archive/3.txt")
+    assert "is /top/archive/3.txt on the server now" in found["verdict"]
+    assert ("laptop", "made, 2 bytes") in story(found)
+    assert any(line["about"] == "/top/archive" for line in found["story"]["lines"])
+    found = one.ask("why", one.folder / "top" / "archive" / "4.txt")
+    assert (code(found), found["story"]["moved_to"]) == ("moved", "/four.txt")
+    assert code(one.ask("why", one.folder / "sub" / "never.txt")) == "unknown"
+
+
 def test_problems_pipes_and_rules_are_told(one):
     make_tree(one.folder)
     os.mkfifo(one.folder / "pipe")

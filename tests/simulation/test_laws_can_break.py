@@ -39,6 +39,29 @@ def test_what_is_in_order_breaks_no_law() -> None:
     assert any("'d/one'" in line for line in verdict.lines)
 
 
+ENCRYPTED = Script(
+    1,
+    TWO,
+    (
+        Act(1.0, "a", "fill", (500_000, 60)),
+        Act(200.0, "a", "encrypt", (501_000,)),
+    ),
+)
+
+
+def test_noise_waits_for_a_human_and_is_then_everywhere() -> None:
+    verdict = run_script(ENCRYPTED, keeps_trace=True)
+
+    assert not verdict.law, verdict.what
+    assert any("'agree', 'a', 'local-mass-rewrite'" in line for line in verdict.lines)
+
+
+def test_guard_that_lets_noise_pass_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drystone.client.loop.planning.find_rewrite_halt", lambda *_: None)
+
+    assert run_script(ENCRYPTED).law == "held"
+
+
 def test_half_a_file_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     put = WorldDisk._put
 

@@ -21,6 +21,9 @@ OPEN = {
         "a move that is seen in two looks is a deletion first; before the file is sent from its new"
         " place the power goes and takes it"
     ),
+    "nested-in-its-own-name-and-removed": (
+        "a folder moved into a new one of its name, and deleted there, is never settled"
+    ),
 }
 """Scripts in ``open`` that break a law and are to: why. Who mends it moves it to the corpus."""
 

@@ -4,7 +4,7 @@
 from enum import IntEnum
 
 from drystone.core.errors import Corrupt, DrystoneError, Misconfigured, Refused, Unavailable
-from drystone.core.planning.guards import HALT_CODES
+from drystone.core.planning.guards import BURST_HELD, HALT_CODES
 
 
 class ExitCode(IntEnum):
@@ -48,7 +48,7 @@ _FAMILIES: tuple[tuple[type[DrystoneError], ExitCode], ...] = (
 )
 
 
-_HALTS = (*HALT_CODES, "root-gone")
+_HALTS = (*HALT_CODES, BURST_HELD, "root-gone")
 _BY_CODE = {
     **dict.fromkeys(_HALTS, ExitCode.HALTED),
     "daemon-not-running": ExitCode.NOT_RUNNING,

@@ -14,7 +14,6 @@ _NO_RESTART: Final = "2 3 6"
 _CLIENT: Final = """\
 [Unit]
 Description=Drystone: keeps folders in step
-Documentation=man:systemd.service(5)
 After=network.target
 
 [Service]

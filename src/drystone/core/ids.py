@@ -64,7 +64,7 @@ def parse_hex_id(text: str, length_bytes: int, what: str) -> bytes:
             pass
     shown = text[:80]
     message = f"{shown!r} is not a {what}: expected {2 * length_bytes} hexadecimal digits"
-    raise MalformedId(message)
+    raise MalformedId(message, advice="Copy it whole from where it is shown.")
 
 
 def parse_file_id(text: str) -> FileId:
@@ -107,4 +107,4 @@ def parse_rev(text: str) -> Rev:
     if 9 <= len(text) <= 16 and set(text) <= digits:
         return Rev(int(text, 16))
     message = f"{text[:80]!r} is not a rev: expected 9 to 16 hexadecimal digits"
-    raise MalformedId(message)
+    raise MalformedId(message, advice="See which there are: drystone history PATH")

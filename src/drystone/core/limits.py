@@ -145,6 +145,23 @@ MASS_REWRITE_WINDOW_S: Final = 24 * 3600
 """Seconds for which files that became noise and were sent are remembered: what encrypts files a
 few at a time is met as well. Counted by the hour."""
 
+BRAKE_ENTRIES_MIN: Final = 200
+"""So many entries that one device deletes, or overwrites with what does not compress, within
+BRAKE_WINDOW_S make the server refuse and ask, if they are BRAKE_PERCENT_MIN of all. More than the
+client's own bounds: this one is for clients whose guards do not work any more."""
+
+BRAKE_PERCENT_MIN: Final = 50
+"""Of a namespace's entries, in percent: more than this; see BRAKE_ENTRIES_MIN."""
+
+BRAKE_WINDOW_S: Final = 3600
+"""Seconds over which a device's destruction is summed up. What is younger may go uncounted."""
+
+BRAKE_ALLOWED_ENTRIES_MAX: Final = 100_000_000
+"""Entries that a human may allow a device to destroy at once; more is refused."""
+
+BRAKE_ALLOWED_S_MAX: Final = 24 * 3600
+"""Seconds for which a human may do so; longer is refused."""
+
 # --- time -----------------------------------------------------------------------------------
 
 LEASE_S: Final = 48 * 3600

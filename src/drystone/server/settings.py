@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import platformdirs
 
+from drystone.core import limits
 from drystone.core.errors import Misconfigured
 
 ENVIRONMENT_PREFIX: Final = "DRYSTONE_SERVER_"
@@ -102,6 +103,27 @@ class ServerSettings:
         19 * 1024, "Memory of one password hash (argon2id), in KiB.", least=1024, most=4 << 20
     )
     password_rounds: int = _setting(2, "Rounds of one password hash (argon2id).", least=1, most=100)
+
+    brake_entries: int = _setting(
+        limits.BRAKE_ENTRIES_MIN,
+        "Entries that one device may delete or overwrite within `brake_window_s` before the server"
+        " asks, if they are more than `brake_percent` of all; 0 turns this off.",
+        least=0,
+        most=1_000_000_000,
+    )
+    brake_percent: int = _setting(
+        limits.BRAKE_PERCENT_MIN,
+        "Share of all entries, in percent, above which `brake_entries` counts.",
+        least=1,
+        most=100,
+    )
+
+    brake_window_s: float = _setting(
+        float(limits.BRAKE_WINDOW_S),
+        "Seconds over which that is summed up; what is younger does not count.",
+        least=1,
+        most=86_400,
+    )
 
     def __post_init__(self) -> None:
         if (self.tls_certificate is None) != (self.tls_key is None):
@@ -217,7 +239,7 @@ def _check_all(values: Mapping[str, object], source: str) -> dict[str, Any]:
         except ValueError as error:
             raise BadSetting(
                 f"{source}: {key} is {value!r}, which does not fit",
-                advice=f"It takes {_describe_values(fields[key])}.",
+                advice=f"It takes {_article_of(fields[key])}{_describe_values(fields[key])}.",
             ) from error
     return checked
 
@@ -247,6 +269,10 @@ def _check(item: "dataclasses.Field[Any]", value: object) -> Any:
     if not item.metadata["least"] <= number <= item.metadata["most"]:
         raise ValueError(value)
     return number
+
+
+def _article_of(item: "dataclasses.Field[Any]") -> str:
+    return "" if {"shown_values", "choices"} & item.metadata.keys() else "a "
 
 
 def _describe_values(item: "dataclasses.Field[Any]") -> str:

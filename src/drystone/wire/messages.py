@@ -171,6 +171,10 @@ class Listing(Message, frozen=True):
     next: str = ""
     """Opaque; pass it as ``after`` for the next page; empty at the end."""
     head: int = 0
+    times_ns: list[int] = []
+    """Of deleted entries: when each was deleted."""
+    folders: list[str] = []
+    """Of deleted entries: the path of the folder that each was in, by its names of today."""
 
 
 class RevisionLine(Message, frozen=True):
@@ -297,6 +301,42 @@ class CommitAnswer(Message, frozen=True):
     head: int
     cursor: str
     outcomes: list[WireOutcome]
+
+
+# --- brakes ----------------------------------------------------------------------------------
+
+
+class BrakeLine(Message, frozen=True):
+    """The brake of one device of the caller's account in a namespace.
+
+    ``held_count``: entries that the commit which was held last would have destroyed; 0: none is
+    held. ``allowed_count`` and ``allowed_until_ns``: what a human has allowed it.
+    """
+
+    device_id: bytes
+    device: str
+    held_ns: int = 0
+    held_count: int = 0
+    allowed_count: int = 0
+    allowed_until_ns: int = 0
+
+
+class BrakeLines(Message, frozen=True):
+    """``GET /v1/namespaces/{ns}/brakes``."""
+
+    brakes: list[BrakeLine]
+
+
+class AllowBurst(Message, frozen=True):
+    """``POST /v1/namespaces/{ns}/brakes/{device}``: let it destroy so many entries.
+
+    ``entries`` 0: as many as were held last. ``password``: of the account, if it is the caller's
+    own brake.
+    """
+
+    entries: int = 0
+    seconds: int = 3600
+    password: str = ""
 
 
 # --- health ----------------------------------------------------------------------------------

@@ -61,3 +61,8 @@ def test_systemd_accepts_the_unit(tmp_path, is_server):
     )
 
     assert "drystone-test" not in checked.stderr, checked.stderr
+
+
+@pytest.mark.parametrize("is_server", [True, False])
+def test_units_name_no_documentation_of_others(is_server):
+    assert "Documentation=" not in format_unit(["/usr/bin/drystone"], is_server=is_server)

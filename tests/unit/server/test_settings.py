@@ -105,6 +105,21 @@ def test_near_miss_is_told(data_dir):
     assert "the environment" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("port = 'x'", "It takes a whole number from "),
+        ("host = 1", "It takes a text."),
+        ("log_format = 'xml'", "It takes `"),
+    ],
+)
+def test_what_would_fit_is_told_in_whole_sentences(data_dir, text, advice):
+    with pytest.raises(BadSetting) as caught:
+        load(data_dir, text=text)
+
+    assert caught.value.advice.startswith(advice)
+
+
 def test_half_of_tls_is_refused(data_dir):
     with pytest.raises(BadSetting, match="only one of"):
         load(data_dir, {"tls_key": "k"})

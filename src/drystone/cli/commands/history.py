@@ -94,11 +94,13 @@ def trash(*, server: ServerOption = None, as_json: JsonFlag = False) -> None:
     rows = [
         (
             entry.file_id,
+            format_when(entry.deleted_ns),
             entry.kind,
             format_bytes(entry.size_bytes) if entry.kind == "file" else "",
+            entry.folder,
             entry.path,
         )
         for entry in entries
     ]
-    table = format_table(("ID", "KIND", "SIZE", "NAME"), rows, right=[2])
+    table = format_table(("ID", "DELETED", "KIND", "SIZE", "FROM", "NAME"), rows, right=[3])
     Output(as_json=as_json).answer(entries, table if rows else "Nothing is deleted.")

@@ -49,6 +49,8 @@ def login(
     from drystone.client.settings import load_settings
 
     settings = load_settings()
+    # A wrong address or a server that is away is told before anybody types a password.
+    url = bootstrap.check_server(url)
     if user is None:
         if password_stdin:
             raise typer.BadParameter("give --user together with --password-stdin")

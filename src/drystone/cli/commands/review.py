@@ -9,7 +9,7 @@ import typer
 
 from drystone.cli.exit_codes import ExitCode
 from drystone.cli.memory import prepare_memory
-from drystone.cli.options import JsonFlag
+from drystone.cli.options import JsonFlag, PasswordStdinFlag, read_password
 from drystone.cli.output import Output, count_of, printable
 from drystone.cli.progress import watch_progress
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _LINES_SHOWN: Final = 20
 _LOOKS: Final = {
     "deleted": "deleted",
+    "overwritten": "overwritten",
     "rewritten": "holds what looks encrypted",
     "replaced": "gone, with something in its place that looks encrypted",
 }
@@ -51,6 +52,7 @@ def review(
             help="It was not meant: bring back what was lost, on this device or on the server.",
         ),
     ] = False,
+    password_stdin: PasswordStdinFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what a guard keeps back, and answer it: agree, or have it undone.
@@ -61,6 +63,9 @@ def review(
     --undo brings files back as the server has them. What stands in their places goes to
     `.drystone/trash` in the folder, and stays there for thirty days. What was deleted on the
     server is restored there.
+
+    The server keeps back, too, what one device deletes or overwrites in a burst. To agree to that
+    takes the account's password; or another device, with `drystone devices allow`.
 
     It ends with code 0 if nothing is kept back, 8 if something is; after an answer with 0 once
     all is in step, and with 8 if there is more by now than was shown.
@@ -81,7 +86,8 @@ def review(
         if directory is None:
             raise typer.BadParameter("say which folder the answer is for")
         root = bootstrap.get_root(settings, directory)
-        _answer(settings, root, bootstrap.ACCEPT if accept else bootstrap.UNDO, out)
+        choice = bootstrap.ACCEPT if accept else bootstrap.UNDO
+        _answer(settings, root, choice, out, from_stdin=password_stdin)
         return
     roots = bootstrap.list_roots(settings)
     if directory is not None:
@@ -98,12 +104,16 @@ def review(
         raise typer.Exit(ExitCode.HALTED)
 
 
-def _answer(settings: "ClientSettings", root: "RootLine", choice: str, out: Output) -> None:
+def _answer(
+    settings: "ClientSettings", root: "RootLine", choice: str, out: Output, *, from_stdin: bool
+) -> None:
     from drystone.client import bootstrap
 
     prepare_memory()
     with watch_progress(out) as notices:
-        found = bootstrap.answer_review(settings, root, choice, notices)
+        found = bootstrap.answer_review(
+            settings, root, choice, notices, lambda: read_password(from_stdin=from_stdin)
+        )
     entries = count_of(found.entries_count, "entry", "entries")
     where = printable(root.path)
     done = {

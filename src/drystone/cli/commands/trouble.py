@@ -10,6 +10,7 @@ import typer
 from drystone.cli.exit_codes import ExitCode
 from drystone.cli.options import JsonFlag
 from drystone.cli.output import Output, count_of, printable
+from drystone.cli.progress import watch_progress
 from drystone.cli.telling_why import describe_why
 from drystone.core.errors import DrystoneError
 from drystone.core.safety import NOTICE_CODES
@@ -149,9 +150,11 @@ def doctor(
     settings = load_settings()
     if directory is not None and not repair:
         raise typer.BadParameter("a folder is named only with --repair")
+    out = Output(as_json=as_json)
     findings = [] if directory is not None else bootstrap.check_device(settings)
     if repair:
-        findings += bootstrap.repair_roots(settings, _choose_roots(directory))
+        with watch_progress(out) as notices:
+            findings += bootstrap.repair_roots(settings, _choose_roots(directory), notices)
     lines = []
     for finding in findings:
         sign = {"ok": "ok     ", "warning": "warning"}.get(finding.verdict, "TROUBLE")
@@ -160,7 +163,7 @@ def doctor(
             lines.append(f"         now: {printable(finding.advice)}")
     bad = sum(finding.verdict == "trouble" for finding in findings)
     lines.append(f"{count_of(bad, 'thing needs', 'things need')} you." if bad else "All is well.")
-    Output(as_json=as_json).answer(findings, lines)
+    out.answer(findings, lines)
     if bad:
         raise typer.Exit(ExitCode.PROBLEMS)
 

@@ -6,10 +6,19 @@ raises is a ``DrystoneError`` with a message for the user.
 """
 
 from drystone.client.adapters.roots import RootLine
-from drystone.client.bootstrap.accounts import list_devices, login, logout, revoke_device
+from drystone.client.bootstrap.accounts import (
+    DeviceView,
+    allow_device,
+    check_server,
+    list_devices,
+    login,
+    logout,
+    revoke_device,
+)
 from drystone.client.bootstrap.browsing import (
     EntryView,
     RevisionView,
+    TrashView,
     find_size,
     get_file,
     list_entries,
@@ -50,6 +59,7 @@ __all__ = [
     "ACCEPT",
     "UNDO",
     "ConflictView",
+    "DeviceView",
     "EntryView",
     "FileReceipt",
     "Finding",
@@ -58,10 +68,13 @@ __all__ = [
     "RevisionView",
     "RootLine",
     "Summary",
+    "TrashView",
     "add_rules",
+    "allow_device",
     "answer_review",
     "check_device",
     "check_rules",
+    "check_server",
     "describe_device",
     "extend_rules",
     "find_review",

@@ -10,11 +10,17 @@ from drystone.client.adapters.credentials import (
     find_credential,
     save_credential,
 )
-from drystone.client.adapters.remote_http import HttpSession, sign_in
+from drystone.client.adapters.remote_http import (
+    HttpSession,
+    allow_burst,
+    ask_health,
+    list_brakes,
+    sign_in,
+)
 from drystone.client.adapters.remote_http import list_devices as ask_devices
 from drystone.client.adapters.remote_http import revoke_device as ask_revocation
 from drystone.client.settings import ClientSettings, check_device_name
-from drystone.core.ids import DeviceId, format_id, parse_device_id
+from drystone.core.ids import DeviceId, NamespaceId, format_id, parse_device_id
 
 
 class LoggedIn(NamedTuple):
@@ -35,6 +41,27 @@ class DeviceView(NamedTuple):
     seen_ns: int
     is_revoked: bool
     is_current: bool
+    held_count: int = 0
+    """Entries that the server keeps this device from deleting or overwriting."""
+
+
+def check_server(url: str) -> str:
+    """Returns the URL of a server that answers, as we write it; before anybody is asked for a
+    password.
+
+    Raises:
+        BadServerUrl, ServerAway, NotDrystone, TlsFailed: No such server.
+    """
+
+    async def run() -> str:
+        session = HttpSession(url)
+        try:
+            await ask_health(session)
+            return session.url
+        finally:
+            await session.close()
+
+    return asyncio.run(run())
 
 
 def login(
@@ -92,12 +119,14 @@ def list_devices(settings: ClientSettings, url: str | None = None) -> list[Devic
         session = HttpSession(credential.url, credential.token)
         try:
             lines = await ask_devices(session)
+            brakes = await list_brakes(session, NamespaceId(credential.namespace_id))
         finally:
             await session.close()
+        held = {line.device_id: line.held_count for line in brakes}
         return [
             DeviceView(
                 format_id(line.device_id), line.name, line.created_ns, line.seen_ns,
-                line.revoked, line.current,
+                line.revoked, line.current, held.get(line.device_id, 0),
             )
             for line in lines
         ]  # fmt: skip
@@ -118,3 +147,46 @@ def revoke_device(settings: ClientSettings, device_id: str, url: str | None = No
             await session.close()
 
     asyncio.run(run())
+
+
+def allow_device(
+    settings: ClientSettings,
+    device_id: str,
+    entries_count: int,
+    seconds: int,
+    url: str | None = None,
+    *,
+    password: str = "",
+) -> int:
+    """Lets a device delete or overwrite what the server keeps it from; returns how many entries.
+
+    Args:
+        settings: Of this device.
+        device_id: Whose brake it is; ``""``: this device's, which takes the password.
+        entries_count: How many; 0: as many as were held last.
+        seconds: For how long.
+        url: Of the server; the last one by default.
+        password: Of the account.
+
+    Raises:
+        Refused: It is this device, and the password is missing or wrong; or there is no such one.
+    """
+    credential = find_credential(settings.credentials_path, url)
+    wanted = parse_device_id(device_id) if device_id else DeviceId(credential.device_id)
+
+    async def run() -> int:
+        session = HttpSession(credential.url, credential.token)
+        try:
+            line = await allow_burst(
+                session,
+                NamespaceId(credential.namespace_id),
+                wanted,
+                entries_count,
+                seconds,
+                password=password,
+            )
+            return line.allowed_count
+        finally:
+            await session.close()
+
+    return asyncio.run(run())

@@ -28,7 +28,16 @@ from drystone.core.ids import (
     format_rev,
     parse_rev,
 )
-from drystone.core.journal.change import Change, Create, Delete, Edit, Move, Refusal, Restore
+from drystone.core.journal.change import (
+    Change,
+    Create,
+    Delete,
+    Edit,
+    Move,
+    Refusal,
+    RefusalCode,
+    Restore,
+)
 from drystone.core.journal.record import Action, StoredEntry
 from drystone.core.names.path import join_path, split_path
 from drystone.core.names.quoting import quoted
@@ -52,14 +61,43 @@ class RemoteExists(Refused):
     code = "remote-exists"
 
 
+class TopFolder(Refused):
+    """The top folder was named for what can only be done to something in it."""
+
+    code = "top-folder"
+
+
+class NotAFile(Refused):
+    """A remote path is that of a folder or a symlink, where a file is needed."""
+
+    code = "not-a-remote-file"
+
+
 class ChangeRefused(Refused):
     """The server refused a change; ``code`` is its own."""
 
     code = "change-refused"
 
     def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.message)
+        advice = _ADVICE.get(refusal.code, "Look at what is there: drystone ls")
+        super().__init__(refusal.message, advice=advice)
         self.code = refusal.code
+
+
+_NAME_SOMETHING: Final = "Name something in it: /NAME."
+_CHANGED: Final = "Look at what is there now (drystone ls), and try again if you still want to."
+_ADVICE: Final = {
+    RefusalCode.CYCLE: "Choose a target outside of it.",
+    RefusalCode.NAME_TAKEN: "Choose another name, or remove or rename the other one first.",
+    RefusalCode.INVALID_NAME: "Choose another name.",
+    RefusalCode.TOO_DEEP: "Choose a shorter name, or a place higher up.",
+    RefusalCode.NOT_A_FOLDER: "Choose another folder.",
+    RefusalCode.NOT_FOUND: _CHANGED,
+    RefusalCode.STALE_BASE: _CHANGED,
+    RefusalCode.PARENT_GONE: _CHANGED,
+    RefusalCode.FOLDER_CHANGED: _CHANGED,
+    RefusalCode.HISTORY_REWOUND: _CHANGED,
+}
 
 
 class EntryView(NamedTuple):
@@ -73,6 +111,24 @@ class EntryView(NamedTuple):
     rev: str
     file_id: str
     target: str
+
+
+class TrashView(NamedTuple):
+    """One deleted entry: as ``EntryView``, with when it was deleted, and from which folder.
+
+    ``path`` is its name. ``folder`` is called by the names of today; ``""``: not known.
+    """
+
+    path: str
+    kind: str
+    size_bytes: int
+    mtime_ns: int
+    mode: int
+    rev: str
+    file_id: str
+    target: str
+    deleted_ns: int
+    folder: str
 
 
 class RevisionView(NamedTuple):
@@ -123,7 +179,10 @@ def put_file(
                 names = (*names, source.name)
                 there = await _find(remote, names)
             if there is not None and there.kind == Kind.FOLDER:
-                raise RemoteExists(f"{join_path(names)} is a folder on the server")
+                raise RemoteExists(
+                    f"{join_path(names)} is a folder on the server",
+                    advice="Choose another name, or a path in that folder.",
+                )
         content, mode, mtime_ns = await send_file(remote, source, progress)
         change: Change
         if there is not None:
@@ -160,8 +219,17 @@ def get_file(
         place = target / entry.name if is_folder else target
         if rev:
             entry = await _find_revision(remote, entry, parse_rev(rev), path)
+        if entry.kind == Kind.FOLDER:
+            raise NotAFile(
+                f"{path} is a folder",
+                advice=f"Fetch all of it with: drystone sync DIR --to {path} --once. Or see what is"
+                f" in it: drystone ls {path}",
+            )
         if entry.content is None:
-            raise RemoteNotFound(f"{path} is not a file", advice="Name a file.")
+            raise NotAFile(
+                f"{path} is a symlink, to {quoted(entry.target)}",
+                advice="Name the file that it points to, if that is on the server.",
+            )
         await fetch_file(
             remote, entry.content, place, progress, mode=entry.mode, mtime_ns=entry.mtime_ns
         )
@@ -186,7 +254,7 @@ def make_folder(settings: ClientSettings, path: str, url: str | None = None) -> 
     async def run(remote: HttpRemote) -> EntryView:
         names = split_path(path)
         if not names:
-            raise RemoteExists("/ is the top folder: it is always there")
+            raise TopFolder("/ is the top folder: it is always there", advice=_NAME_SOMETHING)
         await _make_folders(remote, names)
         return _view(await _get(remote, path), join_path(names))
 
@@ -253,12 +321,15 @@ def list_history(settings: ClientSettings, path: str, url: str | None = None) ->
     return _with_remote(settings, url, run)
 
 
-def list_trash(settings: ClientSettings, url: str | None = None) -> list[EntryView]:
-    """Returns the first few thousand deleted entries, newest first, each by name and file id."""
+def list_trash(settings: ClientSettings, url: str | None = None) -> list[TrashView]:
+    """Returns the first few thousand deleted entries, newest first."""
 
-    async def run(remote: HttpRemote) -> list[EntryView]:
-        deleted, _ = await remote.list_deleted("")
-        return [_view(stored.entry, stored.entry.name) for stored in deleted]
+    async def run(remote: HttpRemote) -> list[TrashView]:
+        deleted, _ = await remote.list_trash("")
+        return [
+            TrashView(*_view(line.stored.entry, line.stored.entry.name), line.at_ns, line.folder)
+            for line in deleted
+        ]
 
     return _with_remote(settings, url, run)
 
@@ -326,7 +397,9 @@ async def _get(remote: HttpRemote, path: str) -> Entry:
     found = await _find(remote, names)
     if found is None:
         if not names:
-            raise RemoteNotFound("/ is the top folder itself", advice="Name something in it.")
+            raise TopFolder(
+                "/ is the top folder itself, which stays as it is", advice=_NAME_SOMETHING
+            )
         raise RemoteNotFound(
             f"there is nothing at {path} on the server", advice="See what is there: drystone ls /"
         )
@@ -345,7 +418,10 @@ async def _make_folders(remote: HttpRemote, names: tuple[str, ...]) -> FileId:
             )
             found = entry._replace(rev=await _commit(remote, Create(entry)))
         if found.kind != Kind.FOLDER:
-            raise RemoteExists(f"{join_path(names[:depth])} is a file on the server")
+            raise RemoteExists(
+                f"{join_path(names[:depth])} is a file on the server, and cannot hold anything",
+                advice="Choose another folder, or move the file away: drystone mv",
+            )
         parent_id = found.file_id
     return parent_id
 

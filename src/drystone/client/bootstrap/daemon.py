@@ -260,6 +260,7 @@ class Keeper:
         self._task: asyncio.Task[None] | None = None
         self._trouble: DrystoneError | None = None
         self._trouble_ns = 0
+        self._verified: tuple[int, int] | None = None
         self._now_ns = SystemClock().now_ns
         self._retry = asyncio.Event()
         self._is_paused = root.paused
@@ -308,7 +309,8 @@ class Keeper:
             standing = await loop.describe()
             summary = standing.summary._asdict()
             summary["traffic"] = standing.summary.traffic._asdict()
-            return {**told, **standing._asdict(), "summary": summary}
+            done = {"summary": summary, "verified": self._verified}
+            return {**told, **standing._asdict(), **done}
         error = self._trouble
         phase = "away" if isinstance(error, Unavailable) else "halted"
         return {
@@ -358,7 +360,10 @@ class Keeper:
 
     async def repair(self) -> Repaired:
         """Sends again what the server lost of the folder. Raises as ``look``."""
-        return await repair(self._open_loop())
+        try:
+            return await repair(self._open_loop(), self._note_verified)
+        finally:
+            self._verified = None
 
     async def review(self, choice: str) -> Review | None:
         """Returns what is kept back, and acts on a human's answer. Raises as ``look``."""
@@ -391,6 +396,9 @@ class Keeper:
             with contextlib.suppress(TimeoutError):
                 wait_s = _REOPEN_S * (0.5 + random.random())
                 await asyncio.wait_for(self._retry.wait(), wait_s)
+
+    def _note_verified(self, files_count: int, bytes_count: int) -> None:
+        self._verified = files_count, bytes_count
 
     def _note(self, error: DrystoneError) -> None:
         if self._trouble is None or self._trouble.code != error.code:

@@ -2,8 +2,9 @@
 """Repairing: what a server's disk lost is sent again from this device (``doctor --repair``)."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -17,6 +18,7 @@ from drystone.client.bootstrap.syncing import opened_loop
 from drystone.client.control.client import DaemonAway, DaemonRefused, ask_daemon
 from drystone.client.loop.parts import World
 from drystone.client.loop.running import Loop
+from drystone.client.ports import Notices
 from drystone.client.settings import ClientSettings
 from drystone.client.steps.upload import Outgoing, Upload
 from drystone.core.errors import DrystoneError
@@ -24,6 +26,7 @@ from drystone.core.ids import ROOT_ID, FileId
 
 _FILES_AT_ONCE: Final = 2_000
 _THREADS_COUNT: Final = 2
+_ASK_AGAIN_S: Final = 0.5
 
 
 class UnsentView(NamedTuple):
@@ -53,14 +56,19 @@ class Repaired(NamedTuple):
     unsent: list[UnsentView]
 
 
-def repair_roots(settings: ClientSettings, paths: Sequence[Path]) -> list[Finding]:
-    """Repairs what servers lost of these synced folders; returns what was found about each."""
+def repair_roots(
+    settings: ClientSettings, paths: Sequence[Path], notices: Notices
+) -> list[Finding]:
+    """Repairs what servers lost of these synced folders; returns what was found about each.
+
+    ``notices`` is told how far it has come, as ``verify``.
+    """
     findings: list[Finding] = []
     for path in paths:
         root = get_root(settings, path)
         subject = f"folder {root.path}"
         try:
-            repaired = repair_root(settings, root)
+            repaired = repair_root(settings, root, notices)
         except DrystoneError as error:
             findings.append(trouble(subject, error))
             continue
@@ -72,7 +80,7 @@ def repair_roots(settings: ClientSettings, paths: Sequence[Path]) -> list[Findin
     return findings
 
 
-def repair_root(settings: ClientSettings, root: RootLine) -> Repaired:
+def repair_root(settings: ClientSettings, root: RootLine, notices: Notices) -> Repaired:
     """Has a server read back all that a synced folder's files are made of, and sends again what
     is damaged or missing there. Neither the folder nor the server's tree is changed.
 
@@ -82,8 +90,12 @@ def repair_root(settings: ClientSettings, root: RootLine) -> Repaired:
         RootBusy, RootGone: As when the folder is synced.
         Unavailable: The server is away. What it acknowledged is not sent again.
     """
+
+    def tell(files_count: int, bytes_count: int) -> None:
+        notices.advance("verify", files_count, None, bytes_count, None)
+
     try:
-        answer = ask_daemon(settings.socket_path, "repair", None, folder=root.path)
+        answer = _ask_daemon(settings, root, tell)
     except DaemonRefused as error:
         if error.code != "no-such-root":
             raise
@@ -94,17 +106,37 @@ def repair_root(settings: ClientSettings, root: RootLine) -> Repaired:
 
     async def run() -> Repaired:
         async with opened_loop(settings, root, SilentNotices()) as loop:
-            return await repair(loop)
+            return await repair(loop, tell)
 
     return asyncio.run(run())
 
 
-async def repair(loop: Loop) -> Repaired:
+def _ask_daemon(
+    settings: ClientSettings, root: RootLine, tell: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """Has the daemon repair a folder, and asks it meanwhile how far it has come."""
+    with ThreadPoolExecutor(1, "repair") as threads:
+        repairing = threads.submit(
+            ask_daemon, settings.socket_path, "repair", None, folder=root.path
+        )
+        while True:
+            with suppress(TimeoutError):
+                return repairing.result(_ASK_AGAIN_S)
+            with suppress(DrystoneError):
+                roots = ask_daemon(settings.socket_path, "status", brief=True)["roots"]
+                for line in roots:
+                    if line["path"] == root.path and line.get("verified"):
+                        tell(*line["verified"])
+
+
+async def repair(
+    loop: Loop, progress: Callable[[int, int], None] = lambda _files, _bytes: None
+) -> Repaired:
     """As ``repair_root``, for a folder that is open; beside whatever its loop does."""
     world = await loop.inspect(lambda world: world)
     with ThreadPoolExecutor(_THREADS_COUNT, "repair") as threads:
         upload = Upload(world.disk, world.state, world.remote, threads, lambda _: None)
-        resend = Resend(world.remote, upload)
+        resend = Resend(world.remote, upload, progress)
         folders: list[tuple[FileId, str]] = [(ROOT_ID, "")]
         files: list[Outgoing] = []
         while folders:

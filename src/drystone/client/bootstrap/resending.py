@@ -11,7 +11,7 @@ For when a server's disk lost something: a device that still has a file is as go
 Files that differ from what was synced are left out: the next sync sends them anyway.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -27,6 +27,10 @@ from drystone.core.tree.entry import Kind
 _ASKED_BYTES: Final = VERIFIED_BYTES_MAX // 4
 """What the server reads back for one request: it must answer before it seems to be away."""
 _ASKED_BLOCKS: Final = 4_000
+
+
+def _ignore(_files_count: int, _bytes_count: int) -> None:
+    pass
 
 
 class ManifestUnknown(Corrupt):
@@ -48,6 +52,7 @@ class Resend:
     Args:
         remote: The server.
         upload: What sends files to it.
+        progress: Is told how many files and bytes the server has read back so far.
 
     Attributes:
         files_count: Files that were looked at.
@@ -57,9 +62,13 @@ class Resend:
         failures: Files of which it still lacks blocks.
     """
 
-    def __init__(self, remote: Remote, upload: Upload) -> None:
+    def __init__(
+        self, remote: Remote, upload: Upload, progress: Callable[[int, int], None] = _ignore
+    ) -> None:
         self._remote = remote
         self._upload = upload
+        self._progress = progress
+        self._bytes_count = 0
         self.files_count = self.blocks_count = self.lacking_count = self.sent_count = 0
         self.failures: list[Unsent] = []
 
@@ -76,11 +85,15 @@ class Resend:
                 self.failures.append(Unsent(file.path, _unknown(file.path)))
             else:
                 known.append(file)
-        self.files_count += len(files)
         lacking: set[BlockId] = set()
-        for part in cut_asked(chain.from_iterable(map(_iter_blocks, known))):
+        lengths = dict(chain.from_iterable(map(_iter_blocks, known)))
+        for part in cut_asked(lengths.items()):
             self.blocks_count += len(part)
             lacking.update(await self._remote.ask(part, verify=True))
+            self._bytes_count += sum(lengths[name] for name in part)
+            self._progress(self.files_count, self._bytes_count)
+        self.files_count += len(files)
+        self._progress(self.files_count, self._bytes_count)
         if lacking:
             await self._send([file for file in known if not lacking.isdisjoint(_ids_of(file))])
             still = set(await self._remote.ask(list(lacking)))

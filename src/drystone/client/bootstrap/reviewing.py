@@ -3,10 +3,11 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from drystone.client.adapters.roots import RootLine
+from drystone.client.bootstrap.accounts import allow_device
 from drystone.client.bootstrap.inspecting import with_opened
 from drystone.client.bootstrap.syncing import opened_loop
 from drystone.client.control.client import DaemonAway, DaemonRefused, ask_daemon
@@ -14,13 +15,16 @@ from drystone.client.loop.planning import load_review
 from drystone.client.loop.running import Loop
 from drystone.client.ports import Notices
 from drystone.client.settings import ClientSettings
-from drystone.core.errors import Refused
+from drystone.core.errors import DrystoneError, Refused
+from drystone.core.planning.guards import BURST_HELD
 from drystone.core.planning.review import Review, ReviewLine
 
 ACCEPT: Final = "accept"
 UNDO: Final = "undo"
 
 _ASK_AGAIN_S: Final = 0.1
+_ALLOWED_S: Final = 3600
+"""For which the server's brake is lifted: time enough to tell it."""
 
 
 class NothingToReview(Refused):
@@ -47,7 +51,11 @@ def find_review(settings: ClientSettings, root: RootLine) -> Review | None:
 
 
 def answer_review(
-    settings: ClientSettings, root: RootLine, choice: str, notices: Notices
+    settings: ClientSettings,
+    root: RootLine,
+    choice: str,
+    notices: Notices,
+    ask_password: Callable[[], str],
 ) -> Review:
     """Agrees to what is kept back, or has it undone, and brings the folder in step.
 
@@ -57,6 +65,8 @@ def answer_review(
         choice: ``ACCEPT``: as much as ``find_review`` tells, and no more. ``UNDO``: what the disk
             or the server lost is brought back; what is replaced goes to the local trash.
         notices: Is told how it goes, where no daemon does it.
+        ask_password: Returns the account's password; asked for if the server's brake is to be
+            lifted, also after a guard has let it pass.
 
     Returns:
         What was agreed to or undone.
@@ -66,19 +76,18 @@ def answer_review(
         Halted: There is more by now, or something else. (By a daemon: ``DaemonRefused``.)
         Unavailable: The server is away. By a daemon, it is done as soon as it can be.
     """
-    told = _ask(settings, root, choice)
-    if told is None:
-        return asyncio.run(_answer_here(settings, root, choice, notices))
-    review = _parse(told["review"])
-    if review is None:
-        raise NothingToReview(root.path)
-    while not (standing := _find_standing(settings, root))["is_settled"]:
-        if standing.get("why"):
-            raise DaemonRefused(standing["why_code"], standing["why"], standing["why_advice"])
-        if standing["phase"] == "idle" and standing.get("summary", {}).get("problems_count"):
-            break
-        time.sleep(_ASK_AGAIN_S)
-    return review
+    found = find_review(settings, root)
+    try:
+        if found is None or found.code != BURST_HELD or choice != ACCEPT:
+            return _answer(settings, root, choice, notices)
+    except DrystoneError as error:
+        if error.code != BURST_HELD or choice != ACCEPT:
+            raise
+        found = find_review(settings, root)
+    count = 0 if found is None else found.entries_count
+    password = ask_password()
+    allow_device(settings, "", count, _ALLOWED_S, root.url, password=password)
+    return _answer(settings, root, choice, notices)
 
 
 async def answer_open(loop: Loop, choice: str) -> Review | None:
@@ -95,6 +104,22 @@ def tell_review(review: Review | None) -> dict[str, Any] | None:
     if review is None:
         return None
     return {**review._asdict(), "lines": [line._asdict() for line in review.lines]}
+
+
+def _answer(settings: ClientSettings, root: RootLine, choice: str, notices: Notices) -> Review:
+    told = _ask(settings, root, choice)
+    if told is None:
+        return asyncio.run(_answer_here(settings, root, choice, notices))
+    review = _parse(told["review"])
+    if review is None:
+        raise NothingToReview(root.path)
+    while not (standing := _find_standing(settings, root))["is_settled"]:
+        if standing.get("why"):
+            raise DaemonRefused(standing["why_code"], standing["why"], standing["why_advice"])
+        if standing["phase"] == "idle" and standing.get("summary", {}).get("problems_count"):
+            break
+        time.sleep(_ASK_AGAIN_S)
+    return review
 
 
 async def _answer_here(

@@ -121,7 +121,10 @@ def forget_root(settings: ClientSettings, directory: Path) -> None:
     directory = directory.expanduser().absolute()
     root = find_root(settings.roots_path, directory)
     if root is None:
-        raise NotARoot(f"{directory} is not a synced folder of this device")
+        raise NotARoot(
+            f"{directory} is not a synced folder of this device",
+            advice="See which are: drystone status",
+        )
     is_used_elsewhere = _is_used_elsewhere(settings, root)
     drop_root(settings.roots_path, directory)
     if not is_used_elsewhere:

@@ -14,8 +14,11 @@ from drystone.client.steps.submit import REWRITES_KEY
 from drystone.core.errors import DrystoneError
 from drystone.core.ids import ROOT_ID, FileId
 from drystone.core.planning.guards import (
+    BURST_HELD,
     DELETION_HALTS,
+    HALT_CODES,
     LOCAL_MASS_REWRITE,
+    Halt,
     find_halt,
     find_rewrite_halt,
 )
@@ -30,8 +33,8 @@ from drystone.core.planning.review import (
     plan_undo,
     sort_from_top,
 )
-from drystone.core.planning.rewrites import find_rewritten, format_rewrites
-from drystone.core.tree.entry import Kind
+from drystone.core.planning.rewrites import Rewritten, find_rewritten, format_rewrites
+from drystone.core.tree.entry import Entry, Kind
 
 REVIEW_KEY: Final = "review"
 """What a halt keeps back, as told last; empty: nothing."""
@@ -89,8 +92,13 @@ class Answers:
         """Agrees to what was kept back last: to as much, and not more. Returns it."""
         review = await self.find_review()
         if review is not None:
-            self._parts.permissions = (Permission(review.code, review.entries_count),)
-            if review.code == LOCAL_MASS_REWRITE:
+            codes: tuple[str, ...] = (review.code,)
+            if review.code == BURST_HELD:
+                # The guards here, too, would ask about what the server asks about.
+                codes = tuple(code for code in HALT_CODES if code.startswith("local-"))
+            count = review.entries_count
+            self._parts.permissions = tuple(Permission(code, count) for code in codes)
+            if LOCAL_MASS_REWRITE in codes:
                 self._parts.rewrites.allow()
         return review
 
@@ -171,6 +179,14 @@ class Planning:
         restored = tuple(sort_from_top(deleted, state.synced))
         return Undoing(back, restored)
 
+    def note_burst(self, plan: Plan, message: str) -> Review:
+        """Notes what the server's brake keeps back of a plan; returns it."""
+        state = self._parts.world.state
+        held = find_held(plan, BURST_HELD, Rewritten())
+        gone = [state.count_below(i) for i in held.gone_here if is_folder(state.synced.find(i))]
+        count = len(held.gone_here) + sum(gone) + len(held.rewritten)
+        return self._note_review(Halt(BURST_HELD, message, count, state.count_synced()), held)
+
     def find_held(self, plan: Plan) -> frozenset[FileId]:
         """Returns whose steps cannot be carried out, because they or the folder that they are in
         stand on the disk under a name that cannot be synced. The scan has told so.
@@ -208,7 +224,11 @@ class Planning:
             if state.get(REVIEW_KEY):
                 state.put(REVIEW_KEY, "")
             return
-        held: Held = find_held(plan, halt.code, rewritten)
+        held = find_held(plan, halt.code, rewritten)
+        raise Halted(self._note_review(halt, held))
+
+    def _note_review(self, halt: Halt, held: Held) -> Review:
+        state = self._parts.world.state
         review = describe(
             halt,
             held,
@@ -216,7 +236,7 @@ class Planning:
             lambda file_id: state.path_of(state.local, file_id),
         )
         state.put(REVIEW_KEY, msgspec.json.encode(review).decode())
-        raise Halted(review)
+        return review
 
     def _is_below(self, unnamed: frozenset[FileId], file_id: FileId) -> bool:
         """Tells whether an entry is one of these, or in one of them on either side."""
@@ -232,3 +252,8 @@ class Planning:
                     break
                 at = entry.parent_id
         return False
+
+
+def is_folder(entry: Entry | None) -> bool:
+    """Tells whether there is such an entry, and it is a folder."""
+    return entry is not None and entry.kind == Kind.FOLDER

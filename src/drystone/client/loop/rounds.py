@@ -15,11 +15,12 @@ from drystone.client.loop.sending import Sending
 from drystone.client.loop.troubles import Halted, Troubles
 from drystone.client.ports import Hints, Stat
 from drystone.client.steps.digest import is_racy_at
-from drystone.core.errors import DrystoneError
+from drystone.core.errors import DrystoneError, Refused
 from drystone.core.ids import FileId, Seq
 from drystone.core.instant import NS_PER_S
 from drystone.core.journal.change import Restore
 from drystone.core.limits import COMMIT_CHANGES_MAX
+from drystone.core.planning.guards import BURST_HELD
 from drystone.core.planning.plan import Discard, Plan
 from drystone.core.tree.entry import Kind
 
@@ -143,11 +144,15 @@ class Rounds:
         self._parts.materialize.stocks.forget()
         for _ in range(_PLANS_MAX):
             try:
+                if self._parts.undoing == BURST_HELD:
+                    await self._undo(BURST_HELD, done)
+                    if done.is_overtaken:
+                        return
                 plan = await self._threads.control(self._planning.plan_all)
             except Halted as halted:
                 if halted.code != self._parts.undoing:
                     raise
-                await self._undo(halted, done)
+                await self._undo(halted.code, done)
                 if done.is_overtaken:
                     return
                 continue
@@ -170,14 +175,14 @@ class Rounds:
             if not done_count:
                 return
 
-    async def _undo(self, halted: Halted, done: Round) -> None:
+    async def _undo(self, code: str, done: Round) -> None:
         """Brings back what a halt keeps back, on the side that lost it.
 
         What is left then is looked at again, and undone as well, as long as that does something:
         of two names of one file the other shows only when the first is a file of its own again.
         """
         parts, world = self._parts, self._parts.world
-        undoing = await self._threads.control(self._planning.plan_undo, halted.code)
+        undoing = await self._threads.control(self._planning.plan_undo, code)
         done_count = 0
         if undoing.restored:
             changes = [Restore(file_id) for file_id in undoing.restored]
@@ -201,6 +206,11 @@ class Rounds:
         carrying = Carrying(self._parts, sending, receiving, plan, resting)
         try:
             await carrying.run()
+        except Refused as error:
+            if error.code != BURST_HELD:
+                raise
+            review = await self._threads.control(self._planning.note_burst, plan, error.message)
+            raise Halted(review) from error
         finally:
             await sending.close()
             await receiving.close()

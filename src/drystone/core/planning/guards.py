@@ -26,6 +26,9 @@ REMOTE_EMPTIED: Final = "remote-emptied"
 LOCAL_MASS_DELETION: Final = "local-mass-deletion"
 REMOTE_MASS_DELETION: Final = "remote-mass-deletion"
 LOCAL_MASS_REWRITE: Final = "local-mass-rewrite"
+BURST_HELD: Final = "burst-held"
+"""The server's brake, not a guard's: only a human at another device, or with the password, may
+lift it. Looked at and undone as the guards' halts are."""
 
 DELETION_HALTS: Final = (LOCAL_EMPTIED, LOCAL_MASS_DELETION, REMOTE_EMPTIED, REMOTE_MASS_DELETION)
 HALT_CODES: Final = (*DELETION_HALTS, LOCAL_MASS_REWRITE)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from drystone.core.ids import ROOT_ID, FileId
-from drystone.core.journal.change import Delete
-from drystone.core.planning.guards import LOCAL_MASS_REWRITE, Halt
+from drystone.core.journal.change import Delete, Edit
+from drystone.core.planning.guards import BURST_HELD, LOCAL_MASS_REWRITE, Halt
 from drystone.core.planning.plan import Discard, Plan, RenewRemote, Replace, Shift, Step, Submit
 from drystone.core.planning.rewrites import Rewritten
 from drystone.core.tree.entry import Entry, Kind
@@ -20,8 +20,9 @@ class ReviewLine(NamedTuple):
     """One path of a review.
 
     Attributes:
-        look: ``deleted`` (a folder with all below it), ``rewritten`` (holds noise now), or
-            ``replaced`` (gone, with noise in its place).
+        look: ``deleted`` (a folder with all below it), ``rewritten`` (holds noise now),
+            ``replaced`` (gone, with noise in its place), or ``overwritten`` (other content, of
+            any kind).
         path: Where it was when both sides agreed.
         new_path: Where it is now, if that is somewhere else.
     """
@@ -57,7 +58,7 @@ class Held(NamedTuple):
     Attributes:
         gone_here: Gone from the disk; to be deleted on the server.
         gone_there: Gone from the server; to be removed from the disk.
-        rewritten: They hold noise now.
+        rewritten: They hold noise now; of the server's brake: other content of any kind.
     """
 
     gone_here: tuple[FileId, ...] = ()
@@ -69,13 +70,12 @@ def find_held(plan: Plan, code: str, rewritten: Rewritten) -> Held:
     """Returns whom a halt with this code keeps back of a plan."""
     if code == LOCAL_MASS_REWRITE:
         return Held(gone_here=rewritten.replaced, rewritten=rewritten.edited)
-    if code.startswith("local-"):
+    if code.startswith("local-") or code == BURST_HELD:
+        changes = [step.change for step in plan.steps if isinstance(step, Submit)]
+        edits = [c for c in changes if isinstance(c, Edit) and c.content is not None]
         return Held(
-            gone_here=tuple(
-                step.change.file_id
-                for step in plan.steps
-                if isinstance(step, Submit) and isinstance(step.change, Delete)
-            )
+            gone_here=tuple(c.file_id for c in changes if isinstance(c, Delete)),
+            rewritten=tuple(c.file_id for c in edits) if code == BURST_HELD else (),
         )
     gone = tuple(step.before.file_id for step in plan.steps if isinstance(step, Discard))
     return Held(gone_there=gone)
@@ -96,15 +96,16 @@ def describe(
         find_new_path: Returns where it is now on the disk.
     """
     look = "replaced" if halt.code == LOCAL_MASS_REWRITE else "deleted"
+    changed = "overwritten" if halt.code == BURST_HELD else "rewritten"
     looks = {
-        "rewritten": held.rewritten,
+        changed: held.rewritten,
         look: held.gone_here or held.gone_there,
     }
     lines: list[ReviewLine] = []
     for name, file_ids in looks.items():
         for file_id in file_ids[: LINES_MAX - len(lines)]:
             path, new_path = find_path(file_id) or "", find_new_path(file_id) or ""
-            is_moved = name == "rewritten" and new_path != path
+            is_moved = name == changed and new_path != path
             lines.append(ReviewLine(name, path, new_path if is_moved else ""))
     counts = {name: len(file_ids) for name, file_ids in looks.items() if file_ids}
     return Review(

@@ -15,6 +15,7 @@ from drystone.server.ports.objects import Objects
 from drystone.server.service.identity.admin import Admin
 from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.service import Engines, Service, make_service
+from drystone.server.service.trees.brakes import BrakeBounds
 from drystone.server.settings import ServerSettings
 from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.clock_system import SystemClock
@@ -77,6 +78,9 @@ def open_server(settings: ServerSettings) -> Server:
             era_id=secrets.token_bytes(ERA_ID_BYTES),
             read_threads=settings.read_threads,
             find_epoch=data_dir.find_epoch,
+            brake=BrakeBounds(
+                settings.brake_entries, settings.brake_percent, settings.brake_window_s
+            ),
         )
         undo.callback(service.close)
         server = Server(service, data_dir, metadata)

@@ -84,6 +84,31 @@ class BlockPlace(NamedTuple):
     codec: int
 
 
+class Brake(NamedTuple):
+    """The brake of one device in one namespace; see ``service.trees.brakes``.
+
+    Attributes:
+        device_id: Whose it is.
+        held_ns: When a commit was held last; 0: never.
+        held_count: How many entries it would have destroyed; 0: nothing is held.
+        allowed_count: How many a human has allowed it to destroy.
+        allowed_until_ns: Until when.
+    """
+
+    device_id: DeviceId
+    held_ns: int = 0
+    held_count: int = 0
+    allowed_count: int = 0
+    allowed_until_ns: int = 0
+
+
+class Destroyed(NamedTuple):
+    """How many entries somebody deleted, or overwrote with what does not compress."""
+
+    deleted: int = 0
+    overwritten: int = 0
+
+
 class AccountsUnit(Protocol):
     """Accounts and devices, inside one unit of work."""
 
@@ -191,6 +216,14 @@ class TreeUnit(Protocol):
         """
         ...
 
+    def count_below(
+        self, namespace_id: NamespaceId, folder_id: FileId, upto_rev: Seq, limit: int
+    ) -> int:
+        """Returns how many undeleted entries with a rev of at most ``upto_rev`` are anywhere below
+        a folder, deleted or not; at most ``limit``. Cost: a walk that ends at ``limit``.
+        """
+        ...
+
     def append(self, namespace_id: NamespaceId, records: Sequence[Record]) -> None:
         """Appends records and brings entries and head up to date with them.
 
@@ -256,6 +289,39 @@ class TreeUnit(Protocol):
         chunks_count: int,
     ) -> None:
         """Remembers a manifest as checked: it covers its size and its blocks were held."""
+        ...
+
+
+class BrakesUnit(Protocol):
+    """What devices destroy, and their brakes, inside one unit of work."""
+
+    def count_destroyed(
+        self, namespace_id: NamespaceId, device_id: DeviceId, since_ns: int
+    ) -> Destroyed:
+        """Returns what a device has destroyed since then, to the minute."""
+        ...
+
+    def note_destroyed(
+        self,
+        namespace_id: NamespaceId,
+        device_id: DeviceId,
+        destroyed: Destroyed,
+        at_ns: int,
+        since_ns: int,
+    ) -> None:
+        """Adds to what a device has destroyed; forgets of it what is older than ``since_ns``."""
+        ...
+
+    def find_brake(self, namespace_id: NamespaceId, device_id: DeviceId) -> Brake | None:
+        """Returns the brake of a device, or None if none was ever saved."""
+        ...
+
+    def list_brakes(self, namespace_id: NamespaceId) -> list[Brake]:
+        """Returns all brakes, by device id."""
+        ...
+
+    def save_brake(self, namespace_id: NamespaceId, brake: Brake) -> None:
+        """Adds or replaces a brake."""
         ...
 
 
@@ -334,6 +400,11 @@ class Unit(Protocol):
     @property
     def tree(self) -> TreeUnit:
         """Namespaces, entries and journal."""
+        ...
+
+    @property
+    def brakes(self) -> BrakesUnit:
+        """What devices destroy."""
         ...
 
     @property

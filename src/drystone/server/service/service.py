@@ -13,6 +13,7 @@ from drystone.server.service.identity.accounts import Accounts
 from drystone.server.service.identity.devices import Devices
 from drystone.server.service.identity.listeners import Listeners
 from drystone.server.service.identity.passwords import Passwords
+from drystone.server.service.trees.brakes import BrakeBounds, Brakes
 from drystone.server.service.trees.changes import Changes
 from drystone.server.service.trees.commits import Commits
 from drystone.server.service.trees.cursors import Cursors
@@ -26,6 +27,7 @@ class Service(NamedTuple):
 
     accounts: Accounts
     blocks: Blocks
+    brakes: Brakes
     changes: Changes
     commits: Commits
     devices: Devices
@@ -62,6 +64,7 @@ def make_service(
     read_threads: int = 4,
     find_epoch: Callable[[], Hashable] = lambda: 0,
     writer: Writer | None = None,
+    brake: BrakeBounds = BrakeBounds(),  # noqa: B008  a constant
 ) -> Service:
     """Returns the verbs over some engines. Threads begin; ``Service.close`` ends them.
 
@@ -71,6 +74,7 @@ def make_service(
         era_id: ``ERA_ID_BYTES`` by chance: which run of the server this is.
         read_threads: Reads of metadata at once.
         find_epoch: See ``Devices``.
+        brake: When a burst of one device is held.
         writer: The door to the metadata, for worlds that have no threads; made if missing.
     """
     metadata, packs, bell, clock, passwords = engines
@@ -79,11 +83,14 @@ def make_service(
     listeners = Listeners()
     blocks = Blocks(packs, metadata, writer, clock)
     cursors = Cursors(cursor_key, era_id)
+    accounts = Accounts(writer, clock, passwords)
+    brakes = Brakes(writer, clock, accounts, brake)
     return Service(
-        accounts=Accounts(writer, clock, passwords),
+        accounts=accounts,
         blocks=blocks,
+        brakes=brakes,
         changes=Changes(writer, bell, listeners, cursors),
-        commits=Commits(writer, blocks, bell, clock, cursors),
+        commits=Commits(writer, blocks, bell, clock, cursors=cursors, brakes=brakes),
         devices=Devices(writer, clock, listeners, find_epoch),
         history=History(writer),
         listeners=listeners,

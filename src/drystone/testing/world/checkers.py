@@ -3,9 +3,11 @@
 
 from collections.abc import Mapping, Sequence
 
+from drystone.core import limits
+from drystone.core.content.noise import looks_like_noise
 from drystone.core.ids import ROOT_ID
 from drystone.core.journal.fold import fold
-from drystone.core.journal.record import Record
+from drystone.core.journal.record import Action, Record
 from drystone.core.tree.entry import Kind
 from drystone.core.tree.tree import Tree
 from drystone.server.ports.metadata import Unit
@@ -85,6 +87,18 @@ def check_no_loss(
             if content in trash and content not in known:
                 where, law = "only in a trash", "not trashed"
             raise Broken(law, f"{show_content(content)}, written on {who}, is {where}")
+
+
+def check_held(server: WorldServer, devices_count: int) -> None:
+    """Before anybody agreed, the server has not taken more noise in place of what it had than a
+    guard lets pass.
+    """
+    bound = devices_count * (limits.MASS_REWRITE_ENTRIES_MIN - 1)
+    edits = [r.entry for r in server.read_journal() if r.action is Action.EDIT]
+    contents = (server.find_content(entry) for entry in edits if entry.kind == Kind.FILE)
+    count = sum(looks_like_noise(content) for content in contents if content)
+    if count > bound:
+        raise Broken("held", f"{count} files became noise on the server, and nobody had agreed")
 
 
 def check_untroubled(devices: Sequence[WorldDevice]) -> None:

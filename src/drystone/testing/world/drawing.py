@@ -231,6 +231,10 @@ ACCIDENTS: Final = (
 """What every world may meet."""
 
 
+_CATASTROPHES: Final = 0.03
+"""Of all worlds, so many have more files, which are then encrypted or all deleted."""
+
+
 def draw_script(seed: int, *, accidents: Sequence[str] = ACCIDENTS) -> Script:
     """Returns the world of a seed.
 
@@ -250,7 +254,24 @@ def draw_script(seed: int, *, accidents: Sequence[str] = ACCIDENTS) -> Script:
     if accidents and chance.random() < 0.67:
         kinds = chance.sample(accidents, min(len(accidents), chance.choice((1, 1, 2, 3))))
         acts += _Misfortune(chance, names, storm_s).draw(kinds)
+    acts += _draw_catastrophe(seed, names, storm_s)
     return Script(seed, devices, tuple(sorted(acts, key=lambda act: act.at_s)))
+
+
+def _draw_catastrophe(seed: int, names: Sequence[str], storm_s: float) -> list[Act]:
+    """Returns what makes guards fire, for a few worlds. With a chance of its own, so that the rest
+    of each world stays as it is.
+    """
+    chance = Random(f"catastrophe/{seed}")
+    if chance.random() >= _CATASTROPHES:
+        return []
+    number = 500_000
+    filled_s, at_s = sorted(round(chance.random() * storm_s, 3) for _ in range(2))
+    fill = Act(filled_s, chance.choice(names), "fill", (number, chance.choice((45, 60))))
+    who, deed = chance.choice(names), chance.choice(("encrypt", "encrypt", "empty"))
+    again_s = round(at_s + chance.choice((0.0, 60.0, 4_000.0)), 3)
+    args = (number + 1_000,) if deed == "encrypt" else ()
+    return [fill, Act(at_s, who, deed, args), Act(again_s, who, deed, args)]
 
 
 def draw_nature(chance: Random) -> DeviceNature:

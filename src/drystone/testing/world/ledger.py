@@ -2,12 +2,14 @@
 """Ledger: what people wrote and what they themselves destroyed: from it follows what must be."""
 
 from collections.abc import Sequence
+from random import Random
 from typing import Final
 
 from drystone.core.tree.entry import Kind
 from drystone.testing.fakes.disk import Inode
 
 _LARGE_BYTES: Final = 600_000
+_NOISE_BYTES: Final = 160
 
 
 class Broken(AssertionError):
@@ -82,6 +84,8 @@ def make_content(number: int, size: str = "small") -> bytes:
     if size == "empty":
         return b""
     line = b"content %06d\n" % number
+    if size == "noise":
+        return Random(number).randbytes(_NOISE_BYTES)
     if size == "large":
         body = bytearray(bytes(range(256)) * (_LARGE_BYTES // 256))
         for block in range(0, len(body), 4096):

@@ -30,7 +30,8 @@ class User:
             for deed in (
                 self.write, self.save, self.mkdir, self.remove, self.move, self.replace,
                 self.swap, self.nest, self.make_file, self.make_folder, self.copy,
-                self.chmod, self.touch, self.link, self.append,
+                self.chmod, self.touch, self.link, self.append, self.fill, self.encrypt,
+                self.empty,
             )
         }  # fmt: skip
 
@@ -74,6 +75,29 @@ class User:
         inode = self._disk.find(path)
         if inode is not None and inode.kind == Kind.FILE and self._is_free(new_path):
             self._put(new_path, inode.content)
+
+    # --- many at once ------------------------------------------------------------------------
+
+    def fill(self, number: int, count: int) -> None:
+        """Unpacks an archive at the top of the folder."""
+        for one in range(number, number + count):
+            if self._is_free(f"f{one}"):
+                self._put(f"f{one}", make_content(one, "long"))
+
+    def encrypt(self, number: int) -> None:
+        """A stranger's program makes noise of all files at the top of the folder."""
+        for name in sorted(self._disk.hand.list_tree()):
+            inode = self._disk.find(name)
+            if "/" not in name and inode is not None and inode.kind == Kind.FILE:
+                self._ledger.destroy(self._name, inode)
+                self._put(name, make_content(number, "noise"))
+                number += 1
+
+    def empty(self) -> None:
+        """Deletes all there is."""
+        for name in sorted(self._disk.hand.list_tree()):
+            if "/" not in name:
+                self.remove(name)
 
     # --- places ------------------------------------------------------------------------------
 

@@ -156,7 +156,7 @@ async def test_repair_is_answered_with_what_came_of_it(settings, loops, tmp_path
     repaired = Repaired(3, 4, 2, 1, [UnsentView("a/b", "not-there", "it is gone", "look")])
     asked = []
 
-    async def repair(loop):
+    async def repair(loop, _progress):
         asked.append(loop)
         return repaired
 

@@ -11,6 +11,9 @@ server cannot be reached or asks to wait; what remains is for the loop to wait o
 
 from drystone.client.adapters.remote_http.account import (
     SignedInDevice,
+    allow_burst,
+    ask_health,
+    list_brakes,
     list_devices,
     read_account,
     revoke_device,
@@ -33,6 +36,9 @@ __all__ = [
     "ServerAway",
     "SignedInDevice",
     "TlsFailed",
+    "allow_burst",
+    "ask_health",
+    "list_brakes",
     "list_devices",
     "read_account",
     "revoke_device",

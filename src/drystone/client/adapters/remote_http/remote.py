@@ -3,7 +3,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
-from typing import Final
+from typing import Final, NamedTuple
 
 from drystone.client.adapters.remote_http.bell import Bell
 from drystone.client.adapters.remote_http.bundles import (
@@ -44,6 +44,14 @@ _OUTLINES_PER_REQUEST: Final = 1_000
 _LINK_BYTES_MIN: Final = 4 << 20
 """Less than this says more about buffers than about the link."""
 _LINK_BYTES_MAX: Final = 64 << 20
+
+
+class TrashLine(NamedTuple):
+    """What was deleted, when, and from which folder; 0 and ``""`` where that is not known."""
+
+    stored: StoredEntry
+    at_ns: int
+    folder: str
 
 
 class HttpRemote:
@@ -207,6 +215,17 @@ class HttpRemote:
         """Returns a page of what was deleted, newest first, and where to go on."""
         listing = await self.session.get(Listing, f"{self._path}/deleted", {"after": after})
         return [stored_from_wire(entry) for entry in listing.entries], listing.next
+
+    async def list_trash(self, after: str) -> tuple[list[TrashLine], str]:
+        """As ``list_deleted``, with when and where each was deleted."""
+        listing = await self.session.get(Listing, f"{self._path}/deleted", {"after": after})
+        # A server of an earlier version tells neither.
+        times_ns = listing.times_ns or [0] * len(listing.entries)
+        folders = listing.folders or [""] * len(listing.entries)
+        if not len(listing.entries) == len(times_ns) == len(folders):
+            raise not_drystone(self.session.url)
+        entries = map(stored_from_wire, listing.entries)
+        return list(map(TrashLine, entries, times_ns, folders)), listing.next
 
     async def list_revisions(self, file_id: FileId) -> list[tuple[StoredEntry, RevisionLine]]:
         """Returns an entry's records, newest first, each with who and when."""

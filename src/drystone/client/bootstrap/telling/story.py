@@ -23,6 +23,8 @@ LINES_MAX: Final = 20
 
 _ABOVE_MAX: Final = 16
 _DELETED_PAGES_MAX: Final = 4
+_MOVED_MAX: Final = 50
+"""Entries that are asked whether they once stood at a path."""
 
 
 class StoryLine(NamedTuple):
@@ -55,12 +57,15 @@ class Told(NamedTuple):
         more_count: How many older ones there are.
         is_living: The entry stands on the server now. None: the server never had it.
         deleted_with: The folder that was deleted with it, if it was not deleted by itself.
+        moved_to: Where it is now, from the top of the tree, if it was once at the path that was
+            asked for; ``""``: it is there, or not known to have been.
     """
 
     lines: list[StoryLine]
     more_count: int
     is_living: bool | None
     deleted_with: str = ""
+    moved_to: str = ""
 
 
 async def tell_story(
@@ -78,17 +83,23 @@ async def tell_story(
     Raises:
         Unavailable: The server is away.
 
-    Cost: a request for the entry and each folder above it; a few more if it is deleted.
+    Cost: a request for the entry and each folder above it; a few more if it is deleted; if nothing
+    is found so, a listing of the whole tree and up to 50 more.
     """
     teller = _Teller(remote, root)
     file_id, is_living, deleted_with = await teller.find(inside, known_id)
+    moved_to = ""
+    if file_id is None:
+        file_id, moved_to = await teller.find_moved(inside)
+        is_living = True
     if file_id is None:
         return Told([], 0, None)
     lines = await teller.list_own(file_id, deleted_with)
     for folder_id in await teller.list_above(file_id):
         lines += await teller.list_moves(folder_id)
     lines.sort(key=lambda line: -line.at_ns)
-    return Told(lines[:lines_max], max(0, len(lines) - lines_max), is_living, deleted_with)
+    more_count = max(0, len(lines) - lines_max)
+    return Told(lines[:lines_max], more_count, is_living, deleted_with, moved_to)
 
 
 class _Teller:
@@ -146,6 +157,50 @@ class _Teller:
             return None, None, ""
         folder = "/".join(names[:depth]) if depth < len(names) else ""
         return reached.file_id, False, folder
+
+    async def find_moved(self, inside: str) -> tuple[FileId | None, str]:
+        """Looks for what once stood at a path, or for a folder above it that did, and was moved or
+        renamed since; returns who it is, and where it is now.
+
+        Only what was moved last of all that ever happened to it is found: folders always are.
+        """
+        if not is_text(inside):
+            return None, ""
+        names = inside.split("/")
+        depth = len(names) - 1
+        parent_id = self._top_id
+        while depth:
+            above = await find_remote(self._remote, self._root, "/".join(names[:depth]))
+            if above is not None:
+                parent_id = above.entry.file_id
+                break
+            depth -= 1
+        name, rest = names[depth], names[depth + 1 :]
+        for file_id in await self._list_moved():
+            history = await self._history(file_id)
+            places = {(stored.entry.parent_id, stored.entry.name) for stored, _ in history}
+            if (parent_id, name) not in places:
+                continue
+            place = await self._find_path(file_id)
+            found: FileId | None = file_id
+            for below in rest:
+                listed = [] if found is None else await self._remote.list_folder(found)
+                found = next((s.entry.file_id for s in listed if s.entry.name == below), None)
+            if found is not None:
+                return found, "/".join([place, *rest])
+        return None, ""
+
+    async def _list_moved(self) -> list[FileId]:
+        """Returns what was moved or renamed last, newest first."""
+        moved: list[StoredEntry] = []
+        after = ""
+        while True:
+            page, after = await self._remote.list_below(self._top_id, after)
+            moved += [stored for stored in page if stored.action == Action.MOVE]
+            if not after:
+                break
+        moved.sort(key=lambda stored: -stored.seq)
+        return [stored.entry.file_id for stored in moved[:_MOVED_MAX]]
 
     async def list_own(self, file_id: FileId, about: str) -> list[StoryLine]:
         """Returns what happened to an entry itself."""

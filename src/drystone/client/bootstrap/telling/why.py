@@ -25,7 +25,7 @@ from drystone.client.bootstrap.telling.places import (
     show,
 )
 from drystone.client.bootstrap.telling.standing import observe
-from drystone.client.bootstrap.telling.story import LINES_MAX, tell_story
+from drystone.client.bootstrap.telling.story import LINES_MAX, Told, tell_story
 from drystone.client.control.client import DaemonAway, DaemonRefused, ask_daemon
 from drystone.client.loop.parts import World
 from drystone.client.ports import Disk, ProblemRow, State
@@ -131,6 +131,10 @@ def why(settings: ClientSettings, path: Path, *, is_whole: bool = False) -> dict
     found["story"] = story
     if found["decision"]["code"] == "unknown" and story["is_living"] is not None:
         decision = _HEARD_LATER if story["is_living"] else _DELETED
+        if story["moved_to"]:
+            decision = Decision(
+                "moved", f"it was moved, and is {story['moved_to']} on the server now"
+            )
         found |= {"decision": decision._asdict(), "verdict": decision.message}
     return found
 
@@ -191,7 +195,7 @@ async def _find_story(
 ) -> dict[str, Any]:
     views = (found["remote"], found["synced"], found["local"])
     known_id = next((view["file_id"] for view in views if view is not None), "")
-    story: dict[str, Any] = {"lines": [], "more_count": 0, "is_living": None, "error": None}
+    story: dict[str, Any] = {**Told([], 0, None)._asdict(), "error": None}
     inside = path_inside(root, path)
     if not inside:
         return story

@@ -61,7 +61,13 @@ async def list_revisions(call: Call) -> Response:
 
 async def _answer_page(call: Call, page: EntryPage) -> Response:
     def make() -> Listing:
-        return Listing([stored_to_wire(stored) for stored in page.entries], page.after, page.head)
+        return Listing(
+            [stored_to_wire(stored) for stored in page.entries],
+            page.after,
+            page.head,
+            list(page.times_ns),
+            list(page.folders),
+        )
 
     return await call.answer_many(len(page.entries), make)
 

@@ -6,6 +6,7 @@ from typing import Final
 from drystone.server.faces.native import (
     accounts,
     blocks,
+    brakes,
     changes,
     commits,
     entries,
@@ -18,6 +19,7 @@ DESCRIBED: Final[tuple[Operation, ...]] = (
     *accounts.OPERATIONS,
     *blocks.OPERATIONS,
     *commits.OPERATIONS,
+    *brakes.OPERATIONS,
     *changes.OPERATIONS,
     *entries.OPERATIONS,
     *health.OPERATIONS,

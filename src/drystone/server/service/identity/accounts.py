@@ -131,6 +131,21 @@ class Accounts:
             fresh_hash = await self._in_thread(lambda: self._passwords.hash(password))
         return await self._add_device(account, device_name, fresh_hash)
 
+    async def check_password(self, actor: Actor, password: str, address: str) -> None:
+        """Returns if this is the password of the actor's account.
+
+        Raises:
+            TooManyTries: Too many failures lately; the password was not looked at.
+            SignInFailed: It is not.
+        """
+        name = actor.account_name
+        self._sign_ins.begin(name, address, self._clock.now_ns())
+        account = await self._writer.read(lambda unit: unit.accounts.find_account(name))
+        kept_hash = account.password_hash if account else None
+        if not await self._in_thread(lambda: self._passwords.is_right(password, kept_hash)):
+            raise SignInFailed
+        self._sign_ins.succeed(name, address)
+
     def close(self) -> None:
         """Ends the threads. Idempotent."""
         self._threads.shutdown(wait=True)

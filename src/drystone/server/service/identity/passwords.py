@@ -70,11 +70,13 @@ def require_fit_password(password: str) -> None:
     """
     if len(password) < limits.PASSWORD_CHARS_MIN:
         raise UnfitPassword(
-            f"the password is too short: at least {limits.PASSWORD_CHARS_MIN} characters"
+            f"the password is too short: at least {limits.PASSWORD_CHARS_MIN} characters",
+            advice="Choose a longer one; several words make a good one.",
         )
     if len(_normalize(password)) > limits.PASSWORD_BYTES_MAX:
         raise UnfitPassword(
-            f"the password is too long: at most {limits.PASSWORD_BYTES_MAX} bytes of UTF-8"
+            f"the password is too long: at most {limits.PASSWORD_BYTES_MAX} bytes of UTF-8",
+            advice="Choose a shorter one.",
         )
 
 

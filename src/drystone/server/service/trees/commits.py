@@ -31,6 +31,7 @@ from drystone.server.ports.metadata import Unit
 from drystone.server.service.actor import Actor
 from drystone.server.service.blocks.contents import Verdict
 from drystone.server.service.gate import require_namespace
+from drystone.server.service.trees.brakes import Brakes, BurstHeld
 from drystone.server.service.trees.cursors import Cursors
 from drystone.server.service.view import load_view
 from drystone.server.service.writer import Writer
@@ -96,6 +97,7 @@ class Commits:
         bell: Rings once a commit is durable.
         clock: The time in the records.
         cursors: Signs and reads cursors, and knows the era in which records are written.
+        brakes: Hold bursts.
     """
 
     def __init__(
@@ -104,13 +106,16 @@ class Commits:
         blocks: ContentChecks,
         bell: Bell,
         clock: Clock,
+        *,
         cursors: Cursors,
+        brakes: Brakes,
     ) -> None:
         self._writer = writer
         self._blocks = blocks
         self._bell = bell
         self._clock = clock
         self._cursors = cursors
+        self._brakes = brakes
 
     async def commit(
         self,
@@ -139,6 +144,7 @@ class Commits:
             NamespaceNotFound: The actor may not open the namespace.
             ForgedCursor: The cursor was not given out by this server.
             UnfitIdempotencyKey, IdempotencyKeyReused: As their names say; nothing changed.
+            BurstHeld: The device would destroy too much in a short time; nothing changed.
             Unavailable: The database cannot be written now; nothing changed.
         """
         if len(key) > IDEMPOTENCY_KEY_CHARS_MAX or not key.isascii():
@@ -157,6 +163,8 @@ class Commits:
                 self._bell.ring(namespace_id, kept.head)
 
         kept = await self._writer.write(lambda unit: self._decide(unit, order), then=ring)
+        if kept.held_count:
+            raise BurstHeld(kept.held_count)
         return Committed(kept.head_before, kept.head, kept.cursor, kept.outcomes)
 
     def _decide(self, unit: Unit, order: "_Order") -> "_Kept":
@@ -175,6 +183,8 @@ class Commits:
         head_before = view.head
         contents = _with_lost(unit, namespace_id, named, verdict.contents)
         decision = decide(view, commit, author, contents)
+        if held := self._brakes.hold(unit, actor, namespace_id, view, decision.records):
+            return _Kept(head_before, head_before, (), True, held_count=held)  # noqa: FBT003
         if decision.records:
             self._cursors.begin_era(unit, namespace_id)
             unit.tree.append(namespace_id, decision.records)
@@ -203,13 +213,17 @@ class _Order(NamedTuple):
 
 
 class _Kept(NamedTuple):
-    """What became of a commit, in this attempt or (not ``is_new``) in an earlier one."""
+    """What became of a commit, in this attempt or (not ``is_new``) in an earlier one.
+
+    ``held_count``: the brake held it, and nothing was done; see ``Brakes.hold``.
+    """
 
     head_before: Seq
     head: Seq
     outcomes: tuple[Outcome, ...]
     is_new: bool
     cursor: str = ""
+    held_count: int = 0
 
 
 def _refuse_all(unit: Unit, namespace_id: NamespaceId, commit: Commit) -> _Kept:

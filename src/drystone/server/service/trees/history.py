@@ -13,6 +13,7 @@ from drystone.core.limits import CHANGES_PAGE_ENTRIES_MAX, REVISIONS_MAX
 from drystone.server.ports.metadata import MalformedPage, Unit
 from drystone.server.service.actor import Actor
 from drystone.server.service.gate import require_entry, require_namespace
+from drystone.server.service.trees.lineage import Lineage
 from drystone.server.service.trees.namespaces import EntryPage
 from drystone.server.service.writer import Writer
 
@@ -57,6 +58,7 @@ class History:
         """Returns a page of what is deleted, last deleted first.
 
         What was deleted with a folder is not told of by itself: it returns with the folder.
+        With each goes when it was deleted, and where it was.
 
         Args:
             actor: Who asks.
@@ -77,9 +79,23 @@ class History:
             records = unit.tree.list_deleted(namespace_id, before, self._page_max)
             entries = [StoredEntry(r.entry, r.seq, r.action) for r in records]
             is_full = len(entries) == self._page_max
-            return EntryPage(entries, str(entries[-1].seq) if is_full else "", head)
+            lineage = Lineage(unit.tree, namespace_id)
+            lineage.learn(entries)
+            return EntryPage(
+                entries,
+                str(entries[-1].seq) if is_full else "",
+                head,
+                [record.at_ns for record in records],
+                [_folder_of(lineage, stored) for stored in entries],
+            )
 
         return await self._writer.read(work)
+
+
+def _folder_of(lineage: Lineage, stored: StoredEntry) -> str:
+    """Returns the path of the folder that an entry is in, by the names that it has now."""
+    names = [folder.entry.name for folder in lineage.folders_above(stored)]
+    return "/" + "/".join(reversed(names))
 
 
 def _names(

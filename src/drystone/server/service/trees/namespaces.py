@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Namespaces: what lies in a tree now."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from drystone.core.errors import Refused
@@ -29,11 +30,15 @@ class EntryPage(NamedTuple):
         entries: In the order of the listing.
         after: What to pass for the next page; ``""`` at the end.
         head: The seq at which this page is true.
+        times_ns: Of what is deleted: when it was, in the same order; else empty.
+        folders: Of what is deleted: the paths of the folders that it was in; else empty.
     """
 
     entries: list[StoredEntry]
     after: str
     head: Seq
+    times_ns: Sequence[int] = ()
+    folders: Sequence[str] = ()
 
 
 class Namespaces:

@@ -7,7 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 from drystone.core.ids import AccountId, BlockId, DeviceId, FileId, NamespaceId, PackId
 from drystone.core.journal.eras import Era
 from drystone.core.journal.record import Record, StoredEntry
-from drystone.server.ports.metadata import Account, BlockPlace, Device
+from drystone.server.ports.metadata import Account, BlockPlace, Brake, Destroyed, Device
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -106,6 +106,9 @@ class Tables:
         self.children: Table[tuple[NamespaceId, FileId, str], FileId] = Table(self.undo)
         self.manifests: Table[tuple[NamespaceId, BlockId], Manifest] = Table(self.undo)
         self.answers: Table[tuple[NamespaceId, DeviceId, str], Answer] = Table(self.undo)
+        # What devices destroyed, by minute.
+        self.bursts: Table[tuple[NamespaceId, DeviceId, int], Destroyed] = Table(self.undo)
+        self.brakes: Table[tuple[NamespaceId, DeviceId], Brake] = Table(self.undo)
         self.packs: Table[PackId, int] = Table(self.undo)
         self.places: Table[BlockId, BlockPlace] = Table(self.undo)
         # Those of the places where a block cannot be read back.

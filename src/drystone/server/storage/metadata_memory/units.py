@@ -156,6 +156,16 @@ class MemoryTree:
         page = [self._tables.entries[namespace_id, file_id] for _, file_id in later[:limit]]
         return page, json.dumps(later[limit - 1][0]) if len(later) > limit else ""
 
+    def count_below(
+        self, namespace_id: NamespaceId, folder_id: FileId, upto_rev: Seq, limit: int
+    ) -> int:
+        count, waiting = 0, [folder_id]
+        while waiting:
+            for stored in self._iter_children(namespace_id, waiting.pop()):
+                count += stored.entry.rev <= upto_rev
+                waiting.append(stored.entry.file_id)
+        return min(count, limit)
+
     def append(self, namespace_id: NamespaceId, records: Sequence[Record]) -> None:
         journal = self._tables.records[namespace_id]
         for number, record in enumerate(records, len(journal) + 1):

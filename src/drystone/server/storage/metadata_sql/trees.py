@@ -92,6 +92,14 @@ class SqlTree:
     ) -> tuple[list[StoredEntry], str]:
         return self._walk(namespace_id).list_below(folder_id, after, limit)
 
+    def count_below(
+        self, namespace_id: NamespaceId, folder_id: FileId, upto_rev: Seq, limit: int
+    ) -> int:
+        ns = self._numbers.find_ns(namespace_id)
+        values = {"ns": ns, "folder_id": folder_id, "upto_rev": upto_rev, "limit": limit}
+        (count,) = self._session.execute(_COUNT_BELOW, values).fetchone()
+        return int(count)
+
     def append(self, namespace_id: NamespaceId, records: Sequence[Record]) -> None:
         ns = self._numbers.get_ns(namespace_id)
         head = self.head(namespace_id)
@@ -288,6 +296,23 @@ _LIST_FOLDERS: Final = f"""
         LEFT JOIN entry AS e ON e.ns = :ns AND e.parent_id = many.id AND e.name > ''
             AND e.deleted = 0 AND e.kind = 2
     WHERE coalesce(e.seq, 0) > 0
+"""
+
+# No name is empty: saying so is what makes the planner take the index of places.
+_COUNT_BELOW: Final = """
+    WITH RECURSIVE below (file_id, kind, rev) AS (
+        SELECT e.file_id, e.kind, e.rev
+        FROM entry AS e
+        WHERE e.ns = :ns AND e.parent_id = :folder_id AND e.name > '' AND e.deleted = 0
+        UNION ALL
+        SELECT e.file_id, e.kind, e.rev
+        FROM below CROSS JOIN entry AS e
+        WHERE below.kind = 2 AND e.ns = :ns AND e.parent_id = below.file_id AND e.name > ''
+            AND e.deleted = 0
+    )
+    SELECT count(*) FROM (
+        SELECT 1 FROM below WHERE rev <= :upto_rev LIMIT :limit
+    ) AS counted
 """
 
 _ADD_RECORD: Final = """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Unit: one unit of work, on a session that is in a transaction."""
 
-from drystone.server.storage.metadata_sql.accounts import SqlAccounts
+from drystone.server.storage.metadata_sql.accounts import SqlAccounts, SqlBrakes
 from drystone.server.storage.metadata_sql.blocks import SqlBlocks
 from drystone.server.storage.metadata_sql.numbers import Numbers
 from drystone.server.storage.metadata_sql.session import Session
@@ -16,3 +16,4 @@ class SqlUnit:
         self.accounts = SqlAccounts(session)
         self.tree = SqlTree(session, numbers)
         self.blocks = SqlBlocks(session, numbers)
+        self.brakes = SqlBrakes(session, numbers)
