@@ -15,7 +15,7 @@ SECTIONS: Final = {
         *("login", "logout", "sync", "forget", "status", "start", "stop", "pause", "resume"),
         *("daemon", "systemd"),
     ),
-    "Choose what is carried": ("ignore",),
+    "Choose what is carried": ("select", "ignore"),
     "Look at and change files on the server": ("ls", "get", "put", "mkdir", "mv", "rm"),
     "Go back": ("review", "history", "restore", "trash"),
     "Understand": ("why", "receipt", "problems", "conflicts", "doctor", "devices"),

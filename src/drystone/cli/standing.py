@@ -108,6 +108,8 @@ def _describe_root(root: Mapping[str, Any], *, is_only: bool) -> Iterator[str]:
         first, *_ = describe_safety(root["safe"])
         yield f"  safe      {first.removeprefix('Safe: ')}"
     yield from _describe_work(root)
+    if root.get("unselected"):
+        yield f"  without   {', '.join(map(shorten, root['unselected']))}"
     if root.get("why"):
         yield f"  why       {shorten(root['why'], _MESSAGE_CHARS_MAX)}"
         yield f"  now       {printable(root['why_advice'])}"

@@ -16,6 +16,9 @@ GIB: Final = 1024 * MIB
 BLOCK_BYTES_MAX: Final = 4 * MIB
 """Largest block. Bounds the memory of every party; a larger one is refused unread."""
 
+UNSELECTED_FOLDERS_MAX: Final = 1_000
+"""Folders that one device may leave out: they are looked through before each plan."""
+
 SMALL_FILE_BYTES_MAX: Final = 256 * KIB
 """A file up to this size is always one block, so that it costs one lookup and one frame."""
 

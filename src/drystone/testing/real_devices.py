@@ -159,14 +159,17 @@ def find_difference(one: dict[str, Look], other: dict[str, Look]) -> dict[str, o
 
 
 def look_at(top: Path) -> dict[str, Look]:
-    """Returns all there is below a folder, by path, the control folder left out."""
+    """Returns all there is below a folder, by path; special files and the control folder are left
+    out.
+    """
     found: dict[str, Look] = {}
     for folder, folders, files in os.walk(top):
         if Path(folder) == top and CONTROL_NAME in folders:
             folders.remove(CONTROL_NAME)
         for name in [*folders, *files]:
             place = Path(folder, name)
-            found[str(place.relative_to(top))] = _look(place)
+            if place.is_symlink() or place.is_dir() or place.is_file():
+                found[str(place.relative_to(top))] = _look(place)
     return found
 
 

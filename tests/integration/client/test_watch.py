@@ -2,7 +2,10 @@
 """The native watcher on a real folder: whatever is done is hinted at."""
 
 import asyncio
+import json
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -254,3 +257,50 @@ def test_library_for_other_systems_hints_at_changes_too(tmp_path: Path) -> None:
     asyncio.run(run())
 
     assert not told
+
+
+LIMITED = """
+import asyncio, json, sys
+from pathlib import Path
+from drystone.client.adapters.watch import make_watcher, native
+
+async def listen():
+    told, found = [], []
+    hints = make_watcher(Path(sys.argv[1]), told.append).hints()
+    async with asyncio.timeout(30):
+        await anext(hints)
+        (Path(sys.argv[1]) / "file").write_text("1")
+        while "" not in {folder for hint in found for folder in hint.folders} or sum(
+            hint.all for hint in found
+        ) < 3:
+            found.append(await anext(hints))
+    await hints.aclose()
+    print(json.dumps(told))
+
+native.POLL_S = 0.2
+asyncio.run(listen())
+"""
+
+
+def test_real_limit_of_watches_is_said_once_and_scans_stand_in(tmp_path: Path) -> None:
+    """In a namespace of its own a user may have few watches, whatever the system allows."""
+    if shutil.which("unshare") is None:
+        pytest.skip("this system has no unshare")
+    for number in range(20):
+        (tmp_path / "root" / str(number)).mkdir(parents=True)
+    limit = "echo 8 > /proc/sys/user/max_inotify_watches"
+    probe = subprocess.run(["unshare", "-U", "-r", "sh", "-c", limit], check=False)
+    if probe.returncode:
+        pytest.skip("this system does not let us limit watches")
+    command = f'{limit} && exec "$@"'
+    done = subprocess.run(
+        ["unshare", "-U", "-r", "sh", "-c", command, "sh", sys.executable, "-c", LIMITED,
+         str(tmp_path / "root")],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+
+    (told,) = json.loads(done.stdout)
+    assert "8 of those" in told
+    assert "every 0 s" in told
+    assert "sudo sysctl fs.inotify.max_user_watches=" in told

@@ -48,6 +48,11 @@ class Journal:
         self._seen = max([self._seen, *(row[0] for row in rows)])
         return [Line(Action(action), *rest) for _, action, *rest in rows]
 
+    def has_new(self) -> bool:
+        """Tells whether there is any."""
+        head = self._ask("SELECT max(seq) FROM record WHERE ns = ?")[0][0] or 0
+        return int(head) > self._seen
+
     def count_new(self) -> Counter[str]:
         """Returns how many records of each kind there are since the last call."""
         return Counter(line.action.name.lower() for line in self.take_new())

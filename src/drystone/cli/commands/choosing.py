@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``drystone ignore``: what rules leave out of a sync, before and after changing them."""
+"""``drystone select`` and ``ignore``: which folders are on this device, and what is left out."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from drystone.cli.options import JsonFlag, YesFlag, confirm
 from drystone.cli.output import Output, count_of, format_bytes, printable
+from drystone.cli.progress import watch_progress
 
+if TYPE_CHECKING:
+    from drystone.client.bootstrap import LeavingView
+    from drystone.client.settings import ClientSettings
+
+_PROBLEMS_SHOWN: Final = 10
 _TITLES: Final = {
     "dropped": "no longer carried",
     "taken_in": "carried from then on",
@@ -20,7 +26,120 @@ _TITLES: Final = {
 
 def register(app: typer.Typer) -> None:
     """Adds the commands of this file."""
+    app.command("select")(select)
     app.command("ignore")(ignore)
+
+
+def select(
+    directory: Annotated[
+        Path,
+        typer.Argument(
+            help="A synced folder.  [default: the one that you are in]",
+            metavar="[DIR]",
+            show_default=False,
+        ),
+    ] = Path(),
+    *,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--without",
+            help="Take this folder off this device; it stays on the server. More than once: more.",
+            metavar="FOLDER",
+            show_default=False,
+        ),
+    ] = None,
+    back: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            help="Have this folder on this device again, with all below it.",
+            metavar="FOLDER",
+            show_default=False,
+        ),
+    ] = None,
+    yes: YesFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Choose which folders are on this device, or list those that are not.
+
+    Nothing is deleted on the server or on other devices. What leaves this disk goes to
+    `.drystone/trash` in the synced folder, and only after all of it has been sent. A folder that
+    is left out stays so when others rename or move it.
+
+    Examples:
+      drystone select ~/Documents                               which folders are left out
+      drystone select ~/Documents --without photos/2019
+      drystone select ~/Documents --with photos/2019
+      drystone sync ~/Documents --without photos                from the first sync on
+    """
+    from drystone.client import bootstrap
+    from drystone.client.settings import load_settings
+
+    settings, out = load_settings(), Output(as_json=as_json)
+    if not without and not back:
+        found = bootstrap.list_unselected(settings, directory)
+        lines = [printable(line.path) for line in found]
+        out.answer(found, lines or "All folders are on this device.")
+        return
+    if without and not _has_daemon(settings):
+        # Whatever was changed in it is to be on the server before it leaves.
+        _sync_now(settings, directory, out)
+    folders = bootstrap.find_folders(settings, directory, without or [])
+    wanted = bootstrap.find_unselected(settings, directory, back or [])
+    leaving = bootstrap.examine_folders(settings, directory, folders)
+    for line in _describe_leaving(leaving):
+        out.note(line)
+    if any(one.has_own for one in leaving):
+        confirm("Move these to the local trash with their folders?", yes=yes)
+    if not bootstrap.choose_folders(settings, directory, folders, wanted):
+        _sync_now(settings, directory, out)
+    out.answer(
+        {
+            "without": [stored.file_id.hex() for stored in folders],
+            "with": [file_id.hex() for file_id in wanted],
+            "unselected": bootstrap.list_unselected(settings, directory),
+        },
+        _describe_chosen(without or [], back or []),
+    )
+
+
+def _has_daemon(settings: "ClientSettings") -> bool:
+    from drystone.client.control.client import DaemonAway, ask_daemon
+
+    try:
+        ask_daemon(settings.socket_path, "status")
+    except DaemonAway:
+        return False
+    return True
+
+
+def _sync_now(settings: "ClientSettings", directory: Path, out: Output) -> None:
+    from drystone.client import bootstrap
+
+    with watch_progress(out) as notices:
+        bootstrap.sync_once(settings, bootstrap.get_root(settings, directory), notices)
+
+
+def _describe_leaving(leaving: "Sequence[LeavingView]") -> Iterator[str]:
+    for one in leaving:
+        entries = count_of(one.entries_count, "entry", "entries")
+        yield f"{printable(one.path)}: {entries} leave this disk; the server has them"
+        left_out = one.left_out
+        if left_out["files_count"]:
+            files, size = count_of(left_out["files_count"], "file"), left_out["size_bytes"]
+            yield f"  and only this disk has {files} that rules leave out, {format_bytes(size)}:"
+            yield from (f"    {printable(path)}" for path in left_out["samples"])
+        for path in one.problem_paths[:_PROBLEMS_SHOWN]:
+            yield f"  and only this disk has what could not be synced: {printable(path)}"
+
+
+def _describe_chosen(without: Sequence[str], back: Sequence[str]) -> Iterator[str]:
+    for path in without:
+        yield f"{printable(path)} is left out here. It stays on the server, and for thirty days in"
+        yield "  .drystone/trash; delete it there if you need the room now."
+    for path in back:
+        yield f"{printable(path)} comes to this device again."
 
 
 def ignore(

@@ -44,6 +44,15 @@ def sync(
             show_default=False,
         ),
     ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--without",
+            help="Leave this folder of the server out on this device; see `drystone select`.",
+            metavar="FOLDER",
+            show_default=False,
+        ),
+    ] = None,
     once: Annotated[
         bool, typer.Option("--once", help="Bring both sides in step, then end.")
     ] = False,
@@ -61,6 +70,7 @@ def sync(
       drystone sync ~/Documents
       drystone sync ~/Documents --once
       drystone sync ~/Photos --to /photos
+      drystone sync ~/Documents --without videos --without photos/2019
       drystone sync ~/Documents --once --allow-deletions
     """
     from drystone.client import bootstrap
@@ -68,6 +78,11 @@ def sync(
 
     settings, out = load_settings(), Output(as_json=as_json)
     root = bootstrap.open_root(settings, directory, parse_remote(to) if to else None, server)
+    if without:
+        folders = bootstrap.find_folders(settings, directory, without)
+        bootstrap.examine_folders(settings, directory, folders)
+        bootstrap.choose_folders(settings, directory, folders, ())
+        root = bootstrap.get_root(settings, directory)
     if _tell_daemon(settings):
         _sync_by_daemon(settings, root, out, is_waiting=once, allow_deletions=allow_deletions)
         return

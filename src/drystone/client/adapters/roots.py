@@ -23,6 +23,8 @@ class RootLine(msgspec.Struct, frozen=True):
         folder_id: The remote folder's file id (the namespace's root: sixteen zero bytes).
         remote_path: Its path when it was chosen, for people.
         paused: The daemon leaves it alone.
+        unselected: Ids of remote folders that are not to be on this device.
+        selects_count: How often such folders were selected again.
     """
 
     path: str
@@ -32,6 +34,8 @@ class RootLine(msgspec.Struct, frozen=True):
     folder_id: bytes
     remote_path: str = "/"
     paused: bool = False
+    unselected: tuple[bytes, ...] = ()
+    selects_count: int = 0
 
 
 def load_roots(path: Path) -> list[RootLine]:

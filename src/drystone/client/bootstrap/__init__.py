@@ -48,6 +48,15 @@ from drystone.client.bootstrap.reviewing import (
     tell_review,
 )
 from drystone.client.bootstrap.roots import forget_root, get_root, list_roots, open_root
+from drystone.client.bootstrap.selecting import (
+    LeavingView,
+    UnselectedView,
+    choose_folders,
+    examine_folders,
+    find_folders,
+    find_unselected,
+    list_unselected,
+)
 from drystone.client.bootstrap.syncing import sync_forever, sync_once
 from drystone.client.bootstrap.telling.receipt import FileReceipt, Receipt, make_receipt
 from drystone.client.bootstrap.telling.standing import describe_device
@@ -63,22 +72,28 @@ __all__ = [
     "EntryView",
     "FileReceipt",
     "Finding",
+    "LeavingView",
     "Receipt",
     "Review",
     "RevisionView",
     "RootLine",
     "Summary",
     "TrashView",
+    "UnselectedView",
     "add_rules",
     "allow_device",
     "answer_review",
     "check_device",
     "check_rules",
     "check_server",
+    "choose_folders",
     "describe_device",
+    "examine_folders",
     "extend_rules",
+    "find_folders",
     "find_review",
     "find_size",
+    "find_unselected",
     "forget_root",
     "get_file",
     "get_root",
@@ -89,6 +104,7 @@ __all__ = [
     "list_problems",
     "list_roots",
     "list_trash",
+    "list_unselected",
     "login",
     "logout",
     "make_folder",

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -20,6 +20,13 @@ from drystone.client.bootstrap.ignoring import check_open
 from drystone.client.bootstrap.inspecting import find_conflicts
 from drystone.client.bootstrap.repairing import Repaired, repair, to_answer
 from drystone.client.bootstrap.reviewing import answer_open, tell_review
+from drystone.client.bootstrap.selecting import (
+    Chosen,
+    choose_open,
+    examine_open,
+    from_lines,
+    tell_unselected,
+)
 from drystone.client.bootstrap.syncing import opened_loop, watch
 from drystone.client.bootstrap.telling.standing import join_told, tell_safety, weigh_trouble
 from drystone.client.bootstrap.telling.why import Running, explain_open
@@ -30,6 +37,7 @@ from drystone.client.loop.running import Loop
 from drystone.client.ports import Notices, ProblemRow
 from drystone.client.settings import ClientSettings
 from drystone.core.errors import DrystoneError, Misconfigured, Refused, Unavailable
+from drystone.core.ids import FileId
 from drystone.core.planning.review import Review
 from drystone.core.safety import Evidence, judge
 
@@ -150,6 +158,9 @@ class Daemon:
             "conflicts": self._conflicts,
             "problems": self._problems,
             "check-rules": self._check_rules,
+            "selection": self._selection,
+            "examine-folders": self._examine_folders,
+            "choose-folders": self._choose_folders,
             "repair": self._repair,
             "review": self._review,
             "stop": self._stop,
@@ -210,6 +221,18 @@ class Daemon:
         folder, text = str(asked.get("inside", "")), asked.get("text")
         text = None if text is None else str(text)
         return await self._one(asked).look(lambda world: check_open(world, folder, text))
+
+    async def _selection(self, asked: Mapping[str, Any]) -> Answer:
+        return {"lines": await self._one(asked).look(lambda w: tell_unselected(w.state))}
+
+    async def _examine_folders(self, asked: Mapping[str, Any]) -> Answer:
+        folders = from_lines(asked["without"])
+        return {"lines": await self._one(asked).look(lambda w: examine_open(w, folders))}
+
+    async def _choose_folders(self, asked: Mapping[str, Any]) -> Answer:
+        wanted = [FileId(bytes.fromhex(file_id)) for file_id in asked["wanted"]]
+        await self._one(asked).choose(from_lines(asked["without"]), wanted)
+        return {}
 
     async def _repair(self, asked: Mapping[str, Any]) -> Answer:
         return to_answer(await self._one(asked).repair())
@@ -357,6 +380,14 @@ class Keeper:
             NoSuchRoot: The folder is not open now, and so nothing is known of it.
         """
         return await self._open_loop().inspect(look)
+
+    async def choose(self, without: Chosen, wanted: Sequence[FileId]) -> None:
+        """Takes folders off this device or has them come again. Raises as ``look``."""
+        loop, settings, root = self._open_loop(), self._settings, self.root
+        self.root = await loop.inspect(
+            lambda world: choose_open(settings, root, world.state, without, wanted)
+        )
+        loop.hint_all()
 
     async def repair(self) -> Repaired:
         """Sends again what the server lost of the folder. Raises as ``look``."""

@@ -16,7 +16,7 @@ from drystone.client.adapters.disk import open_disk
 from drystone.client.adapters.remote_below import RemoteBelow
 from drystone.client.adapters.remote_http import HttpRemote, HttpSession
 from drystone.client.adapters.roots import RootLine
-from drystone.client.adapters.state_sqlite import BOND_KEY, open_state
+from drystone.client.adapters.state_sqlite import BOND_KEY, drop_state, open_state
 from drystone.client.adapters.watch import make_watcher
 from drystone.client.bootstrap.bonds import free_state, make_bond
 from drystone.client.loop.parts import World
@@ -24,6 +24,7 @@ from drystone.client.loop.running import Loop
 from drystone.client.loop.summary import Summary
 from drystone.client.ports import Notices, Remote, Watcher
 from drystone.client.settings import ClientSettings
+from drystone.client.steps.pull import Selection
 from drystone.core.ids import ROOT_ID, FileId, NamespaceId
 
 CONTROL_NAME: Final = ".drystone"
@@ -106,8 +107,17 @@ async def opened_loop(
         state_path = str(path / CONTROL_NAME / STATE_NAME)
         free_state(state_path, root)
         state, damaged = open_state(state_path, settings.boot_id, clock.now_ns())
+        if Selection(state).is_outdated(root.selects_count):
+            notices.message(
+                f"The state of {path} is older than the last change of what is selected; it is made"
+                " anew from the folder and the server."
+            )
+            state.close()
+            drop_state(state_path)
+            state, damaged = open_state(state_path, settings.boot_id, clock.now_ns())
         stack.callback(state.close)
         state.put(BOND_KEY, make_bond(root))
+        Selection(state).adopt([FileId(i) for i in root.unselected], root.selects_count)
         if damaged:
             notices.message(
                 f"The state of {path} was damaged; it is made anew from the folder and the server."

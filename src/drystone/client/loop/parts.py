@@ -13,7 +13,7 @@ from drystone.client.steps.advance import Advance
 from drystone.client.steps.digest import Digest
 from drystone.client.steps.fetch import Fetch
 from drystone.client.steps.materialize import Materialize
-from drystone.client.steps.pull import Pull
+from drystone.client.steps.pull import Pull, Selection
 from drystone.client.steps.scan import Scan
 from drystone.client.steps.submit import REWRITES_KEY, Submission
 from drystone.client.steps.upload import Upload
@@ -71,6 +71,7 @@ class Parts:
     scan: Scan
     digest: Digest
     pull: Pull
+    selection: Selection
     upload: Upload
     submission: Submission
     fetch: Fetch
@@ -93,6 +94,7 @@ class Parts:
             remote_complete=remote_complete,
             traits=world.traits,
             permissions=self.permissions,
+            unselected=self.selection.ids,
         )
 
 
@@ -103,6 +105,7 @@ def assemble(world: World) -> Parts:
     doubtful: set[FileId] = set()
     disk, state, remote = world.disk, world.state, world.remote
     now_ns = world.clock.now_ns
+    selection = Selection(state)
     rewrites = parse_rewrites(state.get(REWRITES_KEY))
     return Parts(
         world=world,
@@ -111,10 +114,13 @@ def assemble(world: World) -> Parts:
         scan=Scan(disk, state, world.new_file_id, now_ns, doubtful),
         digest=Digest(disk, state, now_ns, rest=world.rest, rewrites=rewrites),
         pull=Pull(remote, state),
+        selection=selection,
         upload=Upload(
             disk, state, remote, threads.workers, lambda length: tally.moved("upload", length)
         ),
-        submission=Submission(state, remote, world.new_key, rewrites, now_ns),
+        submission=Submission(
+            state, remote, world.new_key, rewrites, now_ns, note_deleted=selection.note_deleted
+        ),
         fetch=Fetch(
             disk, state, remote, threads.workers, lambda length: tally.moved("download", length)
         ),

@@ -157,13 +157,14 @@ class Planning:
             Halted: A guard stopped the plan.
         """
         plan = self._reconcile_all()
-        self._check_halt(plan, self._parts.permissions)
+        self._check_halt(self._parts.selection.without_leaving(plan), self._parts.permissions)
+        self._parts.selection.note_leaving(plan)
         return plan
 
     def plan_undo(self, code: str) -> Undoing:
         """Plans how to undo what a halt with this code keeps back."""
         state, parts = self._parts.world.state, self._parts
-        plan = self._reconcile_all()
+        plan = self._parts.selection.without_leaving(self._reconcile_all())
         rewritten = find_rewritten(plan, state.synced, parts.rewrites)
         held = find_held(plan, code, rewritten)
         # Whatever cannot be undone now must not be told to the server as if it were little, also
@@ -208,6 +209,7 @@ class Planning:
         state = self._parts.world.state
         candidates = [*state.local_changes]
         candidates += [i for i in state.remote_changes if i not in state.local_changes]
+        candidates += self._parts.selection.ids
         policy = self._parts.policy(local_complete=True, remote_complete=True)
         return reconcile(candidates, state.local, state.synced, state.remote, policy)
 

@@ -143,6 +143,10 @@ class Rounds:
         seen: set[FileId] = set()
         self._parts.materialize.stocks.forget()
         for _ in range(_PLANS_MAX):
+            done.again |= await self._threads.control(self._parts.selection.refresh)
+            if await self._threads.control(self._parts.pull.find_unlisted) is not None:
+                done.is_overtaken = True  # What is below a folder is not known yet.
+                return
             try:
                 if self._parts.undoing == BURST_HELD:
                     await self._undo(BURST_HELD, done)
@@ -291,7 +295,7 @@ class Rounds:
         client runs.
         """
         state = self._parts.world.state
-        if state.local_changes or state.remote_changes:
+        if state.local_changes or state.remote_changes.keys() - self._parts.selection.ids:
             return
         known_ns = int(state.get(SETTLED_KEY) or 0)
         if not known_ns <= begun_ns < known_ns + _SETTLED_STEP_S * NS_PER_S:
@@ -300,4 +304,5 @@ class Rounds:
     def _look_back(self) -> tuple[int, Seq]:
         state = self._parts.world.state
         unsettled = state.local_changes.keys() | state.remote_changes.keys()
+        unsettled -= self._parts.selection.ids
         return len(unsettled), self._parts.pull.find_seen_seq()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeVar
 
-from drystone.client.loop.parts import World, assemble
+from drystone.client.loop.parts import Parts, World, assemble
 from drystone.client.loop.planning import Answers
 from drystone.client.loop.rounds import Round, Rounds
 from drystone.client.loop.summary import (
@@ -71,8 +71,7 @@ class Loop:
         self._trouble: DrystoneError | None = None
         self._trouble_ns = 0
         self._round: asyncio.Task[Round] | None = None
-        self._settled_ns = 0
-        self._unsettled_count = 0
+        self._settled_ns = self._unsettled_count = 0
         self._again: set[str] = set()
         self._again_soon, self._away = Delay(_AGAIN_S, _AGAIN_S_MAX), Delay(_AWAY_S, _AWAY_S_MAX)
 
@@ -143,7 +142,7 @@ class Loop:
     async def describe(self) -> Standing:
         """Returns how it stands now."""
         phase = "paused" if self._is_paused else _phase_of(self._trouble, self._tally.phase_name)
-        synced_count = await self._parts.threads.control(self._world.state.count_synced)
+        synced_count, unselected = await self._parts.threads.control(_look_at, self._parts)
         return Standing(
             phase,
             self._is_settled and not self._looks.has_hints,
@@ -153,6 +152,7 @@ class Loop:
             await self._summarize(),
             self._rounds.seen_seq,
             self._deadlines.find_next_s(frozenset({"retry", "again"})),
+            unselected,
         )
 
     async def survey(self) -> Evidence:
@@ -300,6 +300,12 @@ class Loop:
         traffic, state = self._world.remote.traffic(), self._world.state
         left = self._unsettled_count
         return await self._parts.threads.control(summarize, self._tally, state, left, traffic)
+
+
+def _look_at(parts: Parts) -> tuple[int, tuple[str, ...]]:
+    """Returns how many entries are synced, and the paths of unselected folders."""
+    paths = parts.selection.list_paths().values()
+    return parts.world.state.count_synced(), tuple(sorted(paths))
 
 
 async def _run_until_settled(rounds: Rounds, count_progress: Callable[[], int]) -> Round:

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from drystone.client.loop.tally import Tally
 from drystone.client.ports import LocalChange, State, Traffic
+from drystone.client.steps.pull import Selection
 from drystone.core.safety import Evidence
 from drystone.core.tree.entry import Kind
 
@@ -53,6 +54,7 @@ class Standing(NamedTuple):
             settled at the same one hold the same.
         retry_s: In how many seconds it tries again what it could not do; None: it waits for
             something to happen.
+        unselected: Paths of the folders that are not selected on this device.
     """
 
     phase: str
@@ -65,6 +67,7 @@ class Standing(NamedTuple):
     summary: Summary
     seen_seq: int = 0
     retry_s: float | None = None
+    unselected: tuple[str, ...] = ()
 
 
 def summarize(tally: Tally, state: State, unsettled_count: int, traffic: Traffic) -> Summary:
@@ -90,7 +93,8 @@ def weigh(known: Evidence, state: State, tally: Tally) -> Evidence:
     Uses State. Cost: a microsecond for each entry in which the sides differ.
     """
     local = state.local_changes.values()
-    remote = state.remote_changes.values()
+    unselected = Selection(state).ids
+    remote = [x for x in state.remote_changes.values() if x.file_id not in unselected]
     known = known._replace(
         problems_count=sum(not row.is_notice for row in state.problems()),
         local_count=len(local),

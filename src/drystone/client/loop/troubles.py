@@ -9,6 +9,7 @@ from drystone.client.loop.tally import Tally
 from drystone.client.ports import ChangedMeanwhile, NotThere, ProblemRow, State
 from drystone.client.steps.advance import Advance
 from drystone.client.steps.materialize import Problem, is_without_folder
+from drystone.client.steps.pull import Selection
 from drystone.client.steps.scan import FOUND_BY_SCAN
 from drystone.core.errors import DrystoneError, Refused, Unavailable
 from drystone.core.ids import ROOT_ID, FileId, Rev
@@ -266,8 +267,13 @@ class Troubles:
             folder = local.find(above) if above else None
             return not above or (folder is not None and folder.kind == Kind.FOLDER)
         changed = self._state.local_changes, self._state.remote_changes
-        entries = local.find(row.path), remote.find(row.path)
-        return any(e is not None and e.file_id in side for e in entries for side in changed)
+        here, there = local.find(row.path), remote.find(row.path)
+        unselected = Selection(self._state).ids
+        if here is not None and here.file_id in unselected:
+            return True  # It has not left yet.
+        if there is not None and there.file_id in unselected:
+            there = None
+        return any(e is not None and e.file_id in side for e in (here, there) for side in changed)
 
     def _path_of(self, step: Submit) -> str:
         file_id = _file_id_of(step)

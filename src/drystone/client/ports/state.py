@@ -106,6 +106,12 @@ class State(Protocol):
         """
         ...
 
+    def drop_remote(self, file_id: FileId) -> None:
+        """What the server said of one entry counts no longer. What it said of those below it
+        still does.
+        """
+        ...
+
     def settle(self, file_id: FileId, row: SyncedRow | None, seq: Seq = Seq(0)) -> None:  # noqa: B008
         """Both sides now agree on an entry (None: it is gone, a folder with all below it).
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from drystone.client.ports import CommitResult, Remote, Stat, State, SyncedRow
-from drystone.core.ids import Seq
+from drystone.core.ids import FileId, Seq
 from drystone.core.journal.change import Accepted, Change, Delete, Edit, Move, Refusal
 from drystone.core.journal.record import Action, StoredEntry
 from drystone.core.limits import COMMIT_CHANGES_MAX
@@ -55,6 +55,7 @@ class Submission:
         new_key: Makes idempotency keys that no other commit has.
         rewrites: Is told what was accepted.
         now_ns: The clock.
+        note_deleted: Is told what was deleted on the server, before State is. Uses State.
     """
 
     def __init__(
@@ -64,7 +65,10 @@ class Submission:
         new_key: Callable[[], str],
         rewrites: Rewrites,
         now_ns: Callable[[], int],
+        *,
+        note_deleted: Callable[[FileId], None] = lambda _: None,
     ) -> None:
+        self._note_deleted = note_deleted
         self._state = state
         self._remote = remote
         self._new_key = new_key
@@ -123,6 +127,7 @@ class Submission:
     def _settle(self, step: Submit, settled: Settled, outcome: Accepted) -> None:
         file_id, entry = settled.file_id, settled.entry
         if entry is None:
+            self._note_deleted(file_id)
             self._state.settle(file_id, None, settled.seq)
             return
         row = self._state.find_synced_row(file_id)

@@ -47,6 +47,8 @@ class Policy(NamedTuple):
             entries are planned.
         traits: Of the disk.
         permissions: Halts that were agreed to.
+        unselected: Ids of folders that are not to be on this disk, nor anything below them,
+            though they live on the server. Give them as candidates as well.
     """
 
     device_name: str
@@ -57,3 +59,4 @@ class Policy(NamedTuple):
     remote_complete: bool = True
     traits: Traits = Traits()
     permissions: tuple[Permission, ...] = ()
+    unselected: frozenset[FileId] = frozenset()

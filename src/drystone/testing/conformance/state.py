@@ -402,6 +402,22 @@ class RemoteOverlay:
         assert not state.remote_changes
         assert state.find_synced_row(agreed.file_id) == make_row(agreed, seq=50)
 
+    def test_dropped_remote_entry_is_what_synced_says_and_those_below_stay(
+        self, state: State
+    ) -> None:
+        folder, agreed = make_entry(1, "f", kind=Kind.FOLDER), make_entry(2)
+        inside = make_entry(3, "x", folder.file_id)
+        add(state, agreed)
+        for entry in (folder, inside, agreed._replace(name="other")):
+            state.note_remote(told(entry, 60, Action.CREATE))
+
+        state.drop_remote(folder.file_id)
+        state.drop_remote(agreed.file_id)
+
+        assert list(state.remote_changes) == [inside.file_id]
+        assert state.remote.find(folder.file_id) is None
+        assert state.remote.find(agreed.file_id) == agreed
+
 
 class LivingOn:
     """What is gone on one side and changed on the other gets a new life."""

@@ -82,17 +82,14 @@ class MemoryState:
             assert change.stat is not None
             self.rows[file_id] = row._replace(stat=change.stat)
             change = None
-        if change is None:
-            self.local_changes.pop(file_id, None)
-        else:
+        self.local_changes.pop(file_id, None)
+        if change is not None:
             self.local_changes[file_id] = change
 
     def note_remote(self, stored: StoredEntry) -> None:
         file_id = stored.file_id
         row, known = self.rows.get(file_id), self.remote_changes.get(file_id)
-        if known is not None and stored.seq < known.seq:
-            return
-        if row is not None and stored.seq < row.seq:
+        if any(seen is not None and stored.seq < seen.seq for seen in (known, row)):
             return
         if row is None and stored.is_deleted:
             self.remote_changes.pop(file_id, None)
@@ -104,6 +101,9 @@ class MemoryState:
 
     def forget_remote(self) -> None:
         self.remote_changes.clear()
+
+    def drop_remote(self, file_id: FileId) -> None:
+        self.remote_changes.pop(file_id, None)
 
     def settle(self, file_id: FileId, row: SyncedRow | None, seq: Seq = Seq(0)) -> None:  # noqa: B008
         if row is None:

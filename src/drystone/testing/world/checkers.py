@@ -8,6 +8,7 @@ from drystone.core.content.noise import looks_like_noise
 from drystone.core.ids import ROOT_ID
 from drystone.core.journal.fold import fold
 from drystone.core.journal.record import Action, Record
+from drystone.core.names.ignore import IGNORE_FILE_NAME
 from drystone.core.tree.entry import Kind
 from drystone.core.tree.tree import Tree
 from drystone.server.ports.metadata import Unit
@@ -50,9 +51,16 @@ def check_server(server: WorldServer, ledger: Ledger) -> tuple[Paths, list[bytes
 
 
 def check_agreement(devices: Sequence[WorldDevice], paths: Paths) -> None:
-    """What is on each device is what the server holds."""
+    """What is on each device is what the server holds and is selected there, and what ignore
+    rules leave out.
+    """
+    everything = paths
     for device in devices:
         found = device.disk.hand.list_tree()
+        paths = _without(everything, device.find_unselected())
+        if found == paths:
+            continue
+        found = {p: x for p, x in found.items() if p in paths or not device.is_left_out(p)}
         if found == paths:
             continue
         more = sorted(found.keys() - paths.keys())
@@ -71,6 +79,7 @@ def check_no_loss(
     """What nobody destroyed is current, and what nobody wrote is nowhere."""
     trash = {content for d in devices for _, content in d.disk.hand.list_trash()}
     current = {content for content in paths.values() if isinstance(content, bytes)}
+    left_out = find_left_out_contents(devices, paths)
     known = set(history)
     for content in current:
         if not ledger.is_known(content):
@@ -81,12 +90,34 @@ def check_no_loss(
         is_given_up = content in ledger.destroyed or (
             content in ledger.taken and (content not in known or content in ledger.lied_about)
         )
-        if content not in current and not is_given_up:
+        if content not in current and content not in left_out and not is_given_up:
             where = "only in the history" if content in known else "nowhere"
             law = "no loss"
             if content in trash and content not in known:
                 where, law = "only in a trash", "not trashed"
             raise Broken(law, f"{show_content(content)}, written on {who}, is {where}")
+
+
+def find_left_out_contents(devices: Sequence[WorldDevice], paths: Paths) -> set[bytes]:
+    """Returns what only one disk holds because of ignore rules; also what went to the trash with
+    a folder that another device deleted, where there are any rules.
+    """
+    found: set[bytes] = set()
+    for device in devices:
+        tree = device.disk.hand.list_tree()
+        for path, content in tree.items():
+            if isinstance(content, bytes) and path not in paths and device.is_left_out(path):
+                found.add(content)
+        if any(path.endswith(IGNORE_FILE_NAME) for path in tree):
+            found |= {content for _, content in device.disk.hand.list_trash()}
+    return found
+
+
+def _without(paths: Paths, folders: Sequence[str]) -> Paths:
+    if not folders:
+        return paths
+    hidden = tuple(f"{folder}/" for folder in folders)
+    return {path: held for path, held in paths.items() if not f"{path}/".startswith(hidden)}
 
 
 def check_held(server: WorldServer, devices_count: int) -> None:

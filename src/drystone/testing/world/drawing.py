@@ -11,6 +11,11 @@ from drystone.testing.world.stage.device import DeviceNature
 _NAMES: Final = ("a", "b", "c", "d")
 
 
+_CHOOSING: Final = 0.25
+"""In how many worlds somebody selects folders, or writes ignore rules."""
+_RULES: Final = ("a\n", "/b\n", "c/\n", "*\n", "b\n!a/b\n", "# none\n", "a/*\n!a/c\n")
+
+
 class _Map:
     """What is probably where, so that most deeds find something to be done to."""
 
@@ -255,7 +260,30 @@ def draw_script(seed: int, *, accidents: Sequence[str] = ACCIDENTS) -> Script:
         kinds = chance.sample(accidents, min(len(accidents), chance.choice((1, 1, 2, 3))))
         acts += _Misfortune(chance, names, storm_s).draw(kinds)
     acts += _draw_catastrophe(seed, names, storm_s)
+    acts += _draw_choices(seed, names, storm_s)
     return Script(seed, devices, tuple(sorted(acts, key=lambda act: act.at_s)))
+
+
+def _draw_choices(seed: int, names: Sequence[str], storm_s: float) -> list[Act]:
+    """Returns what people choose to have on a device, and to leave out. Drawn by itself: all else
+    that a seed means stays what it is.
+    """
+    chance = Random(f"choices/{seed}")
+    lot = chance.random()
+    if lot > _CHOOSING:
+        return []
+    acts: list[Act] = []
+    for _ in range(chance.randint(1, 5)):
+        at_s, who = round(chance.random() * storm_s, 3), chance.choice(names)
+        folder = "/".join(chance.choice(_NAMES) for _ in range(chance.choice((1, 1, 2))))
+        if lot > _CHOOSING * 0.7:
+            acts.append(
+                Act(at_s, who, "rule", (chance.choice(("", folder)), chance.choice(_RULES)))
+            )
+        else:
+            deed = chance.choice(("unselect", "unselect", "select"))
+            acts.append(Act(at_s, who, deed, (chance.randrange(6),)))
+    return acts
 
 
 def _draw_catastrophe(seed: int, names: Sequence[str], storm_s: float) -> list[Act]:

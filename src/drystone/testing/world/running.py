@@ -142,6 +142,8 @@ class World:
         user = self.users.get(act.who)
         if user is not None and act.deed in user.deeds:
             user.deeds[act.deed](*act.args)
+        elif act.deed in ("select", "unselect") and act.who in self.devices:
+            self.devices[act.who].select(*act.args, is_wanted=act.deed == "select")
         else:
             self._accidents.perform(act)
 

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 
+from drystone.core.names.ignore import IGNORE_FILE_NAME
 from drystone.core.tree.entry import Kind
 from drystone.testing.fakes.disk import Inode
 from drystone.testing.world.ledger import Ledger, make_content
@@ -31,7 +32,7 @@ class User:
                 self.write, self.save, self.mkdir, self.remove, self.move, self.replace,
                 self.swap, self.nest, self.make_file, self.make_folder, self.copy,
                 self.chmod, self.touch, self.link, self.append, self.fill, self.encrypt,
-                self.empty,
+                self.empty, self.rule,
             )
         }  # fmt: skip
 
@@ -69,6 +70,16 @@ class User:
         self._put(beside, make_content(number, size))
         self._disk.hand.rename(beside, path)
         self._disk.note_change(path)
+
+    def rule(self, path: str, rules: str) -> None:
+        """Writes an ignore file into a folder."""
+        path = f"{path}/{IGNORE_FILE_NAME}" if path else IGNORE_FILE_NAME
+        inode = self._disk.find(path)
+        if not self._has_folder(path) or (inode is not None and inode.kind != Kind.FILE):
+            return
+        if inode is not None:
+            self._ledger.destroy(self._name, inode)
+        self._put(path, rules.encode())
 
     def copy(self, path: str, new_path: str) -> None:
         """Copies a file to where nothing stands."""

@@ -4,6 +4,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from drystone.client.adapters.freed import give_up_room
 from drystone.client.adapters.state_sqlite.synced import SyncedTable
 from drystone.core.ids import FileId
 from drystone.core.tree.entry import Entry, Kind
@@ -84,6 +85,7 @@ class OverlayTree:
         """Empties what is only kept for speed."""
         self._merged.clear()
         self.paths.clear()
+        give_up_room(self._entries, self._placed)
 
     # --- inside ------------------------------------------------------------------------------
 

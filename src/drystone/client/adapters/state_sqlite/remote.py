@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is kept of the remote overlay: observations that are not settled yet."""
 
+from drystone.client.adapters.freed import give_up_room
 from drystone.client.adapters.state_sqlite.database import Database
 from drystone.client.adapters.state_sqlite.overlay import OverlayTree
 from drystone.client.adapters.state_sqlite.rows import (
@@ -44,6 +45,11 @@ class RemoteTable:
         if self.changes.pop(file_id, None) is not None:
             self.overlay.drop(file_id)
             self._touched.add(file_id)
+
+    def forget_cached(self) -> None:
+        """Keeps no memory for more than there is."""
+        self.overlay.forget_cached()
+        give_up_room(self.changes, self._saved, self._touched)
 
     def save(self) -> None:
         """Writes what was noted or forgotten. Cost: nothing if nothing was."""

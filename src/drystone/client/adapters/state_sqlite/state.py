@@ -93,7 +93,10 @@ class SqliteState(Ledger):
 
     def forget_remote(self) -> None:
         for file_id in list(self.remote_changes):
-            self._remote_rows.forget(file_id)
+            self.drop_remote(file_id)
+
+    def drop_remote(self, file_id: FileId) -> None:
+        self._remote_rows.forget(file_id)
 
     def settle(self, file_id: FileId, row: SyncedRow | None, seq: Seq = Seq(0)) -> None:  # noqa: B008
         if row is None:
@@ -106,8 +109,7 @@ class SqliteState(Ledger):
         self._note_synced_changed(file_id, old, row.entry)
         change = self.local_changes.get(file_id)
         if change is not None and _is_settled(change.entry, row.entry):
-            del self.local_changes[file_id]
-            self._local.drop(file_id)
+            self._forget(self._local, file_id)
         stored = self.remote_changes.get(file_id)
         if stored is not None and _is_told(stored, row, seq):
             self._remote_rows.forget(file_id)
@@ -187,9 +189,9 @@ class SqliteState(Ledger):
     def shrink(self) -> None:
         self._synced.forget_cached()
         self._local.forget_cached()
-        self._remote.forget_cached()
+        self._remote_rows.forget_cached()
         self._db.select("PRAGMA shrink_memory")
-        give_back_freed()
+        give_back_freed(self.local_changes)
 
     def close(self) -> None:
         self._db.close()
@@ -204,15 +206,15 @@ class SqliteState(Ledger):
             if change is None and row is not None:
                 change = LocalChange(row.entry, row.stat)
             if change is not None and change.entry is not None:
-                moved = change.entry._replace(parent_id=folder_id)
-                self.note_local(file_id, change._replace(entry=moved))
+                moved = change._replace(entry=change.entry._replace(parent_id=folder_id))
+                self.note_local(file_id, moved)
 
     def _drop_row(self, file_id: FileId, *, is_gone: bool) -> None:
         row = self._synced.remove(file_id, with_below=False)
         if row is not None:
             self._note_synced_changed(file_id, row.entry, None)
         if is_gone:  # The server no longer has it either: nothing is left to be settled.
-            self._remote_rows.forget(file_id)
+            self.drop_remote(file_id)
             self._forget_placed_below(self._remote, file_id)
 
     def _settle_gone(self, file_id: FileId, seq: Seq) -> None:
@@ -226,7 +228,7 @@ class SqliteState(Ledger):
         self._forget(self._local, file_id)
         stored = self.remote_changes.get(file_id)
         if stored is not None and (stored.is_deleted or stored.seq <= seq):
-            self._remote_rows.forget(file_id)
+            self.drop_remote(file_id)
         for overlay in (self._local, self._remote):
             if overlay.find(file_id) is None:
                 self._forget_below(overlay, file_id, below)
@@ -263,10 +265,9 @@ class SqliteState(Ledger):
 
     def _forget(self, overlay: OverlayTree, file_id: FileId) -> None:
         if overlay is self._remote:
-            self._remote_rows.forget(file_id)
-        else:
-            self.local_changes.pop(file_id, None)
-            self._local.drop(file_id)
+            return self.drop_remote(file_id)
+        self.local_changes.pop(file_id, None)
+        return self._local.drop(file_id)
 
     def _note_synced_changed(self, file_id: FileId, old: Entry | None, new: Entry | None) -> None:
         self._local.note_synced_changed(file_id, old, new)

@@ -42,7 +42,9 @@ class _WithFallback:
         except OSError as error:
             self._tell(
                 f"{self._root} cannot be watched ({error.strerror}): it is scanned at intervals. "
-                "If too many programs watch, raise fs.inotify.max_user_instances (sysctl)."
+                "If too many programs watch: sudo sysctl fs.inotify.max_user_instances=1024 (to "
+                "keep it, put that setting into a file in /etc/sysctl.d), then drystone stop, "
+                "drystone start."
             )
         yield ALL
         async for hints in PollingWatcher().hints():

@@ -55,8 +55,9 @@ class NativeWatcher:
                     self._tell(
                         "This system lets a user watch only so many folders: "
                         f"{len(watched)} of those in {self._root} are watched, in the others "
-                        f"changes are found by a scan every {POLL_S:.0f} s. To watch all, raise "
-                        "fs.inotify.max_user_watches (sysctl)."
+                        f"changes are found by a scan every {POLL_S:.0f} s. To watch all: "
+                        "sudo sysctl fs.inotify.max_user_watches=1048576 (to keep it, put that "
+                        "setting into a file in /etc/sysctl.d), then drystone stop, drystone start."
                     )
                 yield await self._gather(watched)
         finally:

@@ -30,6 +30,7 @@ from drystone.client.control.client import DaemonAway, DaemonRefused, ask_daemon
 from drystone.client.loop.parts import World
 from drystone.client.ports import Disk, ProblemRow, State
 from drystone.client.settings import ClientSettings
+from drystone.client.steps.pull import Selection
 from drystone.client.steps.scan import LeftOut, find_left_out
 from drystone.core.errors import DrystoneError
 from drystone.core.ids import ROOT_ID, FileId, format_id, format_rev
@@ -90,6 +91,8 @@ class Scene(NamedTuple):
     problems: list[ProblemRow]
     """Of the path and of the folders above it, the path's own first."""
     left_out: LeftOut | None
+    unselected: str | None
+    """The unselected folder that it is, or is in, as the server has it."""
     plan: Plan | None
     halt: Halt | None
     running: Running
@@ -109,6 +112,7 @@ def why(settings: ClientSettings, path: Path, *, is_whole: bool = False) -> dict
     rule that applies); ``blocked_by`` (``code``, ``message``, ``advice`` each); ``next_try_ns``
     (None: nothing is to be done, or nobody does it); ``problem`` (None: none), ``rule`` (the path
     that an ignore rule leaves out, with all below it, if one does) and ``rule_line`` (that rule);
+    ``unselected`` (the path of the folder that is not selected here, if it is that or in it);
     ``story`` (``lines`` newest first, ``more_count``, ``error``: why it cannot be told).
 
     Args:
@@ -159,6 +163,7 @@ def explain_open(
         "synced": _tell(state, state.synced, seen.synced),
         "remote": _tell(state, state.remote, seen.remote),
         "problem": None if problem is None else problem._asdict(),
+        "unselected": scene.unselected,
         "rule": None if left_out is None else left_out.path,
         "rule_line": None if left_out is None else left_out.rule._asdict(),
     }
@@ -231,6 +236,7 @@ def _set_scene(disk: Disk, state: State, inside: str, running: Running) -> Scene
         stands,
         rows,
         find_left_out(disk, state, inside),
+        _find_unselected(state, inside),
         plan,
         halt,
         running,
@@ -241,15 +247,26 @@ def _plan(state: State) -> tuple[Plan | None, Halt | None]:
     """Makes the plan that a client would make now; None if that would take too long."""
     candidates = [*state.local_changes]
     candidates += [i for i in state.remote_changes if i not in state.local_changes]
+    selection = Selection(state)
+    candidates += selection.ids
     if len(candidates) > _PLANNED_MAX:
         return None, None
     numbers = itertools.count(1)
     policy = Policy(
-        "this device", "today", lambda: FileId(b"\xff" * 8 + next(numbers).to_bytes(8, "big"))
+        "this device",
+        "today",
+        lambda: FileId(b"\xff" * 8 + next(numbers).to_bytes(8, "big")),
+        unselected=selection.ids,
     )
     plan = reconcile(candidates, state.local, state.synced, state.remote, policy)
-    halt = find_halt(plan, state.synced, state.count_synced(), state.count_below)
+    judged = selection.without_leaving(plan)
+    halt = find_halt(judged, state.synced, state.count_synced(), state.count_below)
     return plan, halt
+
+
+def _find_unselected(state: State, path: str) -> str | None:
+    paths = Selection(state).list_paths().values()
+    return next((one for one in paths if f"{path}/".startswith(f"{one}/")), None)
 
 
 def _see(state: State, path: str) -> Seen:
@@ -292,6 +309,13 @@ def _decide_problem(scene: Scene) -> Decision | None:
     if row.is_notice:
         return Decision(row.code, row.message)
     return Decision(row.code, f"there is a problem: {row.message}")
+
+
+def _decide_unselected(scene: Scene) -> Decision | None:
+    if scene.unselected is None or scene.seen.local is not None:
+        return None
+    told = f"it is not selected on this device: {scene.unselected} is only on the server"
+    return Decision("unselected", told)
 
 
 def _decide_unknown(scene: Scene) -> Decision | None:
@@ -344,6 +368,7 @@ _HEARD_LATER: Final = Decision(
 _DECISIONS: Final[tuple[Callable[[Scene], Decision | None], ...]] = (
     _decide_place,
     _decide_problem,
+    _decide_unselected,
     _decide_unknown,
     _decide_plan,
     _decide_above,
@@ -391,6 +416,8 @@ _BLOCKS: Final[tuple[Callable[[Scene], Iterator[Block]], ...]] = (
 
 def _differs(scene: Scene) -> bool:
     """Tells whether something is to be done for the path."""
+    if scene.unselected is not None and scene.seen.local is None:
+        return False
     if not scene.seen.file_ids:
         return scene.stands and scene.left_out is None and not scene.problems
     local, synced, remote = scene.seen

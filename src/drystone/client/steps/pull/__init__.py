@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pull: what changed on the server becomes the remote tree.
+"""Pull: what changed on the server becomes the remote tree, except what is not selected here."""
 
-    page = await pull.read(pull.find_cursor())   # State, then server
-    pulled = pull.note(page)                     # State
-    while folder := pull.find_unlisted():        # State
-        entries, after = await pull.list_below(folder)   # server
-        pull.note_listed(folder, entries, after)         # State
+from drystone.client.steps.pull.pull import (
+    CURSOR_KEY,
+    SEEN_SEQ_KEY,
+    LeadsNowhere,
+    Pull,
+    Pulled,
+)
+from drystone.client.steps.pull.selection import Selection, TooManyUnselected
 
-The cursor is noted with what was read up to it, so both survive together or not at all. A
-folder that lives again, or comes from outside, is listed; until then it is on a list of its
-own, which survives too. When the cursor cannot be gone on from, everything is read anew, and
-``reread`` compares it with what was agreed on.
-"""
-
-from drystone.client.steps.pull.pull import LeadsNowhere, Pull, Pulled
-
-__all__ = ["LeadsNowhere", "Pull", "Pulled"]
+__all__ = [
+    "CURSOR_KEY",
+    "SEEN_SEQ_KEY",
+    "LeadsNowhere",
+    "Pull",
+    "Pulled",
+    "Selection",
+    "TooManyUnselected",
+]

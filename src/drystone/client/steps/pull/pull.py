@@ -1,10 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading pages of changes, and noting what they say."""
+"""Pull: what changed on the server becomes the remote tree.
+
+    page = await pull.read(pull.find_cursor())   # State, then server
+    pulled = pull.note(page)                     # State
+    while folder := pull.find_unlisted():        # State
+        entries, after = await pull.list_below(folder)   # server
+        pull.note_listed(folder, entries, after)         # State
+
+The cursor is noted with what was read up to it, so both survive together or not at all. A
+folder that lives again, or comes from outside, is listed; until then it is on a list of its
+own, which survives too. When the cursor cannot be gone on from, everything is read anew, and
+``reread`` compares it with what was agreed on.
+"""
 
 from typing import Final, NamedTuple
 
 from drystone.client.ports import Remote, RemotePage, State
 from drystone.client.steps.pull.reread import Reread
+from drystone.client.steps.pull.selection import UNLISTED_KEY, Selection
 from drystone.core.errors import Refused, Unavailable
 from drystone.core.ids import FileId, Seq
 from drystone.core.journal.cursor import ForgedCursor
@@ -13,7 +26,6 @@ from drystone.core.tree.entry import Kind
 
 CURSOR_KEY: Final = "cursor"
 SEEN_SEQ_KEY: Final = "seen_seq"
-_UNLISTED_KEY: Final = "unlisted"
 RESET_KEY: Final = "reset"
 """While everything is read anew: the cursor that could not be continued."""
 _NOT_FOUND: Final = "entry-not-found"
@@ -42,12 +54,13 @@ class Pull:
 
     Args:
         remote: The server.
-        state: Its trees.
+        state: Its trees, and what of the server is not selected here.
     """
 
     def __init__(self, remote: Remote, state: State) -> None:
         self._remote = remote
         self._state = state
+        self._selection = Selection(state)
         self._reread: Reread | None = None
         """While everything is read anew."""
 
@@ -94,6 +107,10 @@ class Pull:
         unlisted = self._unlisted()
         for stored in page.entries:
             entry = stored.entry
+            if stored.is_deleted:
+                self._selection.note_gone(entry.file_id)
+            if self._selection.is_of_no_interest(stored):
+                continue
             if entry.kind == Kind.FOLDER and self._is_to_be_listed(stored):
                 unlisted.append(entry.file_id)
             self._note_told(stored)
@@ -104,9 +121,7 @@ class Pull:
         if not page.has_more:
             state.put(SEEN_SEQ_KEY, str(page.head))
             if self._reread is not None:
-                self._reread.end()
-                self._reread = None
-                state.put(RESET_KEY, "")
+                self._end_rereading(self._reread)
         changed = [stored.entry.file_id for stored in page.entries]
         changed += page.gone
         return Pulled(
@@ -133,7 +148,8 @@ class Pull:
     def note_listed(self, folder_id: FileId, entries: list[StoredEntry], after: str) -> Pulled:
         """Tells State what a listing says. Uses State."""
         for stored in entries:
-            self._state.note_remote(stored)
+            if not self._selection.is_of_no_interest(stored):
+                self._state.note_remote(stored)
         if not after:
             self._put_unlisted([other for other in self._unlisted() if other != folder_id])
         changed = (stored.entry.file_id for stored in entries)
@@ -148,21 +164,25 @@ class Pull:
         """Tells whether a folder may hold what the feed does not say."""
         if self._reread is not None or not self._state.get(CURSOR_KEY):
             return False  # Everything is being read: what is below comes by itself.
+        if stored.entry.file_id in self._selection.ids:
+            return False
         if stored.action == Action.RESTORE:
             return True
+        # It came from outside, whatever was done to it since.
         is_known = self._state.remote.find(stored.entry.file_id) is not None
-        return stored.action == Action.MOVE and not is_known
+        return stored.action in (Action.MOVE, Action.EDIT) and not is_known
+
+    def _note_gone(self, file_id: FileId, head: Seq) -> None:
+        self._selection.note_gone(file_id)
+        entry = self._state.remote.find(file_id)
+        if entry is not None:
+            self._note_told(StoredEntry(entry, head, Action.DELETE))
 
     def _note_told(self, stored: StoredEntry) -> None:
         if self._reread is not None:
             self._reread.note(stored)
         else:
             self._state.note_remote(stored)
-
-    def _note_gone(self, file_id: FileId, head: Seq) -> None:
-        entry = self._state.remote.find(file_id)
-        if entry is not None:
-            self._note_told(StoredEntry(entry, head, Action.DELETE))
 
     def _begin_anew(self, rewound_to: Seq | None) -> None:
         """The cursor cannot be continued: nothing known of the server counts any longer."""
@@ -179,10 +199,18 @@ class Pull:
         self._put_unlisted([])
         self._reread = Reread(state, rewound_to)
 
+    def _end_rereading(self, reread: Reread) -> None:
+        """All was told: an unselected folder that was not is in nobody's way any more."""
+        for file_id in self._selection.ids - reread.told:
+            self._selection.note_gone(file_id)
+        reread.end()
+        self._reread = None
+        self._state.put(RESET_KEY, "")
+
     def _unlisted(self) -> list[FileId]:
-        text = self._state.get(_UNLISTED_KEY)
+        text = self._state.get(UNLISTED_KEY)
         return [FileId(bytes.fromhex(part)) for part in text.split(",")] if text else []
 
     def _put_unlisted(self, folders: list[FileId]) -> None:
         distinct = dict.fromkeys(folders)
-        self._state.put(_UNLISTED_KEY, ",".join(folder_id.hex() for folder_id in distinct))
+        self._state.put(UNLISTED_KEY, ",".join(folder_id.hex() for folder_id in distinct))

@@ -26,11 +26,14 @@ class Reread:
         state: The three trees.
         rewound_to: Up to which seq the server's journal is as this device knows it; None: all
             of it.
+
+    Attributes:
+        told: Ids of all that was told, tombstones too.
     """
 
     def __init__(self, state: State, rewound_to: Seq | None) -> None:
         self._state = state
-        self._told: set[FileId] = set()
+        self.told: set[FileId] = set()
         self._put_off: list[tuple[Standing, StoredEntry]] = []
         """Until all is told. What synced says of these is needed as long as it is walked through:
         where they stand, and what is in them.
@@ -41,14 +44,14 @@ class Reread:
         """Notes what the server says of an entry."""
         state, file_id = self._state, stored.file_id
         row = state.find_synced_row(file_id)
-        if row is None or file_id in self._told:
+        if row is None or file_id in self.told:
             # Agreed on since then, if at all.
-            if file_id not in self._told:
+            if file_id not in self.told:
                 self._forget(file_id)
-            self._told.add(file_id)
+            self.told.add(file_id)
             state.note_remote(stored)
             return
-        self._told.add(file_id)
+        self.told.add(file_id)
         standing = judge(row.entry, row.seq, stored, self.rewound_to)
         if standing == Standing.KNOWN:
             self._note_known(row, stored)
@@ -68,13 +71,13 @@ class Reread:
                 is_gone = is_dead or state.remote.find(file_id) is None
                 if row.entry.kind == Kind.FOLDER:
                     waiting.append((file_id, is_gone))
-                if file_id in self._told:
+                if file_id in self.told:
                     continue
                 # What was in a deleted folder went with it, if the server knew of it.
                 if not is_gone or is_lost(row.entry, row.seq, self.rewound_to):
                     self._note_lost(row)
         for file_id in [*state.remote_changes]:
-            if file_id not in self._told:
+            if file_id not in self.told:
                 self._forget(file_id)
         for standing, stored in self._put_off:
             known = state.find_synced_row(stored.file_id)
@@ -94,9 +97,8 @@ class Reread:
         """What was agreed on and is lost here (a power loss) counted as the server's since then:
         but the server may not have it either.
         """
-        stored = self._state.remote_changes.get(file_id)
-        if stored is not None and self._state.find_synced_row(file_id) is None:
-            self._state.settle(file_id, None, stored.seq)
+        if self._state.find_synced_row(file_id) is None:
+            self._state.drop_remote(file_id)
 
     def _note_known(self, row: SyncedRow, stored: StoredEntry) -> None:
         if row.seq > stored.seq:

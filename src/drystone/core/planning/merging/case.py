@@ -20,13 +20,15 @@ class Fate(IntEnum):
     """Only the disk has it, and synced does not know it."""
     NEW_THERE = 3
     """Only the server has it, and synced does not know it."""
-    BOTH = 4
+    UNSELECTED = 4
+    """Only the server has it, and it stays so: it is an unselected folder."""
+    BOTH = 5
     """Both sides have it."""
-    GONE_HERE = 5
+    GONE_HERE = 6
     """Gone from the disk since both agreed; the server has it."""
-    GONE_THERE = 6
-    """Gone from the server since both agreed; the disk has it."""
-    GONE = 7
+    GONE_THERE = 7
+    """Gone from the server since both agreed, or unselected; the disk has it."""
+    GONE = 8
     """Gone from both sides since they agreed."""
 
 
@@ -154,6 +156,12 @@ class Survey:
         here = sight.find_local(file_id)
         base = sight.synced.find(file_id)
         there = sight.find_remote(file_id)
+        if base is None and file_id in sight.policy.unselected:
+            # If it is here, this device made it, and the answer was lost: both agree first.
+            there = sight.find_unselected(file_id)
+            if here is None:
+                fate = Fate.NOWHERE if there is None else Fate.UNSELECTED
+                return Case(file_id, fate, None, None, there)
         if here is not None:
             here = as_held(here, base or there, sight.policy.traits)
             if here.kind == Kind.FILE and here.content is None:

@@ -100,6 +100,8 @@ class Naming:
                 return
         elif other.fate == Fate.GONE_HERE and not other.is_kept:
             return
+        elif other.fate == Fate.UNSELECTED:
+            pass  # What is made here has nothing to do with it, whatever its kind.
         elif other.fate != Fate.NEW_THERE:
             case.is_stuck = True
             return

@@ -27,7 +27,8 @@ class Sight:
         self.remote = remote
         self.policy = policy
         self._alive_local: dict[FileId, bool] = {policy.root_id: True}
-        self._alive_remote: dict[FileId, bool] = {policy.root_id: True}
+        # What is below an unselected folder is for this disk as if it were not there.
+        self._alive_remote = {policy.root_id: True, **dict.fromkeys(policy.unselected, False)}
         self._rings: set[FileId] = set()
         self._local_folders: dict[FileId, Mapping[str, Entry]] = {}
         self._remote_folders: dict[FileId, Mapping[str, Entry]] = {}
@@ -40,7 +41,11 @@ class Sight:
         return entry
 
     def find_remote(self, file_id: FileId) -> Entry | None:
-        """Returns the entry if it lives on the server."""
+        """Returns the entry if it lives on the server and is selected."""
+        return None if file_id in self.policy.unselected else self.find_unselected(file_id)
+
+    def find_unselected(self, file_id: FileId) -> Entry | None:
+        """Returns the entry if it lives on the server in a selected folder, selected or not."""
         entry = self.remote.find(file_id)
         if entry is None or not self._is_alive(self.remote, self._alive_remote, entry.parent_id):
             return None
@@ -51,7 +56,7 @@ class Sight:
         return self._is_alive(self.local, self._alive_local, folder_id)
 
     def is_remote_folder(self, folder_id: FileId) -> bool:
-        """Tells whether the server has this folder; the root always."""
+        """Tells whether the server has this folder, and it is selected; the root always."""
         return self._is_alive(self.remote, self._alive_remote, folder_id)
 
     def local_children(self, folder_id: FileId) -> Mapping[str, Entry]:

@@ -31,7 +31,9 @@ def keep_survivors(survey: Survey) -> None:
                 _need_there(survey, case, kept)
         elif fate == Fate.NEW_HERE:
             _need_there(survey, case, kept)
-        elif fate == Fate.NEW_THERE:
+        elif fate in (Fate.NEW_THERE, Fate.UNSELECTED):
+            # With a folder that is deleted here, an unselected one in it would be deleted, which
+            # nobody has seen: so it comes back.
             _need_here(survey, case, kept)
         elif fate in (Fate.GONE_HERE, Fate.GONE_THERE) and has_merit(survey, case):
             _keep(survey, case, kept)

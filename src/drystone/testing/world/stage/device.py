@@ -4,17 +4,23 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Final, NamedTuple, Protocol
 
 from drystone.client.adapters.clock import make_file_ids
 from drystone.client.loop.parts import World as LoopWorld
 from drystone.client.loop.running import Loop
 from drystone.client.loop.summary import Standing
-from drystone.client.ports import Hints, ProblemRow
+from drystone.client.ports import Hints, ProblemRow, State
+from drystone.client.steps.pull import Selection
+from drystone.client.steps.scan import find_left_out
+from drystone.core.ids import ROOT_ID, FileId
 from drystone.core.instant import NS_PER_S
+from drystone.core.journal.record import Action, StoredEntry
 from drystone.core.planning.guards import HALT_CODES
 from drystone.core.planning.plan import Conflict
 from drystone.core.planning.policy import Traits
+from drystone.core.tree.entry import Kind
 from drystone.testing.fakes.clock import SOME_DAY_NS
 from drystone.testing.world.stage.chance import Chance
 from drystone.testing.world.stage.database import KeptDatabase, KeptState
@@ -23,7 +29,7 @@ from drystone.testing.world.stage.life import Life
 from drystone.testing.world.stage.mortal_disk import MortalDisk
 from drystone.testing.world.stage.network import Link, LinkedRemote
 from drystone.testing.world.stage.server import WorldServer
-from drystone.testing.world.stage.timeline import Timeline
+from drystone.testing.world.stage.timeline import Killed, Timeline
 
 _NS_PER_MS: Final = 1_000_000
 _TICK_NS: Final = 4 * _NS_PER_MS
@@ -139,6 +145,12 @@ class WorldDevice:
         """The database as it was saved last; empty: none."""
         self.images: list[bytes] = []
         """What a loss of power may leave of it, if the disk is fragile."""
+        self.unselected: tuple[FileId, ...] = ()
+        """Which folders are not to be here, as the list of roots says, and how often some were
+        selected again. Nothing happens to that list.
+        """
+        self.selects_count = 0
+        self._selecting: list[asyncio.Task[None]] = []
         self.on_end: Callable[[], None] = lambda: None
         """Is told when the client has ended."""
         self._state: KeptState | None = None
@@ -158,6 +170,12 @@ class WorldDevice:
         self._watching.note("start", self.name)
         database = KeptDatabase(self.image)
         self._state = KeptState(database, f"boot {self._boots_count}", self._note_image, life)
+        if Selection(self._state).is_outdated(self.selects_count):
+            self._state.die()
+            self._state = KeptState(
+                KeptDatabase(b""), f"boot {self._boots_count}", self._note_image, life
+            )
+        Selection(self._state).adopt(self.unselected, self.selects_count)
         if self.disk.is_fragile:
             self._state.saved = self.images = [self.image]
         self._watcher = _Watcher()
@@ -197,6 +215,40 @@ class WorldDevice:
         self.loop.hint_all()
         return True
 
+    def select(self, number: int, *, is_wanted: bool) -> None:
+        """Somebody takes a folder off this device, if the client runs; or has one come back.
+
+        Args:
+            number: Which of those that there are.
+            is_wanted: Have one come back.
+        """
+        if self.loop is not None:
+            selecting = self._select(self.loop, self.life, number, is_wanted=is_wanted)
+            self._selecting.append(self._timeline.create_task(selecting))
+
+    async def _select(self, loop: Loop, life: Life, number: int, *, is_wanted: bool) -> None:
+        def change(world: LoopWorld) -> None:
+            if not life.is_alive:
+                return
+            selection = Selection(world.state)
+            ids = sorted(selection.ids)
+            if is_wanted and ids:
+                selection.select([ids[number % len(ids)]])
+                world.state.save()
+            elif not is_wanted and (folders := list_folders(world.state)):
+                stored = folders[number % len(folders)]
+                # The list of roots is written first.
+                self.unselected = (*self.unselected, stored.file_id)
+                selection.unselect([stored])
+                world.state.save()
+            self.unselected = tuple(sorted(selection.ids))
+            self.selects_count = selection.selects_count
+
+        # A client that ends meanwhile has changed nothing, or all.
+        with suppress(Killed, RuntimeError):
+            await loop.inspect(change)
+            loop.hint_all()
+
     def find_image(self) -> bytes:
         """Returns what a copy of its database made now would hold: what was saved last."""
         return self.image if self._state is None else self._state.copy_saved()
@@ -208,6 +260,14 @@ class WorldDevice:
     def find_problems(self) -> list[ProblemRow]:
         """Returns what is in trouble."""
         return [] if self._state is None else self._state.problems()
+
+    def find_unselected(self) -> list[str]:
+        """Returns where the folders are on the server that are not to be here."""
+        return [] if self._state is None else list(Selection(self._state).list_paths().values())
+
+    def is_left_out(self, path: str) -> bool:
+        """Tells whether ignore rules leave out what stands at a path."""
+        return self._state is not None and bool(find_left_out(self.disk, self._state, path))
 
     async def _run(self, world: LoopWorld, life: Life) -> None:
         loop = self.loop = Loop(world, self.chance.random)
@@ -263,6 +323,23 @@ class WorldDevice:
         """The watcher says that it has lost events."""
         if self._watcher is not None:
             self._watcher.tell_all()
+
+
+def list_folders(state: State) -> list[StoredEntry]:
+    """Returns the folders of the server that a client knows, from the top down."""
+    found: list[StoredEntry] = []
+    waiting = [ROOT_ID]
+    while waiting:
+        for _, entry in sorted(state.remote.children(waiting.pop(0)).items()):
+            if entry.kind == Kind.FOLDER:
+                row = state.find_synced_row(entry.file_id)
+                stored = state.remote_changes.get(entry.file_id)
+                if stored is None and row is not None:
+                    stored = StoredEntry(entry, row.seq, Action.EDIT)
+                if stored is not None:
+                    found.append(stored)
+                waiting.append(entry.file_id)
+    return found
 
 
 class _Watcher:
