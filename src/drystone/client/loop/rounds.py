@@ -13,7 +13,7 @@ from drystone.client.loop.planning import Planning
 from drystone.client.loop.receiving import Receiving
 from drystone.client.loop.sending import Sending
 from drystone.client.loop.troubles import Halted, Troubles
-from drystone.client.ports import Hints, Stat
+from drystone.client.ports import Hints, Stat, State
 from drystone.client.steps.digest import is_racy_at
 from drystone.core.errors import DrystoneError, Refused
 from drystone.core.ids import FileId, Seq
@@ -166,7 +166,9 @@ class Rounds:
             resting = await self._threads.control(self._troubles.find_resting)
             if not plan.steps:
                 return
-            if folders := await self._threads.control(self._find_unseen, plan, seen):
+            if folders := await self._threads.control(
+                _find_unseen, self._parts.world.state, plan, seen
+            ):
                 await self._look_within(folders, done)
                 continue
             self._parts.tally.phase("transfer")
@@ -221,23 +223,6 @@ class Rounds:
         await self._saving.sometimes()
         await self._note_failed(sending, receiving, done)
         return carrying.done_count, sending.is_overtaken
-
-    def _find_unseen(self, plan: Plan, seen: set[FileId]) -> dict[FileId, str]:
-        """Returns where folders are that a plan deletes here, unless they are in ``seen``.
-
-        What somebody has put into one of them since the last look would go with it, although
-        nobody ever saw it: so it is looked at again, just before.
-        """
-        state = self._parts.world.state
-        found: dict[FileId, str] = {}
-        for step in plan.steps:
-            if isinstance(step, Discard) and step.before.kind == Kind.FOLDER:
-                file_id = step.before.file_id
-                path = None if file_id in seen else state.path_of(state.local, file_id)
-                if path:
-                    found[file_id] = path
-                seen.add(file_id)
-        return found
 
     async def _look_within(self, folders: Mapping[FileId, str], done: Round) -> None:
         # What comes between this look and the next goes nowhere, nor does the folder.
@@ -306,3 +291,20 @@ class Rounds:
         unsettled = state.local_changes.keys() | state.remote_changes.keys()
         unsettled -= self._parts.selection.ids
         return len(unsettled), self._parts.pull.find_seen_seq()
+
+
+def _find_unseen(state: State, plan: Plan, seen: set[FileId]) -> dict[FileId, str]:
+    """Returns where folders are that a plan deletes here, unless they are in ``seen``.
+
+    What somebody has put into one of them since the last look would go with it, although
+    nobody ever saw it: so it is looked at again, just before.
+    """
+    found: dict[FileId, str] = {}
+    for step in plan.steps:
+        if isinstance(step, Discard) and step.before.kind == Kind.FOLDER:
+            file_id = step.before.file_id
+            path = None if file_id in seen else state.path_of(state.local, file_id)
+            if path:
+                found[file_id] = path
+            seen.add(file_id)
+    return found
