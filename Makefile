@@ -17,7 +17,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo simulate test test-quick check lint format format-check types contracts spell coverage lock clean distclean
+.PHONY: help demo simulate mutants test test-quick check lint format format-check types contracts spell coverage lock clean distclean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test-quick: $(READY)  ## the tests to run between two edits: unit, property (few
 simulate: $(READY)  ## look for seeds whose world breaks a law (SECONDS=600, WORKERS=2, KEEP=folder for scripts)
 	$(BIN)/python -m drystone.testing.world simulate --seconds $(or $(SECONDS),600) \
 	  --workers $(WORKERS) $(if $(KEEP),--keep "$(KEEP)")
+
+mutants: $(READY)  ## break the planner, guards and commit decision in all known ways: do tests notice?
+	$(BIN)/python tools/mutate.py $(WORDS)
 
 check: $(READY) format-check spell test  ## what CI does before a merge
 

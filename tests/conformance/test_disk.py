@@ -11,13 +11,14 @@ import pytest
 from drystone.client.adapters.disk import create_root, open_disk, system
 from drystone.client.ports import Disk
 from drystone.testing.conformance.disk import DiskSuite, Hand
+from drystone.testing.conformance.narrow import TraitsSuite
 from drystone.testing.fakes.disk import FakeDisk
 from drystone.testing.hand import RealHand
 
 NOW_NS = 1_700_000_000 * 10**9
 
 
-class TestFakeDisk(DiskSuite):
+class TestFakeDisk(DiskSuite, TraitsSuite):
     @pytest.fixture
     def disk(self) -> Disk:
         return FakeDisk()
@@ -27,7 +28,7 @@ class TestFakeDisk(DiskSuite):
         return disk.hand
 
 
-class TestLocalDisk(DiskSuite):
+class TestLocalDisk(DiskSuite, TraitsSuite):
     @pytest.fixture
     def disk(self, tmp_path: Path) -> Iterator[Disk]:
         create_root(tmp_path / "root", "11" * 16)

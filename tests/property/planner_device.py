@@ -5,7 +5,7 @@ Obviously right rather than quick. Whatever a plan asks for is checked as a real
 server would check it: a step that cannot be carried out is an assertion error.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from random import Random
 
 from drystone.core.ids import ROOT_ID, FileId, Seq
@@ -26,7 +26,7 @@ from drystone.core.planning.progress import Noted, Renewed, Settled, advance
 from drystone.core.planning.reconcile import reconcile
 from drystone.core.tree.entry import Entry, Kind
 from tests.property.planner_disk import Disk, Node, NotThereError, child_of, observed, write
-from tests.property.planner_server import Ids, Server, path_of
+from tests.property.planner_server import Ids, Server
 
 PLAIN = Traits()
 
@@ -83,7 +83,6 @@ class Device:
         self.remote: dict[FileId, StoredEntry] = {}
         self.seen = Seq(0)
         self.conflicts: list = []
-        self.unplaceable: tuple = ()
         self.waiting: tuple[FileId, ...] = ()
         self._traits = traits
         self._ids = ids
@@ -174,13 +173,6 @@ class Device:
         """Only synced and the remote tree are kept."""
         self.local = {}
 
-    def paths_by_id(self, file_ids: Collection[FileId]) -> list[str]:
-        """Returns the paths of some entries on the disk; empty for what is not there."""
-        view = Overlay(self.synced, self.local)
-        known = {**{i: view.find(i) for i in self.synced}, **{i: view.find(i) for i in self.local}}
-        entries = {i: entry for i, entry in known.items() if entry is not None}
-        return [path_of(entries, i) if i in entries else "" for i in file_ids]
-
     def _known_place(self, synced, parent_id, name, node, nodes) -> Entry | None:
         known = synced.children(parent_id).get(name)
         if known is None or known.kind != node.kind:
@@ -211,7 +203,7 @@ class Device:
         assert len(plan.after) == len(plan.steps)
         for index, after in enumerate(plan.after):
             assert all(earlier < index for earlier in after)
-        self.unplaceable, self.waiting = plan.unplaceable, plan.waiting
+        self.waiting = plan.waiting
         return plan
 
     def carry_out(

@@ -46,8 +46,6 @@ class Disk:
         folder.children[name] = node
 
     def is_free(self, folder: Node, name: str) -> bool:
-        if self.traits.case_insensitive:
-            return name.lower() not in {other.lower() for other in folder.children}
         return name not in folder.children
 
     def walk(self) -> Iterator[tuple[Node, str, Node]]:
@@ -100,7 +98,7 @@ def observed(
     """Returns an inode as a scan sees it: rounded to what the disk can hold."""
     step = traits.mtime_step_ns
     mtime_ns = 0 if node.kind == Kind.FOLDER else node.mtime_ns // step * step
-    mode = node.mode if traits.holds_modes else 0o777
+    mode = node.mode if traits.holds_modes else 0
     return Entry(
         file_id, parent_id, name, node.kind, node.content, mode, mtime_ns, node.target, Rev(0)
     )

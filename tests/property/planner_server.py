@@ -82,11 +82,6 @@ class Server:
         """Returns what lives, by path."""
         return paths_of(self._undeleted())
 
-    def paths_by_id(self, file_ids: Collection[FileId]) -> list[str]:
-        """Returns the paths of some living entries."""
-        entries = self._undeleted()
-        return [path_of(entries, file_id) for file_id in file_ids]
-
     def _undeleted(self) -> dict[FileId, Entry]:
         return {i: s.entry for i, s in self.stored.items() if not s.is_deleted}
 

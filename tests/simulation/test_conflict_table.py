@@ -33,7 +33,9 @@ CASES = """
     edit-move move-edit move-move move-move-same move-delete delete-move
     edit-mode mode-edit mode-mode mode-move move-mode mode-delete delete-mode
     edit-time time-edit time-time time-mode mode-time time-delete delete-time
-    create-create create-create-same move-move-name move-create create-move
+    create-create create-create-same create-create-twin
+    recase-edit edit-recase recase-recase recase-create create-recase
+    move-move-name move-create create-move
     over-edit edit-over swap-edit edit-swap
     file-folder folder-file edit-to-folder to-folder-edit edit-to-file to-file-edit
     file-link link-file link-link link-link-same link-folder folder-link
@@ -45,6 +47,9 @@ CASES = """
     gone-folder-move-out move-out-gone-folder gone-folder-rename rename-gone-folder
     rename-rename rename-edit edit-rename rename-create create-rename cycle
 """
+
+NOT_NARROW = {"recase-create"}
+"""Nobody can do that on a disk that folds case: what is created is there."""
 
 APART_S, DEEDS_S, FIRST_BACK_S, SECOND_BACK_S, END_S = 50.0, 60.0, 100.0, 300.0, 500.0
 PLACES = [
@@ -142,6 +147,22 @@ def test_what_the_guide_says_happens(row: Row, first: str, second: str, how: str
     assert _look(one, row) == _look(other, row) == row.then_on(second, date)
     assert {kind for _, kind in world.conflicts} == row.conflicts
     assert {who for who, _ in world.conflicts} <= {second}, "whoever comes later settles it"
+
+
+@pytest.mark.parametrize("disk", ["casefold", pytest.param("hfs", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("row", [row for row in ROWS if row.row_id not in NOT_NARROW], ids=by_id)
+def test_it_happens_beside_a_narrow_disk_too(row: Row, disk: str) -> None:
+    script = make_script(row, "desktop", "laptop", "offline")
+    script.devices["laptop"] = DeviceNature(disk=disk)
+    world = Told(script)
+    date = world.devices["laptop"].clock.date_text()
+
+    verdict = world.run()
+
+    # That the narrow disk holds the same, under whatever names, is a law.
+    assert not verdict.law, verdict.what
+    assert _look(world.devices["desktop"].disk.root, row) == row.then_on("laptop", date)
+    assert {kind for _, kind in world.conflicts} == row.conflicts
 
 
 @pytest.mark.slow

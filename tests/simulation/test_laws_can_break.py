@@ -7,10 +7,15 @@ import pytest
 
 from drystone.client.loop.planning import Planning
 from drystone.client.steps.pull import Pull
-from drystone.core.planning.plan import Discard, Plan
+from drystone.core.ids import FileId, Rev
+from drystone.core.planning.plan import Discard, Plan, RenewLocal
+from drystone.core.tree.entry import Kind
 from drystone.server.storage.metadata_memory.units import MemoryTree
 from drystone.server.storage.objects_memory import MemoryObjects
-from drystone.testing.world.running import run_script
+from drystone.testing.fakes.disk import Inode
+from drystone.testing.world.checkers import Held, Paths, check_no_false_conflict, check_no_loss
+from drystone.testing.world.ledger import Broken, Ledger
+from drystone.testing.world.running import World, run_script
 from drystone.testing.world.script import Act, Script
 from drystone.testing.world.shrinking import shrink
 from drystone.testing.world.stage.device import DeviceNature
@@ -110,6 +115,83 @@ def test_lost_block_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MemoryObjects, "put_many", damage)
 
     assert run_script(QUIET).law in {"readable", "rest"}
+
+
+def test_deleted_file_that_comes_back_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan_all = Planning.plan_all
+
+    def keep(planning: Planning) -> Plan:
+        plan = plan_all(planning)
+        new_id = planning._parts.world.new_file_id
+        steps = [
+            RenewLocal(step.before, step.before._replace(file_id=new_id(), rev=Rev(0)))
+            if isinstance(step, Discard)
+            else step
+            for step in plan.steps
+        ]
+        return plan._replace(steps=tuple(steps))
+
+    monkeypatch.setattr(Planning, "plan_all", keep)
+    acts = (Act(1.0, "a", "write", ("one", 1)), Act(30.0, "b", "remove", ("one",)))
+
+    assert run_script(Script(1, TWO, acts)).law == "no return"
+
+
+def test_other_mode_on_another_device_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    note = Pull.note
+
+    def lock(pull, page):
+        entries = [s._replace(entry=s.entry._replace(mode=0o600)) for s in page.entries]
+        return note(pull, page._replace(entries=entries))
+
+    monkeypatch.setattr(Pull, "note", lock)
+
+    assert run_script(QUIET.with_acts(QUIET.acts[:1])).law == "attributes"
+
+
+def test_commit_that_is_decided_anew_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MemoryTree, "find_idempotent", lambda *_: None)
+
+    assert run_script(QUIET).law == "repeat"
+
+
+def test_cursor_that_leaves_something_out_is_seen() -> None:
+    class Forgetful(World):
+        def _judge(self) -> Held:
+            for mirror in self.server.told.mirrors.values():
+                mirror.pop(next(iter(mirror), None), None)
+            return super()._judge()
+
+    script = QUIET.with_acts(QUIET.acts[:3])
+    assert not World(script).run().law
+    assert Forgetful(script).run().law == "cursor"
+
+
+ONE, OTHER = FileId(b"1" * 16), FileId(b"2" * 16)
+
+
+def test_content_lost_as_one_entry_though_destroyed_as_another_is_seen() -> None:
+    ledger = Ledger(lambda who, inode: (ONE, True))
+    inode = Inode(Kind.FILE, 1, 0)
+    inode.content = b"same"
+    ledger.write("a", b"same")
+    ledger.write("b", b"same")
+    ledger.destroy("a", inode)
+
+    check_no_loss(ledger, Held({}, {}, {b"same": {ONE}}), [])
+    with pytest.raises(Broken, match="only in the history"):
+        check_no_loss(ledger, Held({}, {}, {b"same": {ONE, OTHER}}), [])
+
+
+def test_conflict_with_the_same_is_seen() -> None:
+    ledger = Ledger()
+    ledger.write("a", b"same")
+    paths: Paths = {"d/x.txt": b"same", "d/x (conflicted copy, b, 2026-11-21).txt": b"same"}
+
+    with pytest.raises(Broken, match="is the same as"):
+        check_no_false_conflict(ledger, Held(paths, {}, {}))
+    ledger.write("b", b"same")
+    check_no_false_conflict(ledger, Held(paths, {}, {}))
 
 
 def test_gap_in_the_journal_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,12 +21,6 @@ OPEN = {
         "a move that is seen in two looks is a deletion first; before the file is sent from its new"
         " place the power goes and takes it"
     ),
-    "made-on-both-and-written-again-at-once": (
-        "made on both devices, and written again within a tick of a coarse clock: never settled"
-    ),
-    "nested-in-its-own-name-and-removed": (
-        "a folder moved into a new one of its name, and deleted there, is never settled"
-    ),
 }
 """Scripts in ``open`` that break a law and are to: why. Who mends it moves it to the corpus."""
 

@@ -14,6 +14,11 @@ def describe_why(found: Mapping[str, Any]) -> Iterator[str]:
     """Yields the lines of ``drystone why``: the verdict, the evidence, the story."""
     verdict = shorten(found["verdict"], _MESSAGE_CHARS_MAX)
     yield f"{shorten(found['path'], _MESSAGE_CHARS_MAX)}: {verdict}."
+    if found.get("standing_path"):
+        yield (
+            "This disk cannot hold its name: it stands as"
+            f" {shorten(found['standing_path'], _MESSAGE_CHARS_MAX)}"
+        )
     yield from _describe_views(found)
     yield from _describe_rule(found)
     yield from _describe_blocks(found)

@@ -16,9 +16,12 @@ from typing import Final, NamedTuple
 from drystone.core.instant import NS_PER_S
 from drystone.core.limits import LOOKED_AT_S_MAX, SERVER_SILENT_S_MAX, WATCH_LAG_S
 
-NOTICE_CODES: Final = frozenset({"special-file"})
+UNHELD_CODE: Final = "no-symlinks"
+"""Of what the server holds and this disk cannot: it stays there."""
+
+NOTICE_CODES: Final = frozenset({"special-file", UNHELD_CODE})
 """Codes of what is told of a path and needs nobody: of pipes, sockets and devices nothing could be
-kept anywhere.
+kept anywhere, and what only this disk cannot hold is kept elsewhere.
 """
 
 

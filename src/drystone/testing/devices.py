@@ -7,16 +7,18 @@ from pathlib import Path
 from random import Random
 
 from drystone.client.adapters.clock import make_file_ids
+from drystone.client.adapters.narrow import widen
 from drystone.client.adapters.notices import SilentNotices
 from drystone.client.adapters.state_sqlite import SqliteState, open_state
 from drystone.client.loop.parts import World
 from drystone.client.loop.running import Loop
 from drystone.client.loop.summary import Summary
-from drystone.client.ports import ProblemRow
+from drystone.client.ports import DiskTraits, ProblemRow
 from drystone.core.planning.plan import Conflict
 from drystone.server.service.actor import Actor
 from drystone.testing.fakes.clock import ManualClock
 from drystone.testing.fakes.disk import FakeDisk
+from drystone.testing.fakes.narrow import WIDE
 from drystone.testing.fakes.remote import FakeRemote
 from drystone.testing.service import MemoryServer
 
@@ -49,6 +51,7 @@ class MemoryDevice:
         server: Whose service it speaks with.
         actor: Whose device it is.
         state_path: Where its state is kept, for devices that crash; None: in memory.
+        traits: What its disk can hold.
 
     Attributes:
         disk: Its folder; ``disk.hand`` changes it as a person does.
@@ -57,10 +60,16 @@ class MemoryDevice:
     """
 
     def __init__(
-        self, server: MemoryServer, actor: Actor, name: str, state_path: Path | None = None
+        self,
+        server: MemoryServer,
+        actor: Actor,
+        name: str,
+        state_path: Path | None = None,
+        *,
+        traits: DiskTraits = WIDE,
     ) -> None:
         self.name = name
-        self.disk = FakeDisk()
+        self.disk = FakeDisk(traits=traits)
         self.hand = self.disk.hand
         self.remote = FakeRemote(server.service, actor)
         self.clock = ManualClock()
@@ -121,7 +130,7 @@ class MemoryDevice:
     def make_world(self) -> World:
         """Returns what a loop of this device works on."""
         return World(
-            disk=self.disk,
+            disk=widen(self.disk),
             state=self.state,
             remote=self.remote,
             clock=self.clock,

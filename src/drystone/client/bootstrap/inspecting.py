@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from drystone.client.adapters.clock import SystemClock
 from drystone.client.adapters.disk import open_disk
+from drystone.client.adapters.narrow import widen
 from drystone.client.adapters.roots import RootLine
 from drystone.client.adapters.state_sqlite import open_state
 from drystone.client.bootstrap.roots import get_root
@@ -97,7 +98,7 @@ def with_opened(settings: ClientSettings, root: RootLine, look: Callable[[Opened
     clock = SystemClock()
     path = Path(root.path)
     # Opening it takes its lock: nobody else changes it meanwhile.
-    disk = open_disk(path, root.root_id, clock.now_ns)
+    disk = widen(open_disk(path, root.root_id, clock.now_ns))
     try:
         state, _ = open_state(
             str(path / CONTROL_NAME / STATE_NAME), settings.boot_id, clock.now_ns()

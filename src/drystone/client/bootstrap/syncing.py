@@ -13,6 +13,7 @@ from typing import Final
 from drystone.client.adapters.clock import SystemClock, make_file_ids
 from drystone.client.adapters.credentials import find_credential
 from drystone.client.adapters.disk import open_disk
+from drystone.client.adapters.narrow import widen
 from drystone.client.adapters.remote_below import RemoteBelow
 from drystone.client.adapters.remote_http import HttpRemote, HttpSession
 from drystone.client.adapters.roots import RootLine
@@ -102,7 +103,7 @@ async def opened_loop(
         notices.phase("connect")
         # It looks for the marker first: the lock lies in the control folder, which must be the
         # right one. Then it takes the lock: only whoever has it may clean up in there.
-        disk = open_disk(path, root.root_id, clock.now_ns)
+        disk = widen(open_disk(path, root.root_id, clock.now_ns))
         stack.callback(disk.close)
         state_path = str(path / CONTROL_NAME / STATE_NAME)
         free_state(state_path, root)

@@ -19,7 +19,7 @@ from drystone.client.steps.submit import REWRITES_KEY, Submission
 from drystone.client.steps.upload import Upload
 from drystone.client.steps.verify import Verify
 from drystone.core.ids import FileId
-from drystone.core.planning.policy import Permission, Policy, Traits
+from drystone.core.planning.policy import Permission, Policy
 from drystone.core.planning.rewrites import Rewrites, parse_rewrites
 
 _SAVE_S: Final = 3.0
@@ -39,7 +39,6 @@ class World:
         new_file_id: Makes ids for new entries, each greater than the one before.
         new_key: Makes idempotency keys.
         device_name: For the names of conflicted copies.
-        traits: What the disk can hold.
         rest: Waits for a fraction of a second, in the thread that calls it.
     """
 
@@ -51,7 +50,6 @@ class World:
     new_file_id: Callable[[], FileId]
     new_key: Callable[[], str]
     device_name: str
-    traits: Traits = field(default_factory=Traits)
     rest: Callable[[float], None] = time.sleep
 
 
@@ -92,7 +90,7 @@ class Parts:
             world.new_file_id,
             local_complete=local_complete,
             remote_complete=remote_complete,
-            traits=world.traits,
+            traits=world.disk.traits.for_planning,
             permissions=self.permissions,
             unselected=self.selection.ids,
         )
@@ -125,7 +123,7 @@ def assemble(world: World) -> Parts:
             disk, state, remote, threads.workers, lambda length: tally.moved("download", length)
         ),
         materialize=Materialize(disk, state, now_ns),
-        advance=Advance(state),
+        advance=Advance(state, disk.traits.for_planning),
         verify=Verify(disk, state),
         rewrites=rewrites,
         doubtful=doubtful,

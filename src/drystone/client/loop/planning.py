@@ -198,12 +198,11 @@ class Planning:
         return frozenset(i for i in map(find_subject, plan.steps) if self._is_below(unnamed, i))
 
     def tell(self, plan: Plan) -> None:
-        """Tells of conflicts, and of what this disk cannot hold."""
+        """Tells of conflicts."""
         state, tally = self._parts.world.state, self._parts.tally
         for conflict in plan.conflicts:
             path = state.path_of(state.local, conflict.file_id) or conflict.name
             tally.conflict(conflict, path)
-        self._troubles.note_unplaceable(plan.unplaceable)
 
     def _reconcile_all(self) -> Plan:
         state = self._parts.world.state

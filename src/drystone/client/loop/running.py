@@ -111,7 +111,7 @@ class Loop:
             Corrupt: The state is damaged: close everything and open it anew.
         """
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._ears.watch(watcher))
+            tasks.create_task(self._ears.watch(watcher, self._world.disk))
             tasks.create_task(self._ears.listen(self._world.remote, self._note_deaf, _HALTED_S))
             tasks.create_task(self._keep_going())
 

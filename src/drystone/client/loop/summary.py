@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from drystone.client.loop.tally import Tally
 from drystone.client.ports import LocalChange, State, Traffic
 from drystone.client.steps.pull import Selection
-from drystone.core.safety import Evidence
+from drystone.core.safety import UNHELD_CODE, Evidence
 from drystone.core.tree.entry import Kind
 
 _DOUBTS_COUNTED_MAX: Final = 1_000
@@ -95,12 +95,13 @@ def weigh(known: Evidence, state: State, tally: Tally) -> Evidence:
     local = state.local_changes.values()
     unselected = Selection(state).ids
     remote = [x for x in state.remote_changes.values() if x.file_id not in unselected]
+    rows = state.problems()
     known = known._replace(
-        problems_count=sum(not row.is_notice for row in state.problems()),
+        problems_count=sum(not row.is_notice for row in rows),
         local_count=len(local),
         unread_count=sum(map(_is_unread, local)),
         local_bytes=sum(map(_content_bytes, local)),
-        remote_count=len(remote),
+        remote_count=max(0, len(remote) - sum(row.code == UNHELD_CODE for row in rows)),
         remote_bytes=sum(
             stored.entry.content.size_bytes
             for stored in remote

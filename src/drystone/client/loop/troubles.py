@@ -14,8 +14,7 @@ from drystone.client.steps.scan import FOUND_BY_SCAN
 from drystone.core.errors import DrystoneError, Refused, Unavailable
 from drystone.core.ids import ROOT_ID, FileId, Rev
 from drystone.core.journal.change import RefusalCode
-from drystone.core.names.quoting import quoted
-from drystone.core.planning.plan import Place, RenewLocal, Submit, Unplaceable
+from drystone.core.planning.plan import Place, RenewLocal, Submit
 from drystone.core.planning.review import Review
 from drystone.core.tree.entry import Entry, Kind
 from drystone.core.tree.view import TreeView
@@ -208,18 +207,6 @@ class Troubles:
                 f"{len(new) - _TOLD_MAX} more paths are in trouble: drystone status"
             )
         self._told = {row.path: row.code for row in rows}
-
-    def note_unplaceable(self, unplaceable: Sequence[Unplaceable]) -> None:
-        """Notes what this disk cannot hold. Uses State."""
-        for one in unplaceable:
-            occupant = self._state.path_of(self._state.local, one.occupant) or "another entry"
-            self._rest(
-                one.file_id,
-                self._state.path_of(self._state.remote, one.file_id) or one.name,
-                one.code,
-                f"{quoted(one.name)} cannot stand beside {quoted(occupant)} on this disk",
-                "Rename one of the two, here or on another device.",
-            )
 
     def _rest(self, file_id: FileId, path: str, code: str, message: str, advice: str) -> None:
         known = next((row for row in self._state.problems() if row.path == path), None)

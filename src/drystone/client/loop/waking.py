@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
-from drystone.client.ports import Hints, Remote, Watcher
+from drystone.client.ports import Disk, Hints, Remote, Watcher
 from drystone.core.errors import DrystoneError, Misconfigured, Refused
 from drystone.core.ids import Seq
 
@@ -102,11 +102,16 @@ class Ears:
         """True if whatever changes on the disk is told."""
         return self._watcher is not None and self._watcher.is_whole
 
-    async def watch(self, watcher: Watcher) -> None:
-        """Hears a watcher until cancelled."""
+    async def watch(self, watcher: Watcher, disk: Disk) -> None:
+        """Hears a watcher of a disk until cancelled."""
         self._watcher = watcher
+        is_narrow = disk.traits.names.is_narrow
         async for hints in watcher.hints():
-            self._looks.hint(hints)
+            if is_narrow:
+                folders = frozenset(map(disk.true_path, hints.folders))
+                self._looks.hint(hints._replace(folders=folders))
+            else:
+                self._looks.hint(hints)
             self.has_begun.set()
             if hints.folders or hints.all:
                 self._wake.set()

@@ -2,7 +2,7 @@
 """What the client needs from the world: disk, watcher, server, state, clock.
 
 Relative paths are ``str``, ``/``-separated, ``""`` for the synced folder itself, and hold
-names as the disk has them. Methods of ``Disk`` and ``State`` block; steps run them in
+names as the journal has them. Methods of ``Disk`` and ``State`` block; steps run them in
 threads. Methods of ``Remote`` are async.
 """
 
@@ -13,10 +13,12 @@ from drystone.client.ports.disk import (
     Disk,
     DiskFull,
     DiskProblem,
+    DiskTraits,
     FolderListing,
     Hints,
     NameTooLong,
     NewFile,
+    NoSymlinks,
     NotThere,
     Observed,
     PathTooLong,
@@ -57,12 +59,14 @@ __all__ = [
     "Disk",
     "DiskFull",
     "DiskProblem",
+    "DiskTraits",
     "FetchedBlock",
     "FolderListing",
     "Hints",
     "LocalChange",
     "NameTooLong",
     "NewFile",
+    "NoSymlinks",
     "NotThere",
     "Notices",
     "Observed",

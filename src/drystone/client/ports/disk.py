@@ -8,6 +8,8 @@ from typing import NamedTuple, Protocol
 from drystone.core.content.content import Content
 from drystone.core.errors import Refused, Unavailable
 from drystone.core.ids import FileId
+from drystone.core.names.standing import ALL_NAMES, NameTraits
+from drystone.core.planning.policy import Traits
 from drystone.core.tree.entry import Kind
 
 
@@ -27,6 +29,28 @@ class Stat(NamedTuple):
     """The nine permission bits."""
 
 
+class DiskTraits(NamedTuple):
+    """What a disk can hold. The first thing to be known of one: names that it cannot hold would
+    otherwise be taken for renamed.
+
+    Attributes:
+        names: Which names it cannot hold.
+        holds_modes: If not, a mode seen there says nothing.
+        holds_symlinks: If not, making one is refused.
+        mtime_step_ns: Times are rounded down to multiples of this.
+    """
+
+    names: NameTraits = ALL_NAMES
+    holds_modes: bool = True
+    holds_symlinks: bool = True
+    mtime_step_ns: int = 1
+
+    @property
+    def for_planning(self) -> Traits:
+        """What of it the planner asks for."""
+        return Traits(self.holds_modes, self.mtime_step_ns)
+
+
 class Observed(NamedTuple):
     """One name in a folder, as listed. ``target`` is set for symlinks only."""
 
@@ -37,7 +61,8 @@ class Observed(NamedTuple):
 
 class Skipped(NamedTuple):
     """A name that cannot be synced, and why (``code`` as in docs/reference/errors.md):
-    ``name-not-utf8``, ``special-file``, ``name-too-long``, ``path-too-long``, ``unreadable``.
+    ``name-not-utf8``, ``special-file``, ``name-too-long``, ``path-too-long``, ``unreadable``,
+    ``name-twice``.
     """
 
     name: str
@@ -92,6 +117,12 @@ class UnsafeName(DiskProblem):
     """A name that would lead elsewhere, or into our own folder."""
 
     code = "unsafe-name"
+
+
+class NoSymlinks(DiskProblem):
+    """This disk cannot hold symlinks."""
+
+    code = "no-symlinks"
 
 
 class DiskFull(Unavailable):
@@ -180,7 +211,22 @@ class Disk(Protocol):
 
     ``expected`` matches what stands there if kind, size, mtime, ctime and inode are the same;
     for folders if kind and inode are.
+
+    Names mean on the disk what they mean in the journal, unless ``true_path`` says otherwise.
     """
+
+    traits: DiskTraits
+    """Found out when it was opened."""
+
+    def true_path(self, standing: str) -> str:
+        """Returns the path by which all other methods know what stands at a path of the
+        filesystem. Looks at nothing; relative to the synced folder, as all paths.
+        """
+        ...
+
+    def standing_path(self, path: str) -> str:
+        """Returns the path of the filesystem where something stands, or would stand."""
+        ...
 
     def check_root(self) -> None:
         """Raises ``RootGone`` if the folder or its marker is missing or replaced."""

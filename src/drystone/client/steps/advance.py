@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Advance: steps that only change what is known, not the disk nor the server."""
 
+from typing import Final
+
 from drystone.client.ports import LocalChange, Stat, State, SyncedRow
 from drystone.core.ids import FileId
+from drystone.core.planning.merging.sight import as_held
 from drystone.core.planning.plan import ForgetSynced, MarkSynced, RenewLocal, RenewRemote
+from drystone.core.planning.policy import Traits
 from drystone.core.planning.progress import Noted, Renewed, Settled, advance
 
 KnownStep = MarkSynced | ForgetSynced | RenewLocal | RenewRemote
 """The steps of a plan that need nobody but State."""
+
+
+_WHOLE: Final = Traits()
 
 
 class Advance:
@@ -15,10 +22,12 @@ class Advance:
 
     Args:
         state: The three trees.
+        traits: Of the disk.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, traits: Traits = _WHOLE) -> None:
         self._state = state
+        self._traits = traits
 
     def note(self, step: KnownStep) -> None:
         """Brings the trees one step nearer to each other. Uses State."""
@@ -44,6 +53,13 @@ class Advance:
         state.settle(settled.file_id, SyncedRow(settled.entry, stat, seq))
         if settled.local is not None:
             state.note_local(settled.file_id, LocalChange(settled.local, stat))
+            return
+        change = state.local_changes.get(settled.file_id)
+        if change is not None and change.entry is not None:
+            here, agreed = as_held(change.entry, settled.entry, self._traits), settled.entry
+            if here.is_at_same_place(agreed) and here.is_same_state(agreed):
+                # It only differs in what the disk has made different.
+                state.note_local(settled.file_id, None)
 
     def _renew(self, renewed: Renewed) -> None:
         state = self._state

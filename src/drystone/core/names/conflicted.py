@@ -20,7 +20,7 @@ def conflicted_name(name: str, device: str, date_text: str, taken: Container[str
         taken: Names that are in use in the folder. With ``, 2`` (and so on) behind the date
             the first free one is found.
     """
-    stem, extension = _split_extension(name)
+    stem, extension = split_extension(name)
     source = _clean(device) or "a device"
     for number in count(1):
         numbering = f", {number}" if number > 1 else ""
@@ -36,8 +36,11 @@ def is_conflicted_name(name: str) -> bool:
     return _MARK in name
 
 
-def _split_extension(name: str) -> tuple[str, str]:
-    """Splits before the last dot; a leading dot does not begin an extension."""
+def split_extension(name: str) -> tuple[str, str]:
+    """Returns stem and extension of a name, split before the last dot.
+
+    A leading dot does not begin an extension, and neither does one before something long.
+    """
     stem, dot, last = name.rpartition(".")
     if not stem.strip(".") or not last or len(last.encode()) > _EXTENSION_BYTES_MAX:
         return name, ""

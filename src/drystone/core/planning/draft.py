@@ -8,7 +8,6 @@ broken off anywhere leaves three trees from which the rest is planned again.
 
 from drystone.core.ids import FileId, Rev
 from drystone.core.journal.change import Create, Delete, Edit, Move
-from drystone.core.names.folding import fold_name
 from drystone.core.planning.graph import Graph
 from drystone.core.planning.merging.case import Case, Fate, Survey, Take
 from drystone.core.planning.merging.merge import Merged, is_alike, merge_case
@@ -29,7 +28,6 @@ from drystone.core.planning.plan import (
     Step,
     Submit,
 )
-from drystone.core.planning.temporary import split_at_detour
 from drystone.core.tree.entry import Entry
 
 
@@ -177,19 +175,9 @@ class Draft:
         step = Shift(here, settled)
         if not is_alike(here, settled):
             step = Shift(here, _at(here, there), settled)
-        detour = None
-        if here.parent_id == there.parent_id and self._is_same_name(here.name, there.name):
-            # The disk would find the target taken, by the entry itself.
-            first, rest = split_at_detour(step, here, self._policy.new_id())
-            detour = graph.add(file_id, first)
-            assert isinstance(rest, Shift)
-            step = rest
-        vertex = graph.add_after(detour, file_id, step)
-        if detour is None:
-            graph.standing[vertex] = here
-        self.arrive_here[file_id] = vertex
-        self.leave_here[file_id] = vertex if detour is None else detour
-        self.done[file_id] = vertex
+        vertex = graph.add(file_id, step)
+        graph.standing[vertex] = here
+        self.arrive_here[file_id] = self.leave_here[file_id] = self.done[file_id] = vertex
         if case.is_given_up or self._is_moved_twice(here, base, there):
             graph.conflicts[vertex] = Conflict(ConflictKind.MOVE_MOVE, file_id, here.name, "")
         return vertex
@@ -267,10 +255,6 @@ class Draft:
         if folder_id is None or folder_id == entry.parent_id:
             return entry
         return entry._replace(parent_id=folder_id)
-
-    def _is_same_name(self, name: str, other: str) -> bool:
-        is_caseless = self._policy.traits.case_insensitive
-        return is_caseless and fold_name(name) == fold_name(other)
 
     def _is_moved_twice(self, here: Entry, base: Entry, there: Entry) -> bool:
         sight = self._survey.sight

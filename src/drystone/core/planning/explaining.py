@@ -39,11 +39,6 @@ def explain(plan: Plan, file_ids: Collection[FileId]) -> list[Decision]:
     """
     return [
         *(_explain_conflict(one) for one in plan.conflicts if one.file_id in file_ids),
-        *(
-            Decision(one.code, "this disk cannot hold it beside another name that is the same here")
-            for one in plan.unplaceable
-            if one.file_id in file_ids
-        ),
         *_explain_steps(plan, file_ids),
         *(_WAITING for file_id in plan.waiting if file_id in file_ids),
     ]

@@ -14,34 +14,24 @@ from drystone.core.planning.draft import Draft
 from drystone.core.planning.merging.case import Case, Fate, Survey, Take
 from drystone.core.planning.merging.merge import target_parent
 from drystone.core.planning.merging.naming import Naming
-from drystone.core.planning.plan import Unplaceable
-from drystone.core.tree.entry import Entry
 from drystone.core.tree.view import TreeView
-
-_CASE_TWIN = "case-twin"
 
 
 class Links:
-    """Links the vertices of one draft.
-
-    Attributes:
-        unplaceable: What was found that this disk cannot hold.
-    """
+    """Links the vertices of one draft."""
 
     def __init__(self, draft: Draft, survey: Survey, naming: Naming) -> None:
-        self.unplaceable: list[Unplaceable] = []
         self._draft = draft
         self._graph = draft.graph
         self._survey = survey
         self._sight = survey.sight
         self._naming = naming
         self._single: dict[int, tuple[int, ...]] = {}
-        self._claims_here: dict[tuple[FileId, str], Entry] = {}
+        self._claims_here: dict[tuple[FileId, str], FileId] = {}
         self._claims_there: dict[tuple[FileId, str], FileId] = {}
-        # Names that fold to the same, or a side that has shown only the half of a swap.
         policy = survey.sight.policy
+        # A side may have shown only the half of a swap: then two claim one place.
         self._is_whole = policy.local_complete and policy.remote_complete
-        self._may_be_claimed_twice = policy.traits.case_insensitive or not self._is_whole
 
     def link(self, case: Case) -> None:
         """Links the steps by which a case comes to its place."""
@@ -108,23 +98,21 @@ class Links:
         assert case.there is not None
         self._need_folder_here(vertex, case)
         folder_id = self._naming.local_folder(case.there.parent_id)
-        key = self._sight.key(case.there.name)
-        if self._may_be_claimed_twice:
-            place = (case.there.parent_id, key)
-            first = self._claims_here.setdefault(place, case.there)
-            if first.file_id != case.file_id:
-                self._refuse(vertex, case, first)
+        if not self._is_whole:
+            place = (case.there.parent_id, case.there.name)
+            if self._claims_here.setdefault(place, case.file_id) != case.file_id:
+                self._graph.steps[vertex] = None
                 return
         if folder_id is None:
             return
-        occupant = self._sight.local_children(folder_id).get(key)
+        occupant = self._sight.local_children(folder_id).get(case.there.name)
         if occupant is None or occupant.file_id == case.file_id:
             return
         leaver = self._draft.leave_here.get(occupant.file_id)
         if leaver is not None:
             self._graph.yields[vertex] = leaver
         else:
-            self._refuse(vertex, case, occupant)
+            self._graph.steps[vertex] = None
 
     def _link_there(self, vertex: int, case: Case) -> None:
         """The entry takes a place on the server."""
@@ -206,15 +194,6 @@ class Links:
                 self._need_or_wait(vertex, arrivals.get(folder_id))
                 return
             folder_id = target_parent(self._survey, folder_id)
-
-    def _refuse(self, vertex: int, case: Case, occupant: Entry) -> None:
-        """The place is another one's: for ever if only this disk cannot tell the names apart."""
-        assert case.there is not None
-        self._graph.steps[vertex] = None
-        if occupant.name != case.there.name:
-            self.unplaceable.append(
-                Unplaceable(case.file_id, case.there.name, _CASE_TWIN, occupant.file_id)
-            )
 
     # --- deletions ---------------------------------------------------------------------------
 

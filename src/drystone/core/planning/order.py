@@ -14,19 +14,16 @@ from collections.abc import Callable
 
 from drystone.core.ids import FileId
 from drystone.core.planning.graph import Graph
-from drystone.core.planning.plan import Plan, Unplaceable
+from drystone.core.planning.plan import Plan
 from drystone.core.planning.temporary import split_at_detour
 
 
-def arrange(
-    graph: Graph, new_id: Callable[[], FileId], unplaceable: tuple[Unplaceable, ...] = ()
-) -> Plan:
+def arrange(graph: Graph, new_id: Callable[[], FileId]) -> Plan:
     """Returns the plan of all steps that can be done now. Changes the graph.
 
     Args:
         graph: Steps, and what they wait for.
         new_id: Makes fresh ids, for temporary names.
-        unplaceable: Is handed on.
     """
     order = _Sorting(graph, new_id).run()
     steps = graph.steps
@@ -53,7 +50,6 @@ def arrange(
         conflicts,
         tuple(waiting),
         tuple(after),
-        unplaceable,
     )
 
 

@@ -163,18 +163,6 @@ class Conflict(NamedTuple):
     """Name of the conflicted copy; empty if both changes could be kept as they are."""
 
 
-class Unplaceable(NamedTuple):
-    """A remote entry that this disk cannot hold beside another one: the disk's problem.
-
-    ``code`` is ``case-twin``: on this disk its name is the same as ``occupant``'s.
-    """
-
-    file_id: FileId
-    name: str
-    code: str
-    occupant: FileId
-
-
 class Plan(NamedTuple):
     """Steps in an order in which they can be carried out, and the conflicts settled.
 
@@ -191,11 +179,9 @@ class Plan(NamedTuple):
             plan has to be done first; they are planned again.
         after: For each step the indexes of earlier steps it has to wait for. Many share
             one tuple.
-        unplaceable: Remote entries that this disk cannot hold.
     """
 
     steps: tuple[Step, ...]
     conflicts: tuple[Conflict, ...]
     waiting: tuple[FileId, ...]
     after: tuple[tuple[int, ...], ...] = ()
-    unplaceable: tuple[Unplaceable, ...] = ()

@@ -8,15 +8,14 @@ from drystone.core.ids import ROOT_ID, FileId
 
 
 class Traits(NamedTuple):
-    """What the disk below a synced folder can hold.
+    """What the disk below a synced folder can hold. Names are its own affair: see
+    ``core.names.standing``.
 
     Attributes:
-        case_insensitive: Names that fold to the same are the same name there.
-        holds_modes: If not, a mode seen there says nothing.
+        holds_modes: If not, a mode seen there says nothing, and a new entry has none (0).
         mtime_step_ns: Times are rounded down to multiples of this.
     """
 
-    case_insensitive: bool = False
     holds_modes: bool = True
     mtime_step_ns: int = 1
 

@@ -72,7 +72,7 @@ def reconcile(
     for case in survey.work.values():
         links.link(case)
     links.link_deletions()
-    return arrange(draft.graph, policy.new_id, tuple(links.unplaceable))
+    return arrange(draft.graph, policy.new_id)
 
 
 def _pull_neighbours(survey: Survey) -> None:
@@ -92,7 +92,7 @@ def _pull_neighbours(survey: Survey) -> None:
                 if other is not None and other.file_id != case.file_id:
                     survey.pull_neighbour(other.file_id)
             if there is not None and is_local_folder(there.parent_id):
-                other = sight.local_children(there.parent_id).get(sight.key(there.name))
+                other = sight.local_children(there.parent_id).get(there.name)
                 if other is not None and other.file_id != case.file_id:
                     survey.pull_neighbour(other.file_id)
             if case.fate >= Fate.GONE_HERE and case.base is not None:

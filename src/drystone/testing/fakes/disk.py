@@ -13,9 +13,11 @@ from drystone.client.ports import (
     ChangedMeanwhile,
     DiskFull,
     DiskProblem,
+    DiskTraits,
     FolderListing,
     NameTooLong,
     NewFile,
+    NoSymlinks,
     NotThere,
     Observed,
     ReadFile,
@@ -31,7 +33,9 @@ from drystone.client.ports import (
 from drystone.core import limits
 from drystone.core.errors import Unavailable
 from drystone.core.names.path import find_name_fault
+from drystone.core.names.standing import ALL_NAMES, NameTraits
 from drystone.core.tree.entry import Kind
+from drystone.testing.fakes.narrow import WIDE, check_names, names_of
 
 _TICK_NS = 1_000_000_000
 
@@ -39,14 +43,17 @@ _TICK_NS = 1_000_000_000
 class Inode:
     """A file, folder, symlink or special file (``kind`` None), under any number of names."""
 
-    def __init__(self, kind: Kind | None, ino: int, at_ns: int) -> None:
+    def __init__(
+        self, kind: Kind | None, ino: int, at_ns: int, traits: NameTraits = ALL_NAMES
+    ) -> None:
         self.kind = kind
         self.ino = ino
         self.mode = 0o755 if kind == Kind.FOLDER else 0o644
         self.mtime_ns = self.ctime_ns = self.birth_ns = at_ns
         self.content = b""
         self.target = ""
-        self.names: dict[str, Inode] = {}
+        self.name_traits = traits
+        self.names: dict[str, Inode] = names_of(traits)
         self.dev = 0
         self.is_readable = True
 
@@ -69,8 +76,80 @@ class Inode:
         )
 
 
-class FakeDisk:
+class FakeVolume:
+    """Inodes, their names, and what can be held of both.
+
+    Attributes:
+        traits: What it can hold.
+        now_ns: Its clock.
+        root: The folder in which everything is.
+    """
+
+    def __init__(self, start_ns: int, traits: DiskTraits) -> None:
+        self.traits = traits
+        self.now_ns = start_ns
+        self._inos = count(100)
+        self.root = self.new_inode(Kind.FOLDER)
+
+    def tick(self) -> int:
+        """Lets the clock go on and returns it."""
+        self.now_ns += _TICK_NS
+        return self.now_ns
+
+    def new_inode(self, kind: Kind | None) -> Inode:
+        """Returns something new, under no name yet."""
+        inode = Inode(kind, next(self._inos), self.tick(), self.traits.names)
+        if not self.traits.holds_modes:
+            inode.mode = 0o755
+        return inode
+
+    def find(self, path: str) -> Inode | None:
+        """Returns what stands at a path, without following links."""
+        inode: Inode | None = self.root
+        for name in path.split("/") if path else ():
+            if inode is None or inode.kind != Kind.FOLDER:
+                return None
+            inode = inode.names.get(name)
+        return inode
+
+    def require(self, path: str) -> Inode:
+        """Returns what stands at a path, or raises ``NotThere``."""
+        check_safe_path(path)
+        inode = self.find(path)
+        if inode is None:
+            raise NotThere(f"{path!r} is not there")
+        return inode
+
+    def open_above(self, path: str) -> tuple[Inode, str]:
+        """Returns the folder that holds a path, and the path's name."""
+        check_safe_path(path)
+        above, _, name = path.rpartition("/")
+        folder = self.require(above)
+        if folder.kind != Kind.FOLDER:
+            raise NotThere(f"{above!r} is no folder")
+        return folder, name
+
+    def set_mode(self, inode: Inode, mode: int) -> None:
+        """Gives an inode permission bits, if the disk holds any."""
+        if self.traits.holds_modes:
+            inode.mode = mode
+
+    def dress(self, inode: Inode, mode: int) -> None:
+        """Gives an inode the permission bits that an entry with this mode gets."""
+        if self.traits.holds_modes:
+            inode.take_mode(mode)
+
+    def round(self, mtime_ns: int) -> int:
+        """Returns a time as the disk can hold it."""
+        return mtime_ns // self.traits.mtime_step_ns * self.traits.mtime_step_ns
+
+
+class FakeDisk(FakeVolume):
     """See ``Disk``. Its clock goes on by a second with every change.
+
+    Args:
+        start_ns: What its clock shows at first.
+        traits: What it can hold.
 
     Attributes:
         hand: The person at the machine.
@@ -80,17 +159,21 @@ class FakeDisk:
         room_bytes: How many bytes may still be written; None: as many as you like.
     """
 
-    def __init__(self, start_ns: int = 1_700_000_000 * _TICK_NS) -> None:
+    def __init__(self, start_ns: int = 1_700_000_000 * _TICK_NS, traits: DiskTraits = WIDE) -> None:
+        super().__init__(start_ns, traits)
         self.trash: list[tuple[str, Inode]] = []
         self.staged_count = 0
         self.kept: dict[str, bytes] = {}
         self.room_bytes: int | None = None
         self.is_root_gone = False
         self.flushed_count = 0
-        self.now_ns = start_ns
-        self._inos = count(100)
-        self.root = self.new_inode(Kind.FOLDER)
         self.hand = FakeHand(self)
+
+    def true_path(self, standing: str) -> str:
+        return standing
+
+    def standing_path(self, path: str) -> str:
+        return path
 
     # --- looking -----------------------------------------------------------------------------
 
@@ -152,7 +235,7 @@ class FakeDisk:
         inode = folder.names.get(name)
         if inode is None:
             inode = self.new_inode(Kind.FOLDER)
-            inode.take_mode(mode)
+            self.dress(inode, mode)
             folder.names[name] = inode
         if inode.kind != Kind.FOLDER:
             raise ChangedMeanwhile(f"something else stands at {path!r}")
@@ -161,8 +244,10 @@ class FakeDisk:
     def make_symlink(self, path: str, target: str, mtime_ns: int, expected: Stat | None) -> Stat:
         if not target or "\0" in target:
             raise UnsafeName(f"{path!r} points to nothing that is a path")
+        if not self.traits.holds_symlinks:
+            raise NoSymlinks(f"{path!r} is a symlink, and this disk cannot hold one")
         inode = self.new_inode(Kind.SYMLINK)
-        inode.target, inode.mtime_ns = target, mtime_ns
+        inode.target, inode.mtime_ns = target, self.round(mtime_ns)
         inode.content = target.encode()
         return self._put(inode, path, expected)
 
@@ -170,8 +255,8 @@ class FakeDisk:
         self, path: str, data: bytes, mode: int, mtime_ns: int, expected: Stat | None
     ) -> Stat:
         inode = self.new_inode(Kind.FILE)
-        inode.content, inode.mtime_ns = bytes(data), mtime_ns
-        inode.take_mode(mode)
+        inode.content, inode.mtime_ns = bytes(data), self.round(mtime_ns)
+        self.dress(inode, mode)
         self._take_room(path, len(data))
         return self._put(inode, path, expected)
 
@@ -216,8 +301,8 @@ class FakeDisk:
             raise ChangedMeanwhile(f"something stands at {new_path!r}")
         if f"{new_path}/".startswith(f"{path}/"):
             raise DiskProblem(f"{path!r} cannot be moved into itself")
-        del folder.names[name]
         new_folder.names[new_name] = inode
+        del folder.names[name]
         inode.ctime_ns = self.tick()
         return inode.stat()
 
@@ -234,9 +319,9 @@ class FakeDisk:
 
     def set_attributes(self, path: str, mode: int, mtime_ns: int, expected: Stat) -> Stat:
         inode = self._require_expected(path, expected)
-        inode.take_mode(mode)
+        self.dress(inode, mode)
         if inode.kind != Kind.FOLDER:
-            inode.mtime_ns = mtime_ns
+            inode.mtime_ns = self.round(mtime_ns)
         inode.ctime_ns = self.tick()
         return inode.stat()
 
@@ -254,42 +339,7 @@ class FakeDisk:
     def close(self) -> None:
         pass
 
-    # --- inside, and for the hand ------------------------------------------------------------
-
-    def tick(self) -> int:
-        """Lets the clock go on and returns it."""
-        self.now_ns += _TICK_NS
-        return self.now_ns
-
-    def new_inode(self, kind: Kind | None) -> Inode:
-        """Returns something new, under no name yet."""
-        return Inode(kind, next(self._inos), self.tick())
-
-    def find(self, path: str) -> Inode | None:
-        """Returns what stands at a path, without following links."""
-        inode: Inode | None = self.root
-        for name in path.split("/") if path else ():
-            if inode is None or inode.kind != Kind.FOLDER:
-                return None
-            inode = inode.names.get(name)
-        return inode
-
-    def require(self, path: str) -> Inode:
-        """Returns what stands at a path, or raises ``NotThere``."""
-        check_safe_path(path)
-        inode = self.find(path)
-        if inode is None:
-            raise NotThere(f"{path!r} is not there")
-        return inode
-
-    def open_above(self, path: str) -> tuple[Inode, str]:
-        """Returns the folder that holds a path, and the path's name."""
-        check_safe_path(path)
-        above, _, name = path.rpartition("/")
-        folder = self.require(above)
-        if folder.kind != Kind.FOLDER:
-            raise NotThere(f"{above!r} is no folder")
-        return folder, name
+    # --- inside ------------------------------------------------------------------------------
 
     def _require_file(self, path: str) -> Inode:
         inode = self.require(path)
@@ -425,7 +475,9 @@ class FakeHand:
         """Renames, replacing what stands at the new path."""
         folder, name = self._disk.open_above(path)
         new_folder, new_name = self._disk.open_above(new_path)
-        inode = folder.names.pop(name)
+        inode = folder.names[name]
+        check_names(new_folder.names, new_name)
+        del folder.names[name]
         new_folder.names[new_name] = inode
         inode.ctime_ns = self._disk.tick()
 
@@ -437,12 +489,13 @@ class FakeHand:
     def set_mode(self, path: str, mode: int) -> None:
         """Changes permission bits."""
         inode = self._disk.require(path)
-        inode.mode, inode.ctime_ns = mode, self._disk.tick()
+        self._disk.set_mode(inode, mode)
+        inode.ctime_ns = self._disk.tick()
 
     def touch(self, path: str, mtime_ns: int) -> None:
         """Sets the mtime."""
         inode = self._disk.require(path)
-        inode.mtime_ns, inode.ctime_ns = mtime_ns, self._disk.tick()
+        inode.mtime_ns, inode.ctime_ns = self._disk.round(mtime_ns), self._disk.tick()
 
     def list_tree(self) -> dict[str, bytes | str | None]:
         """Returns all there is: content of files, targets of symlinks, None for folders."""

@@ -53,6 +53,8 @@ class Accidents:
         of_device: Accidents of a device, by name.
         of_server: Accidents of the server, by name.
         has_any: Something has gone wrong.
+        has_turned_back: Somebody knows less than before: a disk, a database, a server.
+        is_server_steady: It still knows all that it has answered, and keys have not expired.
         is_over: Nobody is started again: the world ends.
     """
 
@@ -60,7 +62,8 @@ class Accidents:
         self._scene = scene
         self._timeline = scene.timeline
         self._is_healed = self.is_over = False
-        self.has_any = False
+        self.has_any = self.has_turned_back = False
+        self.is_server_steady = True
         self._down_s: dict[str, float] = {}
         self._copies: dict[str, bytes] = {}
         self.of_device: dict[str, Callable[..., None]] = {
@@ -87,7 +90,11 @@ class Accidents:
     def perform(self, act: Act) -> None:
         """Does one."""
         self.has_any = True
+        self.has_turned_back |= act.deed in ("power", "old_state", "restore")
+        # What a killed client had written and not noted is like a person's when it starts again.
+        self.has_turned_back |= act.deed == "crash"
         if act.who == "server":
+            self.is_server_steady &= act.deed in ("crash", "back_up")
             self.of_server[act.deed](*act.args)
         else:
             self.of_device[act.deed](self._scene.devices[act.who], *act.args)

@@ -1,33 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkers: the laws that hold whatever happens. Each raises ``Broken``."""
 
+import re
 from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
+from drystone.client.ports import NoSymlinks
 from drystone.core import limits
 from drystone.core.content.noise import looks_like_noise
-from drystone.core.ids import ROOT_ID
+from drystone.core.ids import ROOT_ID, FileId
 from drystone.core.journal.fold import fold
 from drystone.core.journal.record import Action, Record
 from drystone.core.names.ignore import IGNORE_FILE_NAME
-from drystone.core.tree.entry import Kind
+from drystone.core.names.standing import true_path
+from drystone.core.tree.entry import Entry, Kind
 from drystone.core.tree.tree import Tree
 from drystone.server.ports.metadata import Unit
+from drystone.testing.fakes.remote import FakeRemote
 from drystone.testing.world.ledger import Broken, Ledger, show_content
 from drystone.testing.world.stage.device import WorldDevice
 from drystone.testing.world.stage.server import NAMESPACE_ID, WorldServer
+from drystone.testing.world.stage.told import Mirror
 
 Paths = dict[str, bytes | str | None]
 """A tree: content of files, targets of symlinks, None for folders."""
 
-_ENTRIES_MAX = 10_000
 
+class Held(NamedTuple):
+    """What a server holds and held.
 
-def check_server(server: WorldServer, ledger: Ledger) -> tuple[Paths, list[bytes]]:
-    """The journal has no gaps, its fold is the tree, and all content that it names is there.
-
-    Returns:
-        What the server holds now, and all contents that it ever held.
+    Attributes:
+        paths: What it holds now.
+        entries: The same as entries.
+        history: All contents that it ever held, and as which entries.
     """
+
+    paths: Paths
+    entries: dict[str, Entry]
+    history: dict[bytes, set[FileId]]
+
+
+_ENTRIES_MAX: Final = 10_000
+_CURSORS_MAX: Final = 6
+"""So many are gone on from."""
+_COPY: Final = re.compile(r" \(conflicted copy, [^()]*\)")
+
+
+def check_server(server: WorldServer, ledger: Ledger) -> Held:
+    """The journal has no gaps, its fold is the tree, and all content that it names is there."""
     records = server.read_journal()
     for number, record in enumerate(records, 1):
         if record.seq != number:
@@ -39,33 +59,44 @@ def check_server(server: WorldServer, ledger: Ledger) -> tuple[Paths, list[bytes
     told = {entry.file_id: entry for entry in tree.iter_living()}
     if told != listed:
         raise Broken("fold", "the fold of the journal is not the tree")
-    history = _read_contents(server, records, ledger)
-    paths: Paths = {}
+    contents = _read_contents(server, records, ledger)
+    history: dict[bytes, set[FileId]] = {}
+    for record in records:
+        if record.entry.kind == Kind.FILE:
+            ids = history.setdefault(contents[record.entry.content], set())
+            ids.add(record.entry.file_id)
+    held = Held({}, {}, history)
     for entry in tree.iter_living():
         path = (tree.path_of(entry.file_id) or "")[1:]
+        held.entries[path] = entry
         if entry.kind == Kind.FILE:
-            paths[path] = history[entry.content]
+            held.paths[path] = contents[entry.content]
         else:
-            paths[path] = entry.target if entry.kind == Kind.SYMLINK else None
-    return paths, list(history.values())
+            held.paths[path] = entry.target if entry.kind == Kind.SYMLINK else None
+    return held
 
 
 def check_agreement(devices: Sequence[WorldDevice], paths: Paths) -> None:
     """What is on each device is what the server holds and is selected there, and what ignore
-    rules leave out.
+    rules leave out; names are what they stand for there.
     """
-    everything = paths
     for device in devices:
-        found = device.disk.hand.list_tree()
-        paths = _without(everything, device.find_unselected())
-        if found == paths:
+        found, expected = device.disk.hand.list_tree(), _without(paths, device.find_unselected())
+        traits = device.disk.traits
+        if traits.names.is_narrow:
+            shown, found = found, {true_path(p, traits.names): found[p] for p in found}
+            if len(found) != len(shown):
+                raise Broken("convergence", f"two names mean the same: {sorted(shown)}")
+        if not traits.holds_symlinks:
+            expected = {p: held for p, held in expected.items() if not isinstance(held, str)}
+        if found == expected:
             continue
-        found = {p: x for p, x in found.items() if p in paths or not device.is_left_out(p)}
-        if found == paths:
+        found = {p: x for p, x in found.items() if p in expected or not device.is_left_out(p)}
+        if found == expected:
             continue
-        more = sorted(found.keys() - paths.keys())
-        less = sorted(paths.keys() - found.keys())
-        other = sorted(p for p in found.keys() & paths.keys() if found[p] != paths[p])
+        more = sorted(found.keys() - expected.keys())
+        less = sorted(expected.keys() - found.keys())
+        other = sorted(p for p in found.keys() & expected.keys() if found[p] != expected[p])
         raise Broken(
             "convergence",
             f"device {device.name} differs from the server: only here {more}, only there {less},"
@@ -73,29 +104,134 @@ def check_agreement(devices: Sequence[WorldDevice], paths: Paths) -> None:
         )
 
 
-def check_no_loss(
-    ledger: Ledger, paths: Paths, history: Sequence[bytes], devices: Sequence[WorldDevice]
-) -> None:
+def check_attributes(devices: Sequence[WorldDevice], held: Held) -> None:
+    """Modes and times on each device are those that the server holds, as far as its disk can.
+
+    Not asked of disks on which things stand under other names than on the server.
+    """
+    for device in devices:
+        if device.disk.traits.names.is_narrow:
+            continue
+        step_ns = max(1, device.nature.stamp_ms * 1_000_000)
+        for path, entry in held.entries.items():
+            inode = device.disk.find(path)
+            if inode is None:
+                continue  # In a folder that is not to be on this device.
+            is_folder = entry.kind == Kind.FOLDER
+            least = 0o700 if is_folder else 0o400
+            if entry.mode and entry.kind != Kind.SYMLINK and inode.mode != entry.mode | least:
+                raise Broken(
+                    "attributes",
+                    f"{path!r} on {device.name} has mode {inode.mode:o}, not {entry.mode:o}",
+                )
+            if entry.kind == Kind.FILE and inode.mtime_ns // step_ns != entry.mtime_ns // step_ns:
+                raise Broken(
+                    "attributes",
+                    f"{path!r} on {device.name} is of {inode.mtime_ns}, not {entry.mtime_ns}",
+                )
+
+
+def check_no_loss(ledger: Ledger, held: Held, devices: Sequence[WorldDevice]) -> None:
     """What nobody destroyed is current, and what nobody wrote is nowhere."""
     trash = {content for d in devices for _, content in d.disk.hand.list_trash()}
-    current = {content for content in paths.values() if isinstance(content, bytes)}
-    left_out = find_left_out_contents(devices, paths)
-    known = set(history)
+    current = {content for content in held.paths.values() if isinstance(content, bytes)}
+    left_out = find_left_out_contents(devices, held.paths)
     for content in current:
         if not ledger.is_known(content):
             raise Broken("whole", f"nobody wrote {show_content(content)}")
     for content, who in ledger.made.items():
+        if content in current or content in left_out or _is_given_up(ledger, held, content):
+            continue
+        where, law = "nowhere", "no loss"
+        if content in held.history:
+            where = "only in the history"
+        elif content in trash:
+            where, law = "only in a trash", "not trashed"
+            if any(content in device.disk.unseen for device in devices):
+                law = "unseen"
+        raise Broken(law, f"{show_content(content)}, written on {who}, is {where}")
+
+
+def _is_given_up(ledger: Ledger, held: Held, content: bytes) -> bool:
+    """Tells whether a content need not be current: a person destroyed every entry that had it."""
+    entries = held.history.get(content, set())
+    if content in ledger.taken and (not entries or content in ledger.lied_about):
         # What a failing machine took is to be found again if the server had it: in its history, if
         # the machine's own disk had lied about it; else as it was.
-        is_given_up = content in ledger.destroyed or (
-            content in ledger.taken and (content not in known or content in ledger.lied_about)
-        )
-        if content not in current and content not in left_out and not is_given_up:
-            where = "only in the history" if content in known else "nowhere"
-            law = "no loss"
-            if content in trash and content not in known:
-                where, law = "only in a trash", "not trashed"
-            raise Broken(law, f"{show_content(content)}, written on {who}, is {where}")
+        return True
+    destroyed = ledger.destroyed.get(content)
+    if destroyed is None:
+        return False
+    # What a client did not know yet may have been any entry, and so may what somebody moved: a
+    # watcher that tells of one folder and then of the other makes two entries of it.
+    return None in destroyed or content in ledger.moved or entries <= destroyed
+
+
+def check_no_return(ledger: Ledger, held: Held) -> None:
+    """What was written once, and that a person destroyed whose client knew that the server had
+    it, is gone: unless somebody moved it or changed its attributes, perhaps at the same time.
+    """
+    for path, content in held.paths.items():
+        if not isinstance(content, bytes) or ledger.makings[content] != 1:
+            continue
+        if content in ledger.ended and content not in ledger.moved:
+            raise Broken("no return", f"{show_content(content)} was destroyed and is at {path!r}")
+
+
+def check_no_false_conflict(ledger: Ledger, held: Held) -> None:
+    """What was written once does not stand beside itself as a conflicted copy."""
+    for path, content in held.paths.items():
+        folder, slash, name = path.rpartition("/")
+        original = folder + slash + _COPY.sub("", name)
+        if original == path or not isinstance(content, bytes) or ledger.makings[content] != 1:
+            continue
+        if held.paths.get(original) == content:
+            raise Broken("false conflict", f"{path!r} is the same as {original!r}")
+
+
+async def check_repeats(server: WorldServer) -> None:
+    """A commit that comes again changes nothing and is answered as it was."""
+    service = server.service
+    assert service is not None
+    for told in server.told.commits:
+        head = server.head()
+        remote = FakeRemote(service, told.actor)
+        again = await remote.commit(told.changes, told.seen_seq, told.key, told.cursor)
+        if server.head() != head:
+            raise Broken("repeat", f"the commit {told.key!r}, repeated, made new records")
+        if (again.head, again.outcomes) != (told.result.head, told.result.outcomes):
+            raise Broken("repeat", f"the commit {told.key!r}, repeated, is answered otherwise")
+
+
+async def check_cursors(server: WorldServer, held: Held) -> None:
+    """Whoever goes on from a cursor that was given out comes to the tree, or is told to reset."""
+    service = server.service
+    assert service is not None
+    now = {entry.file_id: entry for entry in held.entries.values()}
+    mirrors = [*server.told.mirrors.items()]
+    for number in range(0, len(mirrors), -(-len(mirrors) // _CURSORS_MAX)):
+        cursor, mirror = mirrors[number]
+        remote = FakeRemote(service, server.some_actor)
+        page = await remote.read_changes(cursor, None)
+        while not page.reset:
+            mirror = {**mirror, **{stored.file_id: stored for stored in page.entries}}
+            if not page.has_more:
+                if _living(mirror) != now:
+                    raise Broken("cursor", f"cursor {number} of {len(mirrors)} leaves out")
+                break
+            page = await remote.read_changes(page.cursor, None)
+
+
+def _living(mirror: Mirror) -> dict[FileId, Entry]:
+    def is_living(file_id: FileId) -> bool:
+        while file_id != ROOT_ID:
+            stored = mirror.get(file_id)
+            if stored is None or stored.is_deleted:
+                return False
+            file_id = stored.entry.parent_id
+        return True
+
+    return {file_id: stored.entry for file_id, stored in mirror.items() if is_living(file_id)}
 
 
 def find_left_out_contents(devices: Sequence[WorldDevice], paths: Paths) -> set[bytes]:
@@ -136,6 +272,8 @@ def check_untroubled(devices: Sequence[WorldDevice]) -> None:
     """Nothing is in trouble any more."""
     for device in devices:
         for row in device.find_problems():
+            if row.code == NoSymlinks.code and not device.disk.traits.holds_symlinks:
+                continue
             raise Broken(
                 "no trouble", f"device {device.name} is still in trouble: {row.path}: {row.code}"
             )

@@ -5,10 +5,20 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any, Final
 
+from drystone.core.names.standing import MARK
 from drystone.testing.world.script import Act, Script
 from drystone.testing.world.stage.device import DeviceNature
 
 _NAMES: Final = ("a", "b", "c", "d")
+_HARD_NAMES: Final = (
+    "a", "A", "b", "B", "\u00e9", "e\u0301", "\u00c9", "c.txt", "C.txt", "a:", "A:", "a.",
+    "con", "Con", f"a{MARK}\uff1a", f"a (twin{MARK}2)", f"a (twin{MARK}{MARK}2)", f"a{MARK}",
+    "a ", "a\u0301", "\u00e1",
+)  # fmt: skip
+"""Of worlds in which some disk cannot hold every name."""
+
+
+_NARROW_SHARE: Final = 0.2
 
 
 _CHOOSING: Final = 0.25
@@ -19,15 +29,16 @@ _RULES: Final = ("a\n", "/b\n", "c/\n", "*\n", "b\n!a/b\n", "# none\n", "a/*\n!a
 class _Map:
     """What is probably where, so that most deeds find something to be done to."""
 
-    def __init__(self, chance: Random) -> None:
+    def __init__(self, chance: Random, names: Sequence[str]) -> None:
         self._chance = chance
+        self._names = names
         self.files: list[str] = []
         self.folders: list[str] = [""]
 
     def new_path(self) -> str:
         """Returns a path that may be free."""
         folder = self._chance.choice(self.folders)
-        name = self._chance.choice(_NAMES)
+        name = self._chance.choice(self._names)
         return f"{folder}/{name}" if folder else name
 
     def some_path(self) -> str:
@@ -60,9 +71,10 @@ class _Map:
 class _Deeds:
     """Draws what a user does next."""
 
-    def __init__(self, chance: Random) -> None:
+    def __init__(self, chance: Random, names: Sequence[str] = _NAMES) -> None:
         self._chance = chance
-        self._map = _Map(chance)
+        self._names = names
+        self._map = _Map(chance, names)
         self._number = 0
         self._kinds = (
             [self._write] * 6 + [self._edit] * 6 + [self._save] * 3 + [self._mkdir] * 3
@@ -70,6 +82,8 @@ class _Deeds:
             + [self._make_file] + [self._make_folder] + [self._replace] * 2 + [self._copy]
             + [self._chmod] + [self._touch] + [self._link] + [self._append]
         )  # fmt: skip
+        if names is not _NAMES:
+            self._kinds += [self._recase] * 5
 
     def draw(self) -> tuple[str, tuple[Any, ...]]:
         """Returns a deed and its arguments."""
@@ -122,8 +136,14 @@ class _Deeds:
     def _swap(self) -> tuple[str, tuple[Any, ...]]:
         return "swap", (self._map.some_path(), self._map.some_path())
 
+    def _recase(self) -> tuple[str, tuple[Any, ...]]:
+        path = self._map.some_path()
+        above, slash, name = path.rpartition("/")
+        self._map.note_move(path, above + slash + name.swapcase())
+        return "recase", (path,)
+
     def _nest(self) -> tuple[str, tuple[Any, ...]]:
-        path, name = self._map.some_path(), self._chance.choice(_NAMES)
+        path, name = self._map.some_path(), self._chance.choice(self._names)
         self._map.note_move(path, f"{path}/{name}")
         self._map.note_folder(path)
         return "nest", (path, name)
@@ -252,7 +272,8 @@ def draw_script(seed: int, *, accidents: Sequence[str] = ACCIDENTS) -> Script:
     devices = {name: draw_nature(chance) for name in names}
     # From a second, in which everything meets everything, to a few minutes' work.
     storm_s = chance.choice((0.5, 3.0, 20.0, 200.0))
-    deeds = _Deeds(chance)
+    names_there = _narrow(devices, Random(f"names/{seed}"))
+    deeds = _Deeds(chance, names_there)
     count = chance.randint(2, 14) if chance.random() < 0.9 else chance.randint(15, 60)
     moments = sorted(chance.random() * storm_s for _ in range(count))
     acts = [Act(round(at_s, 3), chance.choice(names), *deeds.draw()) for at_s in moments]
@@ -300,6 +321,19 @@ def _draw_catastrophe(seed: int, names: Sequence[str], storm_s: float) -> list[A
     again_s = round(at_s + chance.choice((0.0, 60.0, 4_000.0)), 3)
     args = (number + 1_000,) if deed == "encrypt" else ()
     return [fill, Act(at_s, who, deed, args), Act(again_s, who, deed, args)]
+
+
+def _narrow(devices: dict[str, DeviceNature], chance: Random) -> Sequence[str]:
+    """Gives some devices of some worlds disks that cannot hold every name; returns the names that
+    people give there. By a chance of its own, so that all other worlds are what they were.
+    """
+    if chance.random() >= _NARROW_SHARE:
+        return _NAMES
+    for name in chance.sample(sorted(devices), chance.choice((1, 1, 2))):
+        disk = chance.choice(("casefold", "hfs", "vfat"))
+        stamp_ms = 2_000 if disk == "vfat" else devices[name].stamp_ms
+        devices[name] = devices[name]._replace(disk=disk, stamp_ms=stamp_ms)
+    return chance.sample(_HARD_NAMES, 6)
 
 
 def draw_nature(chance: Random) -> DeviceNature:

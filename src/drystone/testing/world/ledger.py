@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ledger: what people wrote and what they themselves destroyed: from it follows what must be."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final
 
+from drystone.core.ids import FileId
 from drystone.core.tree.entry import Kind
 from drystone.testing.fakes.disk import Inode
 
@@ -27,19 +29,37 @@ class Broken(AssertionError):
 class Ledger:
     """All contents of a world by what became of them.
 
+    Args:
+        find_entry: Tells as which entry a device's client knows an inode (None if it does not),
+            and whether it knows that the server has that.
+
     Attributes:
         made: Each content that somebody wrote, and who.
-        destroyed: Those that a person overwrote or deleted, on whichever device: such a content
-            need not be anywhere but in the history, if it ever came there.
+        makings: How often each was written or copied, by whomever.
+        destroyed: Those that a person overwrote or deleted, and as which entries: None where the
+            client did not know yet what that was. As those entries they need not be anywhere but
+            in the history, if they ever came there.
+        ended: Those that were destroyed where the client knew that the server had them.
+        moved: Those that a person moved, or whose attributes they changed, and on which devices.
         torn: Those that a failing machine left behind.
         taken: Those that a failing machine took before it is known that the server had them.
         lied_about: Those that it took although its disk had said that they were safe: that they
             are gone looks like a person's deed. They need only be in the history.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        find_entry: Callable[[str, Inode], tuple[FileId | None, bool]] = lambda _, __: (
+            None,
+            False,
+        ),
+    ) -> None:
+        self._find_entry = find_entry
         self.made: dict[bytes, str] = {}
-        self.destroyed: dict[bytes, str] = {}
+        self.makings: Counter[bytes] = Counter()
+        self.destroyed: dict[bytes, set[FileId | None]] = {}
+        self.ended: set[bytes] = set()
+        self.moved: dict[bytes, set[str]] = {}
         self.torn: dict[bytes, None] = {}
         self.taken: dict[bytes, None] = {}
         self.lied_about: dict[bytes, None] = {}
@@ -47,11 +67,20 @@ class Ledger:
     def write(self, who: str, content: bytes) -> None:
         """Somebody writes something."""
         self.made.setdefault(content, who)
+        self.makings[content] += 1
 
     def destroy(self, who: str, inode: Inode) -> None:
         """Somebody gives up what stands somewhere, a folder with all below it."""
-        for content in list_contents(inode):
-            self.destroyed.setdefault(content, who)
+        for file in list_files(inode):
+            file_id, is_agreed = self._find_entry(who, file)
+            self.destroyed.setdefault(file.content, set()).add(file_id)
+            if is_agreed:
+                self.ended.add(file.content)
+
+    def move(self, who: str, inode: Inode) -> None:
+        """Somebody changes where something stands, or its attributes, and no content."""
+        for file in list_files(inode):
+            self.moved.setdefault(file.content, set()).add(who)
 
     def take(
         self, before: Sequence[bytes], after: Sequence[bytes], *, is_lying: bool = False
@@ -73,9 +102,14 @@ class Ledger:
 
 def list_contents(inode: Inode) -> list[bytes]:
     """Returns the contents of all files at and below an inode."""
-    found = [inode.content] if inode.kind == Kind.FILE else []
+    return [file.content for file in list_files(inode)]
+
+
+def list_files(inode: Inode) -> list[Inode]:
+    """Returns all files at and below an inode."""
+    found = [inode] if inode.kind == Kind.FILE else []
     for child in inode.names.values():
-        found += list_contents(child)
+        found += list_files(child)
     return found
 
 

@@ -12,10 +12,16 @@ from drystone.core.planning.plan import Conflict
 from drystone.testing.fakes.clock import SOME_DAY_NS
 from drystone.testing.world.accidents import Accidents
 from drystone.testing.world.checkers import (
+    Held,
     check_agreement,
+    check_attributes,
+    check_cursors,
     check_deaths,
     check_held,
+    check_no_false_conflict,
     check_no_loss,
+    check_no_return,
+    check_repeats,
     check_server,
     check_untroubled,
 )
@@ -81,7 +87,7 @@ class World:
         self._lines: list[str] | None = [] if keeps_trace else None
         chance = Chance(script.seed)
         self.timeline = Timeline(chance.stream("threads"))
-        self.ledger = Ledger()
+        self.ledger = Ledger(lambda who, inode: self.devices[who].find_entry(inode))
         self.server_skew_s = 0.0
         self.server = WorldServer(self.timeline, self._server_now_ns)
         self.devices = {
@@ -129,7 +135,10 @@ class World:
         self.act_due()
         self._accidents.heal()
         await self.come_to_rest()
-        self._judge()
+        held = self._judge()
+        await check_cursors(self.server, held)
+        if self._accidents.is_server_steady:
+            await check_repeats(self.server)
 
     def act_due(self) -> None:
         """Does what the script wants done by now."""
@@ -185,8 +194,17 @@ class World:
             check_held(self.server, len(self._encrypting))
 
     async def _is_settled(self) -> bool:
-        standings = [await device.describe() for device in self.devices.values()]
-        return all(standing is not None and standing.is_settled for standing in standings)
+        for device in self.devices.values():
+            standing = await device.describe()
+            if standing is None:
+                return False
+            if standing.is_settled:
+                continue
+            # What a disk cannot hold stays open; all else must be settled.
+            open_count = standing.summary.unsettled_count
+            if not open_count or open_count != len(device.find_unheld()):
+                return False
+        return True
 
     async def _tell_unrest(self) -> None:
         told = []
@@ -206,15 +224,20 @@ class World:
 
     # --- judging -----------------------------------------------------------------------------
 
-    def _judge(self) -> None:
+    def _judge(self) -> Held:
         self._check_broken()
-        paths, history = check_server(self.server, self.ledger)
-        for path in sorted(paths):
-            self.note("at rest", path, paths[path])
+        held = check_server(self.server, self.ledger)
+        for path in sorted(held.paths):
+            self.note("at rest", path, held.paths[path])
         devices = list(self.devices.values())
-        check_agreement(devices, paths)
-        check_no_loss(self.ledger, paths, history, devices)
+        check_agreement(devices, held.paths)
+        check_attributes(devices, held)
+        check_no_loss(self.ledger, held, devices)
+        if not self._accidents.has_turned_back:
+            check_no_return(self.ledger, held)
+            check_no_false_conflict(self.ledger, held)
         check_untroubled(devices)
+        return held
 
     def _check_broken(self) -> None:
         if self._broken is not None:

@@ -2,10 +2,12 @@
 """Users: what people do in their folders. What cannot be done there and then is not done."""
 
 from collections.abc import Callable
+from typing import Any
 
 from drystone.core.names.ignore import IGNORE_FILE_NAME
 from drystone.core.tree.entry import Kind
 from drystone.testing.fakes.disk import Inode
+from drystone.testing.fakes.narrow import find_shown, holds_name
 from drystone.testing.world.ledger import Ledger, make_content
 from drystone.testing.world.stage.disk import WorldDisk
 
@@ -27,12 +29,12 @@ class User:
         self._disk = disk
         self._ledger = ledger
         self.deeds: dict[str, Callable[..., None]] = {
-            deed.__name__: deed
+            deed.__name__: self._as_shown(deed)
             for deed in (
                 self.write, self.save, self.mkdir, self.remove, self.move, self.replace,
                 self.swap, self.nest, self.make_file, self.make_folder, self.copy,
-                self.chmod, self.touch, self.link, self.append, self.fill, self.encrypt,
-                self.empty, self.rule,
+                self.chmod, self.touch, self.link, self.append, self.recase, self.fill,
+                self.encrypt, self.empty, self.rule,
             )
         }  # fmt: skip
 
@@ -120,7 +122,7 @@ class User:
 
     def link(self, path: str, target: str) -> None:
         """Makes a symlink where nothing stands."""
-        if self._is_free(path):
+        if self._is_free(path) and self._disk.traits.holds_symlinks:
             self._disk.hand.make_symlink(path, target)
             self._disk.note_change(path)
 
@@ -133,8 +135,17 @@ class User:
             self._disk.note_change(path)
 
     def move(self, path: str, new_path: str) -> None:
-        """Moves something to where nothing stands."""
-        if self._disk.find(path) is not None and self._is_free(new_path):
+        """Moves something to where nothing stands, or only changes its case."""
+        inode = self._disk.find(path)
+        if inode is not None and (self._is_free(new_path) or inode is self._disk.find(new_path)):
+            self._move(path, new_path)
+
+    def recase(self, path: str) -> None:
+        """Renames something to the same letters in the other case."""
+        above, slash, name = path.rpartition("/")
+        new_path = above + slash + name.swapcase()
+        inode = self._disk.find(path)
+        if name and inode is not None and self._disk.find(new_path) in (None, inode):
             self._move(path, new_path)
 
     def replace(self, path: str, new_path: str) -> None:
@@ -149,7 +160,7 @@ class User:
     def swap(self, path: str, other_path: str) -> None:
         """Exchanges two names."""
         one, other = self._disk.find(path), self._disk.find(other_path)
-        if one is None or other is None or _is_below(path, other_path):
+        if one is None or other is None or one is other or _is_below(path, other_path):
             return
         if not _is_below(other_path, path):
             self._move(path, path + ".swap")
@@ -158,7 +169,7 @@ class User:
 
     def nest(self, path: str, name: str) -> None:
         """Puts a new folder in the place of something, and that inside."""
-        if path and self._disk.find(path) is not None:
+        if path and self._disk.find(path) is not None and self._is_legal(name):
             self._move(path, path + ".swap")
             self.mkdir(path)
             self._move(path + ".swap", f"{path}/{name}")
@@ -179,6 +190,7 @@ class User:
         """Changes permission bits of a file or folder."""
         inode = self._disk.find(path)
         if inode is not None and inode.kind in (Kind.FILE, Kind.FOLDER) and path:
+            self._ledger.move(self._name, inode)
             self._disk.hand.set_mode(path, mode | (0o700 if inode.kind == Kind.FOLDER else 0))
             self._disk.note_change(path)
 
@@ -186,10 +198,37 @@ class User:
         """Sets the mtime of a file, perhaps to 1970."""
         inode = self._disk.find(path)
         if inode is not None and inode.kind == Kind.FILE:
+            self._ledger.move(self._name, inode)
             self._disk.hand.touch(path, mtime_s * 1_000_000_000)
             self._disk.note_change(path)
 
     # --- inside ------------------------------------------------------------------------------
+
+    def _as_shown(self, deed: Callable[..., None]) -> Callable[..., None]:
+        """Returns a deed that is done to what people take for a path, whatever the disk shows."""
+        is_of_all = deed.__name__ in ("fill", "encrypt", "empty")
+        if is_of_all or not self._disk.traits.names.is_narrow:
+            return deed
+        count = 2 if deed.__name__ in ("replace", "swap", "copy") else 1
+
+        def do(*args: Any) -> None:
+            paths, rest = [*map(self._shown, args[:count])], args[count:]
+            if deed.__name__ == "move":
+                # Whoever gives a new name writes it as they like.
+                above, slash, name = rest[0].rpartition("/")
+                rest = (self._shown(above) + slash + name,)
+            deed(*paths, *rest)
+
+        return do
+
+    def _shown(self, path: str) -> str:
+        shown: list[str] = []
+        inode: Inode | None = self._disk.root
+        for name in path.split("/") if path else ():
+            found = name if inode is None else find_shown(inode.names, name)
+            inode = None if inode is None else inode.names.get(found)
+            shown.append(found)
+        return "/".join(shown)
 
     def _put(self, path: str, content: bytes) -> None:
         self._ledger.write(self._name, content)
@@ -198,8 +237,10 @@ class User:
 
     def _move(self, path: str, new_path: str) -> None:
         above = new_path.rpartition("/")[0]
-        if _is_below(above, path) or self._folder(above) is None:
+        if _is_below(above, path) or not self._has_folder(new_path):
             return
+        inode = self._disk.require(path)
+        self._ledger.move(self._name, inode)
         self._disk.hand.rename(path, new_path)
         self._disk.note_change(path)
         self._disk.note_change(new_path)
@@ -209,7 +250,11 @@ class User:
         return inode if inode is not None and inode.kind == Kind.FOLDER else None
 
     def _has_folder(self, path: str) -> bool:
-        return bool(path) and self._folder(path.rpartition("/")[0]) is not None
+        above, _, name = path.rpartition("/")
+        return bool(name) and self._is_legal(name) and self._folder(above) is not None
+
+    def _is_legal(self, name: str) -> bool:
+        return holds_name(name, self._disk.traits.names)
 
     def _is_free(self, path: str) -> bool:
         return self._has_folder(path) and self._disk.find(path) is None

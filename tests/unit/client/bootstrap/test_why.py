@@ -5,13 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from drystone.cli.telling_why import describe_why
+from drystone.client.adapters.narrow import widen
 from drystone.client.adapters.roots import RootLine
 from drystone.client.bootstrap.inspecting import Opened
 from drystone.client.bootstrap.telling.why import Running, explain_open
 from drystone.client.ports import ProblemRow
+from drystone.core.names.standing import MARK
 from drystone.core.safety import Stop
 from drystone.testing.desk import NOW_NS, Desk
 from drystone.testing.fakes.disk import FakeDisk
+from drystone.testing.fakes.narrow import VFAT
 
 ROOT = RootLine("/home/ana/folder", "11" * 16, "http://127.0.0.1:1", bytes(16), bytes(16), "/docs")
 AWAY = Stop("server-away", "the server is away", "wait")
@@ -47,6 +51,22 @@ def test_what_is_in_step_is_not_tried_and_nothing_is_in_its_way(desk):
     assert found["decision"]["code"] == "in-step"
     assert (blocks(found), found["next_try_ns"]) == ([], None)
     assert found["remote_path"] == "/docs/sub/plan"
+
+
+def test_what_stands_under_another_name_is_told_with_it():
+    desk = Desk(widen(FakeDisk(traits=VFAT)))
+    desk.disk.write_small("plan", b"plan", 0, 0, None)
+    desk.disk.write_small("PLAN", b"PLAN", 0, 0, None)
+    desk.agree()
+
+    assert ask(desk, "plan")["standing_path"] is None
+    found = ask(desk, "PLAN")
+    assert found["standing_path"] == f"PLAN (twin{MARK}2)"
+    assert found["decision"]["code"] == "in-step"
+    assert f"it stands as {found['standing_path']}" in "".join(
+        describe_why({**found, "story": {"error": None, "lines": [], "is_living": True}})
+    )
+    desk.state.close()
 
 
 def test_trouble_of_a_folder_above_is_in_the_way(desk):

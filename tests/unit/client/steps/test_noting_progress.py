@@ -2,11 +2,12 @@
 """What a finished step leaves in State is what the disk has, whatever was noted before."""
 
 from drystone.client.ports import CommitResult, LocalChange
+from drystone.client.steps.advance import Advance
 from drystone.client.steps.submit import Prepared, Submission
 from drystone.core.content.digest import digest_whole
 from drystone.core.ids import ROOT_ID, FileId, Rev, Seq
 from drystone.core.journal.change import Accepted, Move
-from drystone.core.planning.plan import Discard, Place, Shift, Submit
+from drystone.core.planning.plan import Discard, MarkSynced, Place, RenewLocal, Shift, Submit
 from drystone.core.planning.rewrites import Rewrites
 from drystone.core.tree.entry import Entry, Kind
 from drystone.testing.desk import Desk
@@ -45,6 +46,24 @@ def test_discarded_file_leaves_no_local_change_though_its_mode_had_one(
 
     assert not desk.state.local_changes
     assert desk.state.count_synced() == 0
+
+
+def test_renewed_file_stays_in_its_folder_whose_id_has_changed_since_the_plan(
+    desk: Desk, hand: FakeHand
+) -> None:
+    folder_id, file_id = FileId(bytes(15) + b"\x08"), FileId(bytes(15) + b"\x09")
+    hand.make_folder("d")
+    hand.write("d/name", b"data")
+    desk.see()
+    folder, local = desk.find("d"), desk.find("d/name")
+
+    known = Advance(desk.state)
+    known.note(MarkSynced(folder._replace(file_id=folder_id), folder.file_id))
+    known.note(RenewLocal(local, local._replace(file_id=file_id)))
+
+    renewed = desk.state.local_changes[file_id].entry
+    assert renewed is not None
+    assert renewed.parent_id == folder_id
 
 
 def test_entry_gone_from_the_disk_keeps_its_fingerprint_over_a_detour(desk: Desk) -> None:

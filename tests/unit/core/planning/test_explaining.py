@@ -18,7 +18,6 @@ from drystone.core.planning.plan import (
     RenewLocal,
     Step,
     Submit,
-    Unplaceable,
 )
 from drystone.core.tree.entry import Entry, Kind
 
@@ -60,11 +59,10 @@ def test_only_what_concerns_the_entry_is_told_the_gravest_first() -> None:
         ),
         conflicts=(Conflict(ConflictKind.MOVE_MOVE, ONE, "a", "a (conflicted copy)"),),
         waiting=(TWO,),
-        unplaceable=(Unplaceable(TWO, "a", "case-twin", ONE),),
     )
 
     assert codes(plan, ONE) == ["move-move", "send-move"]
-    assert codes(plan, TWO) == ["case-twin", "fetch-new", "send-deletion", "waits"]
+    assert codes(plan, TWO) == ["fetch-new", "send-deletion", "waits"]
     assert codes(plan, FileId(bytes(15) + b"\x03")) == []
     assert "a (conflicted copy)" in explain(plan, [ONE])[0].message
 

@@ -18,19 +18,16 @@ from drystone.core.planning.plan import (
     SetAside,
     Shift,
     Submit,
-    Unplaceable,
 )
 from drystone.core.planning.policy import Traits
 from drystone.core.tree.entry import Kind
 from tests.unit.core.planning.trees import file, folder, make_content, make_id, plan
 
-CASELESS = Traits(case_insensitive=True)
-
 
 def test_equal_trees_need_nothing() -> None:
     found = plan([folder(1, "a"), file(2, "b", 1)])
 
-    assert found == ((), (), (), (), ())
+    assert found == ((), (), (), ())
 
 
 def test_new_tree_goes_up_parents_first() -> None:
@@ -206,7 +203,7 @@ def test_folders_below_themselves_are_not_believed_to_be_gone(side: str) -> None
 def test_remains_of_what_never_was_synced_are_passed_over() -> None:
     orphan = file(1, "a", 9)
 
-    assert plan([], [orphan]) == ((), (), (), (), ())
+    assert plan([], [orphan]) == ((), (), (), ())
 
 
 # --- merging ----------------------------------------------------------------------------------
@@ -653,42 +650,13 @@ def test_folder_moved_into_a_new_one_inside_a_folder_it_was_above_waits_for_that
 # --- what the disk can hold --------------------------------------------------------------------
 
 
-def test_case_twins_cannot_both_stand_on_a_disk_that_knows_no_case() -> None:
-    a, twin = file(1, "a"), file(2, "A", text="2")
-
-    found = plan([a], remote=[a, twin], traits=CASELESS)
-
-    assert found.steps == ()
-    assert found.unplaceable == (Unplaceable(twin.file_id, "A", "case-twin", a.file_id),)
-    assert plan([a], remote=[a, twin]).steps == (Place(twin),)
-
-
-def test_of_two_new_case_twins_one_is_placed() -> None:
-    found = plan([], remote=[file(1, "a"), file(2, "A")], traits=CASELESS)
-
-    assert len(found.steps) == len(found.unplaceable) == 1
-
-
-def test_new_case_is_reached_over_a_detour_on_a_disk_that_knows_no_case() -> None:
-    base = file(1, "name")
-    there = base._replace(name="Name")
-
-    away, arrive = plan([base], remote=[there], traits=CASELESS).steps
-
-    assert isinstance(away, SetAside)
-    assert is_detour_name(away.entry.name)
-    assert arrive == Shift(away.entry, there)
-    assert plan([base], remote=[there]).steps == (Shift(base, there),)
-
-
 def test_mode_says_nothing_where_the_disk_holds_none() -> None:
-    base, new = file(1, "a"), file(2, "b", mode=0o777)
+    base, new = file(1, "a"), file(2, "b", mode=0)
     traits = Traits(holds_modes=False)
 
     found = plan([base], [base._replace(mode=0o777), new], traits=traits)
 
-    unknown = new._replace(mode=0)
-    assert found.steps == (Submit(Create(unknown), unknown),)
+    assert found.steps == (Submit(Create(new), new),)
 
 
 def test_time_is_compared_as_finely_as_the_disk_holds_it() -> None:

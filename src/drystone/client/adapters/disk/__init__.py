@@ -9,6 +9,7 @@ control folder ``.drystone`` in the root holds what is ours:
     lock        held by the one client that syncs it
     stage/      new content, built out of sight; ``w-`` goes at the next start, ``x-`` held
                 old content when a client was stopped in the act and goes to the trash
+    traits      what this disk can hold, as it was found last
     trash/      DATE/path of what was replaced or deleted
 
 New content appears by one rename that refuses to replace anything; replaced content by an
@@ -19,6 +20,7 @@ Calls that differ between systems are in ``system`` alone, each with a fallback.
 """
 
 from drystone.client.adapters.disk.local import LocalDisk, open_disk
+from drystone.client.adapters.disk.probing import read_kept_traits
 from drystone.client.adapters.disk.root import (
     RootBusy,
     RootLock,
@@ -40,5 +42,6 @@ __all__ = [
     "create_root",
     "drop_marker",
     "open_disk",
+    "read_kept_traits",
     "read_root_id",
 ]

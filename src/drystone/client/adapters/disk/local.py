@@ -9,6 +9,7 @@ from pathlib import Path
 from drystone.client.adapters.disk import root
 from drystone.client.adapters.disk.folders import CONTROL_NAME, Folders, check_safe
 from drystone.client.adapters.disk.placing import Placing, folder_mode
+from drystone.client.adapters.disk.probing import probe
 from drystone.client.adapters.disk.reading import (
     find_open_stat,
     list_open_folder,
@@ -32,6 +33,7 @@ from drystone.client.ports import (
     DiskProblem,
     FolderListing,
     NewFile,
+    NoSymlinks,
     NotThere,
     ReadFile,
     ReadOutcome,
@@ -65,6 +67,7 @@ class LocalDisk:
         self._root_fd = os.open(path, OPEN_FOLDER & ~os.O_NOFOLLOW)
         self._control_fd = os.open(CONTROL_NAME, OPEN_FOLDER, dir_fd=self._root_fd)
         self._root_dev = os.fstat(self._root_fd).st_dev
+        self.traits = probe(self._control_fd, str(path))
         self._folders = Folders(self._root_fd)
         self._stage = Stage(self._control_fd)
         self._trash = Trash(self._control_fd, now_ns)
@@ -73,6 +76,12 @@ class LocalDisk:
 
     def __repr__(self) -> str:
         return f"LocalDisk({str(self._path)!r})"
+
+    def true_path(self, standing: str) -> str:
+        return standing
+
+    def standing_path(self, path: str) -> str:
+        return path
 
     # --- looking -----------------------------------------------------------------------------
 
@@ -163,6 +172,11 @@ class LocalDisk:
     def make_symlink(self, path: str, target: str, mtime_ns: int, expected: Stat | None) -> Stat:
         check_target(target, path)
         with self._open_above(path, is_writing=True) as (fd, name):
+            if not self.traits.holds_symlinks:
+                raise NoSymlinks(
+                    f"{path!r} is a symlink, and this disk cannot hold one",
+                    advice="It stays on the server and on other devices; or delete it there.",
+                )
             staged = self._stage.link(target, mtime_ns)
             try:
                 self._placing.put(staged, fd, name, path, expected)

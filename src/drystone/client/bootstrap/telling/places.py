@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from drystone.client.adapters.credentials import find_credential
+from drystone.client.adapters.disk import read_kept_traits
 from drystone.client.adapters.remote_http import HttpRemote, HttpSession
 from drystone.client.adapters.roots import RootLine
 from drystone.client.settings import ClientSettings
 from drystone.core.errors import Refused
 from drystone.core.ids import ROOT_ID, FileId, NamespaceId
 from drystone.core.journal.record import StoredEntry
+from drystone.core.names.standing import ALL_NAMES, NameTraits, true_path
 from drystone.core.tree.entry import Entry, Kind
 
 _NOT_FOUND = "entry-not-found"
@@ -36,9 +38,17 @@ async def opened_remote(settings: ClientSettings, root: RootLine) -> AsyncIterat
 
 
 def path_inside(root: RootLine, path: Path) -> str:
-    """Returns a path of this device as one below its synced folder; ``""`` for the folder."""
+    """Returns a path of this device as one below its synced folder; ``""`` for the folder. On a
+    disk that cannot hold every name, it is the path in the journal.
+    """
     inside = path.relative_to(root.path).as_posix()
-    return "" if inside == "." else inside
+    return "" if inside == "." else true_path(inside, names_on(root))
+
+
+def names_on(root: RootLine) -> NameTraits:
+    """Returns which names the disk of a synced folder cannot hold, as found when it was opened."""
+    kept = read_kept_traits(Path(root.path))
+    return ALL_NAMES if kept is None else kept.names
 
 
 def remote_path_of(root: RootLine, inside: str) -> str:

@@ -26,6 +26,7 @@ from drystone.client.bootstrap.telling.places import (
     find_remote,
     is_text,
     list_remote,
+    names_on,
     opened_remote,
     path_inside,
     remote_path_of,
@@ -38,6 +39,7 @@ from drystone.core.content.manifest import chunks_of, decode_manifest
 from drystone.core.errors import Corrupt, Unavailable
 from drystone.core.ids import BlockId, FileId, Rev, format_id, format_rev
 from drystone.core.journal.record import Action
+from drystone.core.names.standing import NameTraits, true_path
 from drystone.core.tree.entry import Entry, Kind
 
 _FILES_AT_ONCE: Final = 1_000
@@ -170,7 +172,7 @@ async def _make(
         remote_entries = await list_remote(remote, there.file_id)
     pairs = [_Pair(path, here, there)] if inside else []
     if is_folder_here:
-        pairs += _pair_below(path, remote_entries, is_root=not inside)
+        pairs += _pair_below(path, remote_entries, names_on(root), is_root=not inside)
     met = {pair.there.file_id for pair in pairs if pair.there is not None and pair.here is not None}
     certifier = _Certifier(remote, notices, pairs, is_quick=is_quick)
     lines = [line for part in _cut(pairs) for line in await certifier.certify(part)]
@@ -369,8 +371,11 @@ async def _find_commit(remote: HttpRemote, file_id: FileId, rev: Rev) -> tuple[i
 _COMMITS_CONTENT: Final = (Action.CREATE, Action.EDIT, Action.RESTORE)
 
 
-def _pair_below(top: Path, remote_entries: dict[str, Entry], *, is_root: bool) -> list[_Pair]:
-    """Returns all that is below a local folder, with what the server has at the same path.
+def _pair_below(
+    top: Path, remote_entries: dict[str, Entry], names: NameTraits, *, is_root: bool
+) -> list[_Pair]:
+    """Returns all that is below a local folder, with what the server has at the same path, names
+    being what they stand for on this disk.
 
     What could never be synced (pipes, sockets, devices) is left out, as is our own folder.
     """
@@ -382,7 +387,8 @@ def _pair_below(top: Path, remote_entries: dict[str, Entry], *, is_root: bool) -
             if is_root and not folder and name == CONTROL_NAME:
                 continue
             inside = f"{folder}/{name}" if folder else name
-            pairs.append(_Pair(top / inside, found, remote_entries.get(inside)))
+            there = remote_entries.get(true_path(inside, names))
+            pairs.append(_Pair(top / inside, found, there))
             if modes.S_ISDIR(found.st_mode):
                 waiting.append(inside)
     return sorted(pairs, key=lambda pair: str(pair.path))

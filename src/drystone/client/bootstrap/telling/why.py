@@ -107,7 +107,8 @@ class Scene(NamedTuple):
 def why(settings: ClientSettings, path: Path, *, is_whole: bool = False) -> dict[str, Any]:
     """Returns the evidence about one path of a synced folder, and what follows from it.
 
-    Keys: ``path``, ``root``, ``remote_path``; ``verdict`` (one sentence); ``local``, ``synced``,
+    Keys: ``path``, ``root``, ``remote_path``; ``standing_path`` (where it stands in the folder, if
+    this disk cannot hold its name; else None); ``verdict`` (one sentence); ``local``, ``synced``,
     ``remote`` (what each tree says, None: nothing); ``decision`` (``code`` and ``message`` of the
     rule that applies); ``blocked_by`` (``code``, ``message``, ``advice`` each); ``next_try_ns``
     (None: nothing is to be done, or nobody does it); ``problem`` (None: none), ``rule`` (the path
@@ -147,7 +148,9 @@ def explain_open(
     opened: Opened | World, root: RootLine, path: Path, running: Running
 ) -> dict[str, Any]:
     """As ``why`` without the story, for a folder that is open; uses its State and disk."""
-    scene = _set_scene(opened.disk, opened.state, path_inside(root, path), running)
+    inside = path_inside(root, path)
+    standing = opened.disk.standing_path(inside)
+    scene = _set_scene(opened.disk, opened.state, inside, running)
     state, seen, problem, left_out = scene.state, scene.seen, scene.problem, scene.left_out
     decision = next(each for rule in _DECISIONS if (each := rule(scene)) is not None)
     blocks = [each for rule in _BLOCKS for each in rule(scene)]
@@ -155,6 +158,7 @@ def explain_open(
         "path": show(path),
         "root": show(root.path),
         "remote_path": show(remote_path_of(root, scene.inside)),
+        "standing_path": show(standing) if standing != inside else None,
         "verdict": decision.message,
         "decision": decision._asdict(),
         "blocked_by": blocks,

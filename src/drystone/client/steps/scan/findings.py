@@ -20,6 +20,7 @@ from drystone.client.steps.scan.values import Visit
 from drystone.core.content.content import EMPTY_CONTENT
 from drystone.core.ids import FileId, Rev
 from drystone.core.names.ignore import IgnoreRules
+from drystone.core.planning.merging.sight import as_held
 from drystone.core.tree.entry import Entry, Kind
 
 
@@ -65,6 +66,7 @@ class Findings:
     ) -> None:
         self.created: list[FileId] = []
         self.unread: list[Unread] = []
+        self._traits = disk.traits.for_planning
         self.other_names: set[FileId] = set()
         self._state = state
         # What a first sync finds cannot have taken the place of anything.
@@ -99,7 +101,7 @@ class Findings:
             else:
                 content = EMPTY_CONTENT
         is_link = kind == Kind.SYMLINK
-        mode = 0 if is_link else stat.mode
+        mode = 0 if is_link or not self._traits.holds_modes else stat.mode
         mtime_ns = 0 if kind == Kind.FOLDER else stat.mtime_ns
         entry = Entry(file_id, parent_id, name, kind, content, mode, mtime_ns, target, Rev(0))
         self._state.note_local(file_id, LocalChange(entry, stat))
@@ -244,7 +246,7 @@ class Findings:
         """Notes how an entry looks now; ``known`` is the fingerprint that goes with ``entry``."""
         stat = observed.stat
         # The disk may not hold every mode and time exactly: only what changed on it counts.
-        if known is None or stat.mode != known.mode:
+        if self._traits.holds_modes and (known is None or stat.mode != known.mode):
             entry = entry._replace(mode=0 if entry.kind == Kind.SYMLINK else stat.mode)
         if entry.kind == Kind.FILE:
             entry = self._see_file(entry, known, stat, path)
@@ -254,13 +256,11 @@ class Findings:
             entry = entry._replace(target=observed.target, mtime_ns=mtime_ns)
         state = self._state
         is_read = entry.kind != Kind.FILE or entry.content is not None
-        agreed = row.entry if row is not None else None
         if (
             row is not None
-            and agreed is not None
             and is_read
-            and entry.is_at_same_place(agreed)
-            and entry.is_same_state(agreed)
+            and entry.is_at_same_place(row.entry)
+            and as_held(entry, row.entry, self._traits).is_same_state(row.entry)
         ):
             # Only the fingerprint differs: synced learns it, so that it is quick next time.
             if stat != row.stat:

@@ -63,6 +63,19 @@ class Sources:
             and (stat.kind == Kind.FOLDER or self._is_same_file(row, stat, path))
         )
 
+    def is_above(self, source: SyncedRow, folder_id: FileId) -> bool:
+        """Tells whether a folder is known to be a synced one or to lie in it, where that cannot
+        have gone: what stands at its place was exchanged while a scan was on its way.
+        """
+        passed: set[FileId] = set()
+        while folder_id != source.entry.file_id:
+            entry = self._state.local.find(folder_id)
+            if entry is None or folder_id in passed:
+                return False
+            passed.add(folder_id)
+            folder_id = entry.parent_id
+        return True
+
     def is_folder(self, source: SyncedRow, path: str, listing: FolderListing) -> bool:
         """Tells whether a folder with the inode of a synced one is that one.
 

@@ -9,7 +9,15 @@ from drystone.core.errors import DrystoneError
 from drystone.core.names.quoting import quoted
 
 _FOUND_BY_LISTING: Final = frozenset(
-    {"name-not-utf8", "special-file", "name-too-long", "path-too-long", "unreadable", "nested-root"}
+    {
+        "name-not-utf8",
+        "special-file",
+        "name-too-long",
+        "name-twice",
+        "path-too-long",
+        "unreadable",
+        "nested-root",
+    }
 )
 """Codes of problems that end when a listing no longer shows them."""
 
@@ -17,6 +25,7 @@ _ADVICE: Final = {
     "name-not-utf8": "Rename it to text that UTF-8 can hold, or ignore it.",
     "special-file": "Nothing to do: pipes, sockets and devices are left out.",
     "name-too-long": "Give it a shorter name.",
+    "name-twice": "Rename it, or what it stands for.",
     "path-too-long": "Give the folders above it shorter names, or move it up.",
     "unreadable": "Let this user read it (chmod, chown), or ignore it.",
     "nested-root": "Sync either this folder or the one above it.",

@@ -155,6 +155,7 @@ class Walk:
             source is not None
             and findings.sources.is_vacated(source, path)
             and findings.sources.is_folder(source, path, listing)
+            and not findings.sources.is_above(source, visit.parent_id)
         ):
             file_id = findings.claim(source, observed, visit.parent_id, path)
             if occupant is not None:

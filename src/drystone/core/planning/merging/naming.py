@@ -73,16 +73,11 @@ class Naming:
             given = set(self._sight.local_children(folder_id))
             above = self.remote_folder(folder_id)
             if above is not None:
-                given.update(map(self._sight.key, self._sight.remote_children(above)))
+                given.update(self._sight.remote_children(above))
             self._given[folder_id] = given
-        taken = _Keyed(self, given)
-        name = conflicted_name(case.here.name, policy.device_name, policy.date_text, taken)
-        given.add(self._sight.key(name))
+        name = conflicted_name(case.here.name, policy.device_name, policy.date_text, given)
+        given.add(name)
         return name
-
-    def key(self, name: str) -> str:
-        """See ``Sight.key``."""
-        return self._sight.key(name)
 
     def _resolve_local(self, case: Case) -> None:
         """The disk put an entry at a place: does the server have another one there?"""
@@ -124,20 +119,9 @@ class Naming:
         folder_id = self.local_folder(case.there.parent_id)
         if folder_id is None:
             return
-        occupant = self._sight.local_children(folder_id).get(self._sight.key(case.there.name))
+        occupant = self._sight.local_children(folder_id).get(case.there.name)
         if occupant is not None and occupant.file_id != case.file_id:
             self.resolve(self._survey.pull(occupant.file_id))
-
-
-class _Keyed:
-    """Names in use, asked for by any spelling that is the same on the disk."""
-
-    def __init__(self, naming: Naming, keys: set[str]) -> None:
-        self._naming = naming
-        self._keys = keys
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._naming.key(name) in self._keys
 
 
 def _is_same_thing(case: Case, other: Case) -> bool:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 from drystone.core.ids import FileId
 from drystone.core.names.detour import is_detour_name
-from drystone.core.names.folding import fold_name
 from drystone.core.planning.policy import Policy, Traits
 from drystone.core.tree.entry import Entry, Kind
 from drystone.core.tree.view import TreeView
@@ -60,13 +59,10 @@ class Sight:
         return self._is_alive(self.remote, self._alive_remote, folder_id)
 
     def local_children(self, folder_id: FileId) -> Mapping[str, Entry]:
-        """Returns what stands in a folder of the disk, by ``key`` of its names."""
+        """Returns what stands in a folder of the disk, by name."""
         found = self._local_folders.get(folder_id)
         if found is None:
-            found = self.local.children(folder_id)
-            if self.policy.traits.case_insensitive:
-                found = {fold_name(name): entry for name, entry in found.items()}
-            self._local_folders[folder_id] = found
+            found = self._local_folders[folder_id] = self.local.children(folder_id)
         return found
 
     def remote_children(self, folder_id: FileId) -> Mapping[str, Entry]:
@@ -75,10 +71,6 @@ class Sight:
         if found is None:
             found = self._remote_folders[folder_id] = self.remote.children(folder_id)
         return found
-
-    def key(self, name: str) -> str:
-        """Returns what names that are the same on this disk have in common."""
-        return fold_name(name) if self.policy.traits.case_insensitive else name
 
     def has_moved(self, entry: Entry, base: Entry) -> bool:
         """Tells whether somebody gave an entry another place.
@@ -131,7 +123,7 @@ def as_held(entry: Entry, base: Entry | None, traits: Traits) -> Entry:
         traits: Of the disk.
     """
     if base is None:
-        return entry if traits.holds_modes else entry._replace(mode=0)
+        return entry
     mode, mtime_ns = entry.mode, entry.mtime_ns
     if not traits.holds_modes or _is_unknown_mode_kept(entry, base):
         mode = base.mode

@@ -66,6 +66,11 @@ class KeptState(SqliteState):
             self.saved.append(self._database.copy())
         self._life.meet()
 
+    def shrink(self) -> None:
+        # Memory is given back to the system when the world has ended.
+        for tree in (self._synced, self._local, self._remote):
+            tree.forget_cached()
+
     def copy_saved(self) -> bytes:
         """Returns the image as of the last time at which nothing was left to be saved."""
         if not self._database.is_changing:

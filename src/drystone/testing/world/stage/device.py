@@ -8,10 +8,11 @@ from contextlib import suppress
 from typing import Final, NamedTuple, Protocol
 
 from drystone.client.adapters.clock import make_file_ids
+from drystone.client.adapters.narrow import widen
 from drystone.client.loop.parts import World as LoopWorld
 from drystone.client.loop.running import Loop
 from drystone.client.loop.summary import Standing
-from drystone.client.ports import Hints, ProblemRow, State
+from drystone.client.ports import Hints, NoSymlinks, ProblemRow, State
 from drystone.client.steps.pull import Selection
 from drystone.client.steps.scan import find_left_out
 from drystone.core.ids import ROOT_ID, FileId
@@ -19,9 +20,10 @@ from drystone.core.instant import NS_PER_S
 from drystone.core.journal.record import Action, StoredEntry
 from drystone.core.planning.guards import HALT_CODES
 from drystone.core.planning.plan import Conflict
-from drystone.core.planning.policy import Traits
 from drystone.core.tree.entry import Kind
 from drystone.testing.fakes.clock import SOME_DAY_NS
+from drystone.testing.fakes.disk import Inode
+from drystone.testing.fakes.narrow import DISKS
 from drystone.testing.world.stage.chance import Chance
 from drystone.testing.world.stage.database import KeptDatabase, KeptState
 from drystone.testing.world.stage.disk import WorldDisk
@@ -45,6 +47,7 @@ class DeviceNature(NamedTuple):
         skew_s: How far its clock is from the server's.
         link_ms: The mean of how long a message takes to the server or back.
         hint_ms: How long the watcher takes to tell, at most.
+        disk: Which names its disk can hold; see ``testing.fakes.narrow``.
     """
 
     disk_ms: float = 0.2
@@ -52,6 +55,7 @@ class DeviceNature(NamedTuple):
     skew_s: float = 0.0
     link_ms: float = 5.0
     hint_ms: float = 100.0
+    disk: str = "wide"
 
 
 class Watching(Protocol):
@@ -129,7 +133,9 @@ class WorldDevice:
         self.chance = chance.stream(f"device {name}")
         self.clock = DeviceClock(timeline, nature.skew_s)
         step_ns = nature.stamp_ms * _NS_PER_MS or _TICK_NS
-        self.disk = WorldDisk(self.clock.now_ns, step_ns)
+        stated_ns = max(1, nature.stamp_ms * _NS_PER_MS)
+        traits = DISKS[nature.disk]._replace(mtime_step_ns=stated_ns)
+        self.disk = WorldDisk(self.clock.now_ns, step_ns, traits)
         self.disk.tell = self._tell_watcher
         self.disk.check_content = lambda path, content: watching.note_content(name, path, content)
         self.link = Link(timeline, chance.stream(f"link {name}"), nature.link_ms / 1_000)
@@ -181,7 +187,7 @@ class WorldDevice:
         self._watcher = _Watcher()
         remote = LinkedRemote(self._server, self._actor, self.link, life)
         world = LoopWorld(
-            disk=MortalDisk(self.disk, self._meet_disk(life), life.meet),
+            disk=widen(MortalDisk(self.disk, self._meet_disk(life), life.meet)),
             state=self._state,
             remote=remote,
             clock=self.clock,
@@ -189,7 +195,6 @@ class WorldDevice:
             new_file_id=self._new_file_id,
             new_key=lambda: f"{self.name}-{next(self._keys)}",
             device_name=self.name,
-            traits=Traits(mtime_step_ns=max(1, self.nature.stamp_ms * _NS_PER_MS)),
             # No time passes while a thread works: what was just written is looked at again.
             rest=lambda _: None,
         )
@@ -261,13 +266,30 @@ class WorldDevice:
         """Returns what is in trouble."""
         return [] if self._state is None else self._state.problems()
 
+    def find_entry(self, inode: Inode) -> tuple[FileId | None, bool]:
+        """Returns as which entry the client, if it runs, knows an inode, and whether it knows
+        that the server has that entry.
+        """
+        state = self._state
+        if state is None:
+            return None, False
+        for file_id, change in state.local_changes.items():
+            if change.stat is not None and change.stat.ino == inode.ino:
+                return file_id, state.find_synced_row(file_id) is not None
+        rows = state.list_by_inode(inode.dev, inode.ino)
+        return (rows[0].entry.file_id, True) if len(rows) == 1 else (None, False)
+
+    def find_unheld(self) -> list[ProblemRow]:
+        """Returns what its disk cannot hold."""
+        return [row for row in self.find_problems() if row.code == NoSymlinks.code]
+
     def find_unselected(self) -> list[str]:
         """Returns where the folders are on the server that are not to be here."""
         return [] if self._state is None else list(Selection(self._state).list_paths().values())
 
     def is_left_out(self, path: str) -> bool:
         """Tells whether ignore rules leave out what stands at a path."""
-        return self._state is not None and bool(find_left_out(self.disk, self._state, path))
+        return self._state is not None and bool(find_left_out(widen(self.disk), self._state, path))
 
     async def _run(self, world: LoopWorld, life: Life) -> None:
         loop = self.loop = Loop(world, self.chance.random)

@@ -7,9 +7,10 @@
 from collections.abc import Callable, Collection, Iterator
 from random import Random
 
-from drystone.client.ports import Stat
+from drystone.client.ports import DiskTraits, FolderListing, Stat
 from drystone.core.tree.entry import Kind
 from drystone.testing.fakes.disk import FakeDisk, Inode
+from drystone.testing.fakes.narrow import WIDE
 
 
 class WorldDisk(FakeDisk):
@@ -18,6 +19,7 @@ class WorldDisk(FakeDisk):
     Args:
         clock: Tells UTC nanoseconds; may jump.
         step_ns: Stamps are rounded down to multiples of this.
+        traits: What it can hold.
 
     Attributes:
         tell: Is told the folder of each change: what a watcher could know.
@@ -25,17 +27,21 @@ class WorldDisk(FakeDisk):
         changes_count: Changes by whomever.
         is_fragile: What would survive a loss of power is kept in mind: it costs time.
         is_lying: It says that it has flushed, and has not.
+        unseen: Contents that the client discarded with a folder, and that were not there when it
+            last looked into that: somebody has written them since.
     """
 
-    def __init__(self, clock: Callable[[], int], step_ns: int) -> None:
+    def __init__(self, clock: Callable[[], int], step_ns: int, traits: DiskTraits = WIDE) -> None:
         self._clock = clock
         self._step_ns = step_ns
         self.tell: Callable[[str], None] = lambda _: None
         self.check_content: Callable[[str, bytes], None] = lambda _, __: None
         self.changes_count = 0
         self.is_fragile = self.is_lying = False
+        self.unseen: set[bytes] = set()
+        self._looked: dict[int, dict[str, bytes]] = {}
         self._durable: Inode | None = None
-        super().__init__()
+        super().__init__(traits=traits)
 
     def tick(self) -> int:
         self.now_ns = self._clock() // self._step_ns * self._step_ns
@@ -52,8 +58,19 @@ class WorldDisk(FakeDisk):
         self.note_change(new_path)
         return stat
 
+    def list_folder(self, path: str) -> FolderListing:
+        listing = super().list_folder(path)
+        folder = self.require(path)
+        self._looked[folder.ino] = {name: one.content for name, one in folder.names.items()}
+        return listing
+
     def discard(self, path: str, expected: Stat, stock: Collection[int] | None = None) -> None:
         super().discard(path, expected, stock)
+        for folder in _walk(self.trash[-1][1]):
+            looked = self._looked.get(folder.ino, {})
+            for name, inode in folder.names.items():
+                if inode.kind == Kind.FILE and looked.get(name) != inode.content:
+                    self.unseen.add(inode.content)
         self.note_change(path)
 
     def set_attributes(self, path: str, mode: int, mtime_ns: int, expected: Stat) -> Stat:
@@ -115,7 +132,7 @@ class WorldDisk(FakeDisk):
 
 def _copy(inode: Inode) -> Inode:
     """Returns the same inode, and all below it, as other objects."""
-    copy = Inode(inode.kind, inode.ino, inode.ctime_ns)
+    copy = Inode(inode.kind, inode.ino, inode.ctime_ns, inode.name_traits)
     copy.mode, copy.mtime_ns, copy.birth_ns = inode.mode, inode.mtime_ns, inode.birth_ns
     copy.content, copy.target = inode.content, inode.target
     for name, child in inode.names.items():

@@ -32,9 +32,16 @@ class MortalDisk:
     def __init__(
         self, disk: WorldDisk, before: Callable[[str, str], None], after: Callable[[], None]
     ) -> None:
+        self.traits = disk.traits
         self._disk = disk
         self._before = before
         self._after = after
+
+    def true_path(self, standing: str) -> str:
+        return self._disk.true_path(standing)
+
+    def standing_path(self, path: str) -> str:
+        return self._disk.standing_path(path)
 
     # --- looking -----------------------------------------------------------------------------
 

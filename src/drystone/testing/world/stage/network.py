@@ -20,6 +20,7 @@ from drystone.testing.fakes.remote import FakeRemote
 from drystone.testing.world.stage.life import Life
 from drystone.testing.world.stage.server import NAMESPACE_ID, WorldServer
 from drystone.testing.world.stage.timeline import Killed, Timeline
+from drystone.testing.world.stage.told import ToldCommit
 
 R = TypeVar("R")
 
@@ -112,12 +113,21 @@ class LinkedRemote:
     async def commit(
         self, changes: Sequence[Change], seen_seq: Seq, key: str, cursor: str = ""
     ) -> CommitResult:
-        return await self._call(
-            lambda server: server.commit(changes, seen_seq, key, cursor), is_carried_to_its_end=True
-        )
+        async def decide(server: FakeRemote) -> CommitResult:
+            result = await server.commit(changes, seen_seq, key, cursor)
+            told = ToldCommit(self._actor, tuple(changes), seen_seq, key, cursor, result)
+            self._server.told.commits.append(told)
+            return result
+
+        return await self._call(decide, is_carried_to_its_end=True)
 
     async def read_changes(self, cursor: str, under: FileId | None) -> RemotePage:
-        return await self._call(lambda server: server.read_changes(cursor, under))
+        async def read(server: FakeRemote) -> RemotePage:
+            page = await server.read_changes(cursor, under)
+            self._server.told.note_page(cursor, page)
+            return page
+
+        return await self._call(read)
 
     async def list_below(self, folder_id: FileId, after: str) -> tuple[list[StoredEntry], str]:
         return await self._call(lambda server: server.list_below(folder_id, after))

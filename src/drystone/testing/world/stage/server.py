@@ -26,6 +26,7 @@ from drystone.server.storage.objects_memory import MemoryObjects
 from drystone.server.storage.packs import ObjectPacks
 from drystone.testing.world.stage.life import Life
 from drystone.testing.world.stage.timeline import Killed, Timeline
+from drystone.testing.world.stage.told import Told
 
 T = TypeVar("T")
 
@@ -56,6 +57,8 @@ class WorldServer:
         self.life.end()
         self.service: Service | None = None
         self.starts_count = 0
+        self.told = Told()
+        """What devices were answered."""
         self.on_end: list[Callable[[], None]] = []
         """Who is told when it crashes: connections break."""
         account = Account(ACCOUNT_ID, "anna", "", NAMESPACE_ID, now_ns())
@@ -94,6 +97,7 @@ class WorldServer:
             return False
         metadata, objects = self._backup
         self._metadata, self._objects = metadata.copy(), objects.copy()
+        self.told = Told()  # What was told before is no longer so.
         return True
 
     def _end(self) -> None:
@@ -116,7 +120,8 @@ class WorldServer:
         now_ns = self._clock.now_ns()
         device = Device(device_id, ACCOUNT_ID, name, device_id * 2, now_ns, now_ns)
         self._metadata.write(lambda unit: unit.accounts.add_device(device))
-        return Actor(ACCOUNT_ID, "anna", device_id, name, NAMESPACE_ID)
+        self.some_actor = Actor(ACCOUNT_ID, "anna", device_id, name, NAMESPACE_ID)
+        return self.some_actor
 
     def read(self, work: Callable[[Unit], T]) -> T:
         """Looks at its metadata, whether it runs or not."""

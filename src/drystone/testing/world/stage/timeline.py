@@ -13,7 +13,7 @@ from asyncio.events import _set_running_loop
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
-from contextvars import Context
+from contextvars import Context, copy_context
 from random import Random
 from typing import Any, Final, Self, TypeVar, TypeVarTuple, Unpack
 
@@ -52,6 +52,38 @@ class _Task(asyncio.Task[Any]):
         return self.number
 
 
+class _Call:
+    """A callback that waits for its turn: as much of a handle as its users need, and cheap,
+    because a world makes thousands of them.
+    """
+
+    __slots__ = ("_when_s", "args", "callback", "context")
+
+    def __init__(
+        self,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        context: Context | None,
+        when_s: float = 0.0,
+    ) -> None:
+        self.callback: Callable[..., object] | None = callback
+        self.args = args
+        self.context = copy_context() if context is None else context
+        self._when_s = when_s
+
+    def cancel(self) -> None:
+        """Leaves it out when its time comes."""
+        self.callback, self.args = None, ()
+
+    def cancelled(self) -> bool:
+        """Tells whether it is left out."""
+        return self.callback is None
+
+    def when(self) -> float:
+        """Returns the moment of a timer."""
+        return self._when_s
+
+
 class _Lane:
     """The threads of one executor: so many jobs at once, the others in a row."""
 
@@ -84,10 +116,11 @@ class Timeline(asyncio.BaseEventLoop):
         self._callbacks_max = callbacks_max
         self._chance = chance.random
         self._now_s = 0.0
-        self._ready: deque[asyncio.Handle] = deque()
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._ready: deque[_Call] = deque()
+        self._timers: list[tuple[float, int, _Call]] = []
         self._timers_count = itertools.count()
         self._lanes: dict[int, _Lane] = {}
+        self._context = copy_context()
         self._is_closed = False
 
     # --- running -----------------------------------------------------------------------------
@@ -132,10 +165,19 @@ class Timeline(asyncio.BaseEventLoop):
         self.callbacks_count += count
         if self.callbacks_count > self._callbacks_max:
             raise Endless(f"{self.callbacks_count:,} callbacks until {self._now_s:.0f} s")
+        take = ready.popleft
         for _ in range(count):
-            handle = ready.popleft()
-            if not handle.cancelled():
-                handle._run()  # noqa: SLF001  as loops do
+            call = take()
+            callback = call.callback
+            if callback is None:
+                continue
+            try:
+                call.context.run(callback, *call.args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # noqa: BLE001  as loops do
+                message = f"exception in callback {callback!r}"
+                self.call_exception_handler({"message": message, "exception": error})
 
     # --- what asyncio asks of a loop -----------------------------------------------------------
 
@@ -143,9 +185,8 @@ class Timeline(asyncio.BaseEventLoop):
         """Returns the virtual seconds since the beginning."""
         return self._now_s
 
-    def get_debug(self) -> bool:
-        """Returns False: as in production."""
-        return False
+    # As in production: never. A type is called faster than a method, and every future asks.
+    get_debug = bool
 
     def is_running(self) -> bool:
         """Returns True."""
@@ -161,50 +202,47 @@ class Timeline(asyncio.BaseEventLoop):
         self._ready.clear()
         self._timers.clear()
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]  # as much of a handle as is needed
         self,
         callback: Callable[[Unpack[Ts]], object],
         *args: *Ts,
         context: Context | None = None,
-    ) -> asyncio.Handle:
+    ) -> _Call:
         """Runs a callback after those that wait now."""
-        handle = asyncio.Handle(callback, args, self, context)
-        self._ready.append(handle)
-        return handle
+        call = _Call(callback, args, context)
+        self._ready.append(call)
+        return call
 
-    def call_soon_threadsafe(
+    def call_soon_threadsafe(  # type: ignore[override]  # as much of a handle as is needed
         self,
         callback: Callable[[Unpack[Ts]], object],
         *args: *Ts,
         context: Context | None = None,
-    ) -> asyncio.Handle:
+    ) -> _Call:
         """As ``call_soon``: there is only one thread."""
         return self.call_soon(callback, *args, context=context)
 
-    def call_later(
+    def call_later(  # type: ignore[override]  # as much of a handle as is needed
         self,
         delay: float,
         callback: Callable[[Unpack[Ts]], object],
         *args: *Ts,
         context: Context | None = None,
-    ) -> asyncio.TimerHandle:
+    ) -> _Call:
         """Runs a callback so many virtual seconds from now."""
         return self.call_at(self._now_s + delay, callback, *args, context=context)
 
-    def call_at(
+    def call_at(  # type: ignore[override]  # as much of a handle as is needed
         self,
         when: float,
         callback: Callable[[Unpack[Ts]], object],
         *args: *Ts,
         context: Context | None = None,
-    ) -> asyncio.TimerHandle:
+    ) -> _Call:
         """Runs a callback at a moment; two of one moment in the order of these calls."""
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
-        heapq.heappush(self._timers, (when, next(self._timers_count), handle))
-        return handle
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """It is left out when its time comes."""
+        call = _Call(callback, args, context, when)
+        heapq.heappush(self._timers, (when, next(self._timers_count), call))
+        return call
 
     def create_future(self) -> asyncio.Future[Any]:
         """Returns a future of this loop."""
@@ -238,7 +276,9 @@ class Timeline(asyncio.BaseEventLoop):
     def _begin(self, lane: _Lane) -> None:
         lane.busy_count += 1
         job, future = lane.waiting.popleft()
-        self.call_later(_HOP_S * 2 * self._chance(), self._carry_out, lane, job, future)
+        when_s = self._now_s + _HOP_S * 2 * self._chance()
+        call = _Call(self._carry_out, (lane, job, future), self._context, when_s)
+        heapq.heappush(self._timers, (when_s, next(self._timers_count), call))
 
     def _carry_out(self, lane: _Lane, job: Callable[[], Any], future: asyncio.Future[Any]) -> None:
         if not future.cancelled():
