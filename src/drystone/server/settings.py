@@ -189,6 +189,11 @@ def load_settings(
     return ServerSettings(**{**inner, **outer})
 
 
+def check_settings(values: Mapping[str, object]) -> None:
+    """Raises ``BadSetting`` if one of these, from the command line, does not fit."""
+    _check_all(values, "the command line")
+
+
 def describe_settings() -> list[SettingLine]:
     """Returns every setting, for docs/reference/settings.md."""
     return [

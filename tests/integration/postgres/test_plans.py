@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
-from drystone.core.ids import ROOT_ID, NamespaceId, Seq
+from drystone.core.ids import ROOT_ID, DeviceId, NamespaceId, Seq
 from drystone.core.journal.eras import Era
 from drystone.core.journal.record import Action, Record
 from drystone.server.ports.metadata import (
@@ -20,18 +20,22 @@ from drystone.server.ports.metadata import (
     AccountsUnit,
     BlockPlace,
     BlocksUnit,
+    Brake,
+    BrakesUnit,
+    Destroyed,
     Device,
     TreeUnit,
     Unit,
 )
-from drystone.server.storage.metadata_sql import postgres as engine_module
-from drystone.server.storage.metadata_sql.postgres import PostgresMetadata, PostgresSession
+from drystone.server.storage.metadata_sql.postgres import metadata as engine_module
+from drystone.server.storage.metadata_sql.postgres.metadata import PostgresMetadata, PostgresSession
 from drystone.testing.conformance.metadata.samples import (
     ANNA,
     BOB,
     LAPTOP,
     NAMESPACE,
     OTHER,
+    PHONE,
     file,
     folder,
 )
@@ -42,7 +46,9 @@ ENTRIES, BLOCKS, ASKED = 1_500, 3_000, 10
 ROWS_MAX = 12 * ASKED
 """What a statement may touch: each thing that is asked for, in a handful of tables."""
 
-BY_NAMESPACE = {"record", "era", "entry", "manifest", "namespace_block"}
+MINUTE_NS = 60 * 1_000_000_000
+
+BY_NAMESPACE = {"record", "era", "burst", "brake", "entry", "manifest", "namespace_block"}
 
 WHOLE_TABLES = {"list_accounts", "totals"}
 """What is asked by operators, rarely: it may read a table from end to end."""
@@ -97,6 +103,11 @@ def fill(unit: Unit) -> None:
         for number in range(200):
             unit.tree.begin_era(namespace_id, Era(number.to_bytes(16, "big"), Seq(number)))
             unit.tree.keep_manifest(namespace_id, block_id(number), 1, b"h" * 32, 1)
+        for number in range(300):
+            device_id = DeviceId(number.to_bytes(16, "big"))
+            unit.brakes.note_destroyed(namespace_id, device_id, Destroyed(1, 1), number, 0)
+        for device in (LAPTOP, PHONE):
+            unit.brakes.save_brake(namespace_id, Brake(device.device_id))
     pack = b"P" * 32
     places = [BlockPlace(block_id(n), pack, n, 1, 1, 0) for n in range(BLOCKS)]  # type: ignore[arg-type]
     unit.blocks.add_pack(pack, 9, places)  # type: ignore[arg-type]
@@ -144,6 +155,14 @@ CALLS: dict[str, Callable[[Unit], object]] = {
     "list_folders": lambda u: u.tree.list_folders(NAMESPACE, FILES),
     "list_children": lambda u: u.tree.list_children(NAMESPACE, make_file_id(1), "n2", ASKED),
     "list_below": lambda u: u.tree.list_below(NAMESPACE, make_file_id(100), "", ASKED),
+    "count_below": lambda u: u.tree.count_below(NAMESPACE, FILES[0], Seq(9_999), ASKED),
+    "count_destroyed": lambda u: u.brakes.count_destroyed(NAMESPACE, LAPTOP.device_id, 0),
+    "note_destroyed": lambda u: u.brakes.note_destroyed(
+        NAMESPACE, LAPTOP.device_id, Destroyed(1, 1), MINUTE_NS * 1_000, 0
+    ),
+    "find_brake": lambda u: u.brakes.find_brake(NAMESPACE, LAPTOP.device_id),
+    "list_brakes": lambda u: u.brakes.list_brakes(NAMESPACE),
+    "save_brake": lambda u: u.brakes.save_brake(NAMESPACE, Brake(LAPTOP.device_id)),
     "append": lambda u: u.tree.append(NAMESPACE, next_records()),
     "list_changes": lambda u: u.tree.list_changes(NAMESPACE, Seq(500), ASKED),
     "list_revisions": lambda u: u.tree.list_revisions(NAMESPACE, FILES[0], ASKED),
@@ -241,7 +260,7 @@ def list_scans(node: dict[str, Any]) -> list[Scan]:
 def test_every_method_is_looked_at() -> None:
     methods = {
         name
-        for port in (AccountsUnit, TreeUnit, BlocksUnit)
+        for port in (AccountsUnit, TreeUnit, BrakesUnit, BlocksUnit)
         for name in vars(port)
         if not name.startswith("_")
     }

@@ -13,7 +13,7 @@ from drystone.core.ids import NamespaceId, Seq
 from drystone.core.journal.record import Action, Record
 from drystone.server.ports.metadata import Account, AccountExists, Unit
 from drystone.server.storage.metadata_sql.postgres import PostgresMetadata
-from drystone.server.storage.metadata_sql.postgres_trouble import (
+from drystone.server.storage.metadata_sql.postgres.trouble import (
     DatabaseUnreachable,
     PostgresUnusable,
 )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``drystone admin``: accounts, asked beside the server on its machine."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -173,6 +174,51 @@ def storage(
         ("packs", f"{totals['packs']:,}", f"{format_bytes(totals['pack_bytes'])} in all"),
     ]
     Output(as_json=as_json).answer(totals, format_table(("", "", ""), rows, right=[1]))
+
+
+@group.command("move-to")
+def move_to(
+    url: Annotated[
+        str,
+        typer.Argument(
+            help="postgresql://user:password@host/database of an empty database; - reads it from"
+            " standard input, where nobody else sees the password.",
+            metavar="URL",
+        ),
+    ],
+    *,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Carry the server's metadata over from SQLite to PostgreSQL, compared row by row.
+
+    The server must be stopped. Packs stay where they are, and so does the old database; nothing
+    is kept in the new one unless everything is.
+
+    Examples:
+      drystone admin move-to postgresql://drystone@db.example/drystone
+      drystone admin move-to - --data-dir /srv/drystone < url.txt
+    """
+    from drystone.server.bootstrap import move_metadata
+    from drystone.server.settings import load_settings
+
+    if url == "-":
+        url = sys.stdin.readline().strip()
+    out = Output(as_json=as_json)
+    settings = load_settings({"data_dir": data_dir, "config": config})
+    counts = move_metadata(
+        settings, url, lambda table, rows: out.note(f"copied {table}: {rows:,} rows")
+    )
+    total = sum(counts.values())
+    out.answer(
+        {"rows": counts},
+        [
+            f"{total:,} rows of {len(counts)} tables are in the new database, each compared.",
+            "From now on start the server with the setting `database` (DRYSTONE_SERVER_DATABASE).",
+            "What is in the data directory's metadata.db will be older then; keep it as a backup.",
+        ],
+    )
 
 
 def _opened(data_dir: "Path | None", config: "Path | None") -> "AbstractContextManager[Any]":

@@ -2,7 +2,7 @@
 """Composing: which engines a server stands on, and how an operator's command reaches them."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
@@ -16,7 +16,7 @@ from drystone.server.service.identity.admin import Admin
 from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.service import Engines, Service, make_service
 from drystone.server.service.trees.brakes import BrakeBounds
-from drystone.server.settings import ServerSettings
+from drystone.server.settings import ServerSettings, check_settings
 from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
@@ -27,9 +27,15 @@ _CURSOR_KEY: Final = "cursor"
 
 
 class LibraryMissing(Misconfigured):
-    """The settings name an engine whose library is not installed."""
+    """An engine is asked for whose library is not installed."""
 
     code = "library-missing"
+
+
+class NotEmbedded(Misconfigured):
+    """What is asked for is about metadata in the data directory, and they are not there."""
+
+    code = "not-embedded"
 
 
 class Server:
@@ -105,34 +111,72 @@ def open_admin(settings: ServerSettings) -> Iterator[Admin]:
         metadata.close()
 
 
+def move_metadata(
+    settings: ServerSettings, url: str, tell: Callable[[str, int], None]
+) -> dict[str, int]:
+    """Carries an embedded server's metadata over to an empty PostgreSQL.
+
+    The server must not run; its data directory keeps what it has.
+
+    Args:
+        settings: Of the server.
+        url: Of the new database.
+        tell: Is told of each table when it has been copied: its name, and how many rows.
+
+    Returns:
+        Of each table, how many rows stand in both now.
+
+    Raises:
+        Misconfigured: The server runs, or one of the databases cannot be used.
+        MovingTo: There is something in the new one already. Nothing was changed.
+    """
+    if settings.database != "sqlite":
+        raise NotEmbedded(
+            "the settings name a PostgreSQL already: there is nothing to move out of the data"
+            " directory",
+            advice="Use PostgreSQL's own tools to move it from one to another.",
+        )
+    check_settings({"database": url})
+    with _library("PostgreSQL", "postgres"):
+        from drystone.server.storage.metadata_sql.postgres import move_to  # noqa: PLC0415
+    with opened_data_dir(settings.data_dir) as data_dir:
+        data_dir.hold()
+        try:
+            return move_to(str(data_dir.database_path), url, tell).rows_counts
+        finally:
+            data_dir.close()
+
+
+@contextmanager
+def _library(what: str, extra: str) -> Iterator[None]:
+    """Tells how to install a library that is not there."""
+    try:
+        yield
+    except ImportError as error:
+        raise LibraryMissing(
+            f"the library for {what} is not installed",
+            advice=f"Install it with `pip install 'drystone[{extra}]'`.",
+        ) from error
+
+
 def _open_metadata(settings: ServerSettings, data_dir: ServerHome) -> Metadata:
     if settings.database == "sqlite":
         return SqliteMetadata(data_dir.database_path)
-    try:
+    with _library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import (  # noqa: PLC0415
             PostgresMetadata,
         )
-    except ImportError as error:
-        raise LibraryMissing(
-            "the settings name a PostgreSQL, but psycopg is not installed",
-            advice="Install it with `pip install 'drystone[postgres]'`.",
-        ) from error
     return PostgresMetadata(settings.database, connections_max=settings.read_threads + 2)
 
 
 def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
     if settings.objects == "files":
         return FileObjects(data_dir.objects_path)
-    try:
+    with _library("object stores", "cloud"):
         from drystone.server.storage.objects_cloud import (  # noqa: PLC0415
             CloudObjects,
             parse_location,
         )
-    except ImportError as error:
-        raise LibraryMissing(
-            "the settings name an object store, but obstore is not installed",
-            advice="Install it with `pip install 'drystone[cloud]'`.",
-        ) from error
     return CloudObjects(parse_location(settings.objects))
 
 

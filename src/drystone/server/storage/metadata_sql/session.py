@@ -2,7 +2,7 @@
 """Session: what units of work ask of a database connection that is in a transaction.
 
 A ``sqlite3.Connection`` is one as it stands; PostgreSQL's speaks another dialect and is wrapped
-(``postgres.py``). Statements are written in SQLite's, with parameters by name (``:ns``) or by
+(``postgres.metadata``). Statements are written in SQLite's, with parameters by name (``:ns``) or by
 position (``?``).
 """
 

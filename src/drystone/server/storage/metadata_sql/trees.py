@@ -306,9 +306,10 @@ _COUNT_BELOW: Final = """
         WHERE e.ns = :ns AND e.parent_id = :folder_id AND e.name > '' AND e.deleted = 0
         UNION ALL
         SELECT e.file_id, e.kind, e.rev
-        FROM below CROSS JOIN entry AS e
-        WHERE below.kind = 2 AND e.ns = :ns AND e.parent_id = below.file_id AND e.name > ''
-            AND e.deleted = 0
+        FROM below
+            LEFT JOIN entry AS e ON e.ns = :ns AND e.parent_id = below.file_id AND e.name > ''
+                AND e.deleted = 0
+        WHERE below.kind = 2 AND coalesce(e.seq, 0) > 0
     )
     SELECT count(*) FROM (
         SELECT 1 FROM below WHERE rev <= :upto_rev LIMIT :limit

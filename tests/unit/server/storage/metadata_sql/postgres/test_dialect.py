@@ -3,8 +3,8 @@
 
 import pytest
 
-from drystone.server.storage.metadata_sql.dialect import say, say_schema
 from drystone.server.storage.metadata_sql.migrations import load_migrations
+from drystone.server.storage.metadata_sql.postgres.dialect import say, say_schema
 from drystone.server.storage.metadata_sql.rows import LOCKED, many
 
 

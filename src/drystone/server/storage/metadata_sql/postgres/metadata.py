@@ -18,14 +18,14 @@ import psycopg_pool
 from psycopg.pq import TransactionStatus
 
 from drystone.server.ports.metadata import Unit
-from drystone.server.storage.metadata_sql.dialect import say, say_schema
 from drystone.server.storage.metadata_sql.migrations import (
     Engine,
     Migration,
     load_migrations,
     migrate,
 )
-from drystone.server.storage.metadata_sql.postgres_trouble import (
+from drystone.server.storage.metadata_sql.postgres.dialect import say, say_schema
+from drystone.server.storage.metadata_sql.postgres.trouble import (
     PostgresUnusable,
     is_worth_another_try,
     translate,
