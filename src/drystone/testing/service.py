@@ -37,12 +37,14 @@ class MemoryServer:
         service: The verbs.
         admin: What the operator does.
         clock: Stands until it is moved.
+        key: Signs cursors, from the next run on.
         epoch: Change it to play another process that changed accounts.
     """
 
     def __init__(self, objects: Objects | None = None) -> None:
         self.clock = ManualClock()
         self.epoch = self._runs_count = 0
+        self.key = b"k" * 32
         self.metadata = MemoryMetadata()
         self._packs = ObjectPacks(MemoryObjects() if objects is None else objects)
         self.service = self._make_service()
@@ -99,7 +101,7 @@ class MemoryServer:
         self._runs_count += 1
         return make_service(
             engines,
-            b"k" * 32,
+            self.key,
             era_id=self._runs_count.to_bytes(ERA_ID_BYTES),
             read_threads=1,
             find_epoch=lambda: self.epoch,

@@ -2,6 +2,7 @@
 """Inward: read what changed on the server, and put what is new in place while reading on."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from drystone.client.loop.parts import Parts, Saving
 from drystone.client.loop.planning import Planning
@@ -9,6 +10,11 @@ from drystone.client.loop.receiving import Receiving
 from drystone.core.ids import FileId
 from drystone.core.planning.plan import Place, Plan
 from drystone.core.tree.entry import Kind
+
+_REWOUND: Final = (
+    "the server does not know all that was agreed on with it; it may have been restored from a"
+    " backup. What it lost is sent again from here"
+)
 
 
 class Inward:
@@ -46,6 +52,8 @@ class Inward:
         self.has_met_server = True
         self._planning.is_remote_complete = False
         pulled = await self._threads.control(pull.note, page)
+        if page.rewound_to is not None:
+            self._parts.tally.notices.message(_REWOUND)
         self._news += pulled.changed
         await self.take_new(receiving)
         while (folder := await self._threads.control(pull.find_unlisted)) is not None:

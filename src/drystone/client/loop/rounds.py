@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One round: see both sides, move what is new at once, then plan and carry out the rest."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,7 +13,7 @@ from drystone.client.loop.planning import Planning
 from drystone.client.loop.receiving import Receiving
 from drystone.client.loop.sending import Sending
 from drystone.client.loop.troubles import Halted, Troubles
-from drystone.client.ports import Hints, Stat
+from drystone.client.ports import Hints, Stat, State
 from drystone.client.steps.digest import is_racy_at
 from drystone.core.errors import DrystoneError, Refused
 from drystone.core.ids import FileId, Seq
@@ -141,6 +141,7 @@ class Rounds:
     async def _plan_rest(self, done: Round) -> None:
         """Plans and carries out until a plan has no steps, or does no more."""
         seen: set[FileId] = set()
+        self._parts.materialize.stocks.forget()
         for _ in range(_PLANS_MAX):
             done.again |= await self._threads.control(self._parts.selection.refresh)
             if await self._threads.control(self._parts.pull.find_unlisted) is not None:
@@ -165,7 +166,9 @@ class Rounds:
             resting = await self._threads.control(self._troubles.find_resting)
             if not plan.steps:
                 return
-            if folders := await self._threads.control(self._find_unseen, plan, seen):
+            if folders := await self._threads.control(
+                _find_unseen, self._parts.world.state, plan, seen
+            ):
                 await self._look_within(folders, done)
                 continue
             self._parts.tally.phase("transfer")
@@ -221,27 +224,12 @@ class Rounds:
         await self._note_failed(sending, receiving, done)
         return carrying.done_count, sending.is_overtaken
 
-    def _find_unseen(self, plan: Plan, seen: set[FileId]) -> list[str]:
-        """Returns where folders are that a plan deletes here, unless they are in ``seen``.
-
-        What somebody has put into one of them since the last look would go with it, although
-        nobody ever saw it: so it is looked at again, just before.
-        """
-        state = self._parts.world.state
-        found: list[str] = []
-        for step in plan.steps:
-            if isinstance(step, Discard) and step.before.kind == Kind.FOLDER:
-                file_id = step.before.file_id
-                path = None if file_id in seen else state.path_of(state.local, file_id)
-                if path:
-                    found.append(path)
-                seen.add(file_id)
-        return found
-
-    async def _look_within(self, folders: Sequence[str], done: Round) -> None:
+    async def _look_within(self, folders: Mapping[FileId, str], done: Round) -> None:
+        # What comes between this look and the next goes nowhere, nor does the folder.
+        await self._threads.worker(self._parts.materialize.stocks.take, folders)
         sending = self._make_sending()
         try:
-            await self._outward.look_within(folders, sending, done.again)
+            await self._outward.look_within([*folders.values()], sending, done.again)
             await sending.drain()
             done.is_overtaken |= sending.is_overtaken
             await self._note_unsent(sending, done)
@@ -303,3 +291,20 @@ class Rounds:
         unsettled = state.local_changes.keys() | state.remote_changes.keys()
         unsettled -= self._parts.selection.ids
         return len(unsettled), self._parts.pull.find_seen_seq()
+
+
+def _find_unseen(state: State, plan: Plan, seen: set[FileId]) -> dict[FileId, str]:
+    """Returns where folders are that a plan deletes here, unless they are in ``seen``.
+
+    What somebody has put into one of them since the last look would go with it, although
+    nobody ever saw it: so it is looked at again, just before.
+    """
+    found: dict[FileId, str] = {}
+    for step in plan.steps:
+        if isinstance(step, Discard) and step.before.kind == Kind.FOLDER:
+            file_id = step.before.file_id
+            path = None if file_id in seen else state.path_of(state.local, file_id)
+            if path:
+                found[file_id] = path
+            seen.add(file_id)
+    return found

@@ -16,7 +16,7 @@ from drystone.core.ids import ROOT_ID, FileId, Rev
 from drystone.core.journal.change import RefusalCode
 from drystone.core.planning.plan import Place, RenewLocal, Submit
 from drystone.core.planning.review import Review
-from drystone.core.tree.entry import Entry
+from drystone.core.tree.entry import Entry, Kind
 from drystone.core.tree.view import TreeView
 
 _STALE: Final = frozenset(
@@ -31,6 +31,7 @@ _STALE: Final = frozenset(
         RefusalCode.ABORTED,
         RefusalCode.BLOCKS_MISSING,
         RefusalCode.ID_IN_USE,
+        RefusalCode.HISTORY_REWOUND,
     }
 )
 """Refusals that only say that we did not know enough: read on and plan again."""
@@ -247,9 +248,11 @@ class Troubles:
 
     def _is_open(self, row: ProblemRow, local: "_Finder", remote: "_Finder") -> bool:
         if row.code in FOUND_BY_SCAN and not row.next_try_ns:
-            # A scan ends it when it lists the folder, unless that is there no longer.
+            # A scan ends it when it lists the folder, unless that is there no longer: something
+            # else may have taken its place.
             above = row.path.rpartition("/")[0]
-            return not above or local.find(above) is not None
+            folder = local.find(above) if above else None
+            return not above or (folder is not None and folder.kind == Kind.FOLDER)
         changed = self._state.local_changes, self._state.remote_changes
         here, there = local.find(row.path), remote.find(row.path)
         unselected = Selection(self._state).ids

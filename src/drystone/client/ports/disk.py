@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Disk and Watcher: the folder that is kept in step, and what was seen there."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -316,8 +316,19 @@ class Disk(Protocol):
         """
         ...
 
-    def discard(self, path: str, expected: Stat) -> None:
-        """Moves a file, symlink or whole folder to the trash (``expected`` as for move)."""
+    def discard(self, path: str, expected: Stat, stock: Collection[int] | None = None) -> None:
+        """Moves a file, symlink or whole folder to the trash (``expected`` as for move).
+
+        With the ``stock`` that was taken of a folder nothing goes there that it does not have:
+        then the folder stays, and ``ChangedMeanwhile`` is raised.
+        """
+        ...
+
+    def take_stock(self, path: str) -> frozenset[int]:
+        """Returns a number for everything below a folder, ignored or not, that is another one when
+        that is changed, moved or replaced. What cannot be listed is left out. The numbers mean
+        nothing to another process. Cost: a look at each entry.
+        """
         ...
 
     def set_attributes(self, path: str, mode: int, mtime_ns: int, expected: Stat) -> Stat:

@@ -101,8 +101,8 @@ class State(Protocol):
         ...
 
     def forget_remote(self) -> None:
-        """Nothing that the server said counts any longer, not even its seqs: the remote tree
-        is as synced says until it is observed anew.
+        """Nothing that the server said since then counts any longer: the remote tree is as
+        synced says until it is observed anew.
         """
         ...
 

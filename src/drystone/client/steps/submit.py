@@ -21,6 +21,8 @@ from drystone.core.tree.entry import Entry
 
 CURSOR_KEY: Final = "cursor"
 SEEN_SEQ_KEY: Final = "seen_seq"
+RESET_KEY: Final = "reset"
+"""Set while everything is read anew."""
 REWRITES_KEY: Final = "rewrites"
 """How many files that became noise were sent of late; see ``core.planning.rewrites``."""
 
@@ -33,11 +35,15 @@ class RefusedStep(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """Changes ready to be told, and the key that makes telling them twice harmless."""
+    """Changes ready to be told, and the key that makes telling them twice harmless.
+
+    ``cursor`` is how far this device has read: what it bases its changes on.
+    """
 
     steps: tuple[Submit, ...]
     seen_seq: Seq
     key: str
+    cursor: str = ""
 
 
 class Submission:
@@ -73,7 +79,8 @@ class Submission:
         """Makes a commit of at most ``COMMIT_CHANGES_MAX`` steps. Uses State."""
         assert 0 < len(steps) <= COMMIT_CHANGES_MAX
         seen_seq = Seq(int(self._state.get(SEEN_SEQ_KEY) or 0))
-        return Prepared(tuple(steps), seen_seq, self._new_key())
+        cursor = self._state.get(CURSOR_KEY)
+        return Prepared(tuple(steps), seen_seq, self._new_key(), cursor)
 
     async def send(self, prepared: Prepared) -> CommitResult:
         """Tells the server. One at a time: a later commit may need what this one makes.
@@ -83,7 +90,7 @@ class Submission:
                 changes, or by telling it again.
         """
         changes = [step.change for step in prepared.steps]
-        return await self._remote.commit(changes, prepared.seen_seq, prepared.key)
+        return await self._remote.commit(changes, prepared.seen_seq, prepared.key, prepared.cursor)
 
     def note(self, prepared: Prepared, result: CommitResult) -> list[RefusedStep]:
         """Tells State what was accepted; returns what was not. Uses State.
@@ -101,9 +108,10 @@ class Submission:
                 self._settle(step, settled, outcome)
             else:
                 refused.append(RefusedStep(step, outcome))
+        is_all_known = result.head_before == prepared.seen_seq and not self._state.get(RESET_KEY)
         if is_rewritten:
             self._state.put(REWRITES_KEY, format_rewrites(self._rewrites))
-        if result.head_before == prepared.seen_seq and result.cursor:
+        if is_all_known and result.cursor:
             self._state.put(CURSOR_KEY, result.cursor)
             self._state.put(SEEN_SEQ_KEY, str(result.head))
         return refused

@@ -41,6 +41,7 @@ from drystone.core.journal.record import Action, Record, StoredEntry
 from drystone.core.journal.shape import find_id_fault, find_state_fault
 from drystone.core.journal.view import JournalView
 from drystone.core.names.conflicted import conflicted_name
+from drystone.core.names.detour import find_detour_bytes
 from drystone.core.names.path import find_name_fault
 from drystone.core.tree.entry import Entry, Kind
 
@@ -325,7 +326,8 @@ class _Decider:
             return self._refuse_parent(entry)
         # What is below a folder that moves is not measured: bytes of paths bound no walk, and
         # a device that cannot hold a path says so itself.
-        if folder.path_bytes + 1 + len(entry.name.encode()) > limits.PATH_BYTES_MAX:
+        path_bytes_max = limits.PATH_BYTES_MAX + find_detour_bytes(entry.name)
+        if folder.path_bytes + 1 + len(entry.name.encode()) > path_bytes_max:
             return refusals.path_too_long(entry.name)
         depth = folder.depth
         if entry.kind is Kind.FOLDER and entry.parent_id != parent_id_before:

@@ -1,19 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Temporary names: where an entry waits for a moment while others change places."""
 
-from typing import Final
-
 from drystone.core.ids import FileId
 from drystone.core.journal.change import Delete, Move
+from drystone.core.names.detour import make_detour_name
 from drystone.core.planning.plan import Discard, SetAside, Shift, Step, Submit
 from drystone.core.tree.entry import Entry
-
-_PREFIX: Final = ".drystone-moving-"
-
-
-def is_temporary(name: str) -> bool:
-    """Tells whether a name is a temporary one, perhaps left behind by a crash."""
-    return name.startswith(_PREFIX)
 
 
 def split_at_detour(step: Step, standing: Entry, fresh_id: FileId) -> tuple[Step, Step]:
@@ -28,7 +20,7 @@ def split_at_detour(step: Step, standing: Entry, fresh_id: FileId) -> tuple[Step
         standing: The entry on that side as it stands before the step.
         fresh_id: Never used before, so that the name made of it is free in any folder.
     """
-    name = _PREFIX + fresh_id.hex()
+    name = make_detour_name(fresh_id)
     away = standing._replace(name=name)
     match step:
         case Shift(_, entry, agreed):

@@ -406,6 +406,58 @@ class ChangingDisk:
         assert not hand.list_tree()
         assert hand.list_trash() == [("a/b/file", b"1"), ("a/other", b"2")]
 
+    def test_folder_goes_to_the_trash_if_it_holds_no_more_than_its_stock(
+        self, disk: Disk, hand: Hand
+    ) -> None:
+        stat = disk.make_folder("a", 0o755)
+        disk.make_folder("a/b", 0o755)
+        disk.write_small("a/b/file", b"1", 0o644, AT, None)
+        other = disk.write_small("a/other", b"2", 0o644, AT, None)
+        stock = disk.take_stock("a")
+        disk.discard("a/other", other)
+
+        disk.discard("a", stat, stock)
+
+        assert not hand.list_tree()
+        assert sorted(content for _, content in hand.list_trash()) == [b"1", b"2"]
+
+    @pytest.mark.parametrize("what", ["new", "edit", "folder", "renamed", "replaced"])
+    def test_folder_that_holds_what_its_stock_has_not_stays_whole(
+        self, disk: Disk, hand: Hand, what: str
+    ) -> None:
+        stat = disk.make_folder("a", 0o755)
+        disk.make_folder("a/b", 0o755)
+        disk.write_small("a/b/file", b"1", 0o644, AT, None)
+        stock = disk.take_stock("a")
+        if what == "new":
+            hand.write("a/b/new", b"2")
+        elif what == "edit":
+            hand.write("a/b/file", b"12")
+        elif what == "folder":
+            hand.make_folder("a/b/c")
+        elif what == "renamed":
+            hand.rename("a/b/file", "a/b/moved")
+        else:
+            hand.write("a/b/new", b"1")
+            hand.remove("a/b/file")
+            hand.rename("a/b/new", "a/b/file")
+        before = hand.list_tree()
+
+        with pytest.raises(ChangedMeanwhile):
+            disk.discard("a", stat, stock)
+
+        assert hand.list_tree() == before
+        assert not hand.list_trash()
+        disk.discard("a", stat, disk.take_stock("a"))
+        assert not hand.list_tree()
+
+    def test_stock_of_what_is_no_folder_cannot_be_taken(self, disk: Disk) -> None:
+        disk.write_small("file", b"1", 0o644, AT, None)
+
+        for path in ("gone", "file"):
+            with pytest.raises(DiskProblem):
+                disk.take_stock(path)
+
     def test_discard_of_something_else_is_refused(self, disk: Disk, hand: Hand) -> None:
         stat = disk.write_small("file", b"1", 0o644, AT, None)
         hand.write("file", b"edited")
@@ -451,6 +503,7 @@ class LeadingElsewhere:
             lambda: disk.move("mine", path, mine),
             lambda: disk.move(path, "there", stat),
             lambda: disk.discard(path, stat),
+            lambda: disk.take_stock(path),
             lambda: disk.set_attributes(path, 0o777, AT, stat),
             lambda: disk.swap_in(staged, path, 0o644, AT, None),
             lambda: disk.read_small(path, 100),

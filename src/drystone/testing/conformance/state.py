@@ -369,6 +369,18 @@ class RemoteOverlay:
 
         assert not state.remote_changes
 
+    def test_settled_again_keeps_where_the_same_record_puts_it(self, state: State) -> None:
+        mine = make_entry(1, "here", rev=9)
+        state.settle(mine.file_id, make_row(mine, seq=9))
+        moved = told(mine._replace(name="there"), 9, Action.EDIT)
+        state.note_remote(moved)
+
+        state.settle(mine.file_id, make_row(mine, seq=9))
+        assert state.remote_changes == {mine.file_id: moved}
+
+        state.settle(mine.file_id, make_row(moved.entry, seq=9))
+        assert not state.remote_changes
+
     def test_settled_as_gone_keeps_a_newer_observation(self, state: State) -> None:
         agreed = make_entry(1)
         add(state, agreed)
@@ -386,9 +398,9 @@ class RemoteOverlay:
         state.note_remote(told(make_entry(2), 51, Action.CREATE))
 
         state.forget_remote()
-        state.note_remote(told(make_entry(1, rev=3, content=b"of a restored server"), 3))
 
-        assert list(state.remote_changes) == [agreed.file_id]
+        assert not state.remote_changes
+        assert state.find_synced_row(agreed.file_id) == make_row(agreed, seq=50)
 
     def test_dropped_remote_entry_is_what_synced_says_and_those_below_stay(
         self, state: State

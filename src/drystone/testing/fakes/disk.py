@@ -5,7 +5,7 @@
 changes the same folder behind the client's back.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 
@@ -189,15 +189,7 @@ class FakeDisk(FakeVolume):
             raise Unreadable(f"{path!r} may not be read")
         listing = FolderListing([], [])
         for name, inode in folder.names.items():
-            if find_name_fault(name):
-                shown = ascii(name)[1:-1]
-                stat = None if inode.kind is None else inode.stat()
-                code = "name-too-long" if name.isascii() else "name-not-utf8"
-                listing.skipped.append(Skipped(shown, code, "it cannot be a name", stat))
-            elif inode.kind is None:
-                listing.skipped.append(Skipped(name, "special-file", "it is a pipe"))
-            else:
-                listing.observed.append(Observed(name, inode.stat(), inode.target))
+            _show(listing, name, inode)
         return listing
 
     def find_stat(self, path: str) -> Stat | None:
@@ -314,9 +306,15 @@ class FakeDisk(FakeVolume):
         inode.ctime_ns = self.tick()
         return inode.stat()
 
-    def discard(self, path: str, expected: Stat) -> None:
+    def take_stock(self, path: str) -> frozenset[int]:
+        return _take_stock(self.require(path), path)
+
+    def discard(self, path: str, expected: Stat, stock: Collection[int] | None = None) -> None:
         folder, name = self.open_above(path)
-        self.trash.append((path, self._require_expected(path, expected)))
+        inode = self._require_expected(path, expected)
+        if stock is not None and not _take_stock(inode, path) <= set(stock):
+            raise ChangedMeanwhile(f"{path!r} holds what nobody has seen")
+        self.trash.append((path, inode))
         del folder.names[name]
 
     def set_attributes(self, path: str, mode: int, mtime_ns: int, expected: Stat) -> Stat:
@@ -543,3 +541,32 @@ def _collect(folder: Inode, path: str, found: dict[str, bytes | str | None]) -> 
             _collect(inode, place, found)
         elif inode.kind is not None:
             found[place] = inode.target if inode.kind == Kind.SYMLINK else inode.content
+
+
+def _show(listing: FolderListing, name: str, inode: Inode) -> None:
+    if find_name_fault(name):
+        shown = ascii(name)[1:-1]
+        stat = None if inode.kind is None else inode.stat()
+        code = "name-too-long" if name.isascii() else "name-not-utf8"
+        listing.skipped.append(Skipped(shown, code, "it cannot be a name", stat))
+    elif inode.kind is None:
+        listing.skipped.append(Skipped(name, "special-file", "it is a pipe"))
+    else:
+        listing.observed.append(Observed(name, inode.stat(), inode.target))
+
+
+def _take_stock(folder: Inode, path: str) -> frozenset[int]:
+    if folder.kind != Kind.FOLDER:
+        raise NotThere(f"{path!r} is no folder")
+    return frozenset(_iter_stock(folder, ""))
+
+
+def _iter_stock(folder: Inode, path: str) -> Iterator[int]:
+    for name, inode in folder.names.items():
+        place = f"{path}/{name}"
+        if inode.kind == Kind.FOLDER:
+            yield hash((place, inode.ino))
+            yield from _iter_stock(inode, place)
+        else:
+            size_bytes = len(inode.content) + len(inode.target)
+            yield hash((place, inode.ino, size_bytes, inode.mtime_ns, inode.ctime_ns))

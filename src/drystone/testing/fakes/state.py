@@ -101,7 +101,6 @@ class MemoryState:
 
     def forget_remote(self) -> None:
         self.remote_changes.clear()
-        self.rows = {i: row._replace(seq=Seq(0)) for i, row in self.rows.items()}
 
     def drop_remote(self, file_id: FileId) -> None:
         self.remote_changes.pop(file_id, None)
@@ -115,9 +114,7 @@ class MemoryState:
         if change is not None and _is_settled(change.entry, row.entry):
             del self.local_changes[file_id]
         stored = self.remote_changes.get(file_id)
-        if stored is not None and (
-            stored.seq <= max(seq, row.seq) or (not stored.is_deleted and stored.entry == row.entry)
-        ):
+        if stored is not None and _is_told(stored, row, max(seq, row.seq)):
             del self.remote_changes[file_id]
 
     def _settle_gone(self, file_id: FileId, seq: Seq) -> None:
@@ -301,6 +298,13 @@ def _parent(entry: Entry | None) -> FileId | None:
 
 def _is_settled(local: Entry | None, agreed: Entry) -> bool:
     return local is not None and local.is_at_same_place(agreed) and local.is_same_state(agreed)
+
+
+def _is_told(stored: StoredEntry, row: SyncedRow, known_seq: Seq) -> bool:
+    if stored.seq == known_seq and not stored.is_deleted:
+        return stored.entry.is_at_same_place(row.entry)
+    is_same = not stored.is_deleted and stored.entry == row.entry
+    return is_same or stored.seq <= known_seq
 
 
 def _undressed(stat: Stat) -> Stat:

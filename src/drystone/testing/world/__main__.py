@@ -29,7 +29,6 @@ def main(words: Sequence[str] | None = None) -> int:
     simulate.add_argument("--seconds", type=float, default=600.0)
     simulate.add_argument("--workers", type=int, default=2)
     simulate.add_argument("--first", type=int, default=None, help="seed to begin with")
-    simulate.add_argument("--grave", action="store_true", help="draw grave accidents too")
     simulate.add_argument("--keep", type=Path, default=None, help="folder for short scripts")
     told = parser.parse_args(words)
     if told.command == "replay":
@@ -51,7 +50,7 @@ def _simulate(told: argparse.Namespace) -> int:
     start = SystemRandom().randrange(_SEEDS) if told.first is None else told.first
     workers_count, seconds = told.workers, told.seconds
     until_s = time.monotonic() + seconds
-    orders = [Order(start + n, workers_count, until_s, told.grave) for n in range(workers_count)]
+    orders = [Order(start + n, workers_count, until_s) for n in range(workers_count)]
     with multiprocessing.get_context("spawn").Pool(workers_count) as pool:
         results = pool.map(explore_until, orders)
     found = [finding for findings, _ in results for finding in findings]

@@ -133,7 +133,7 @@ class Accidents:
         before = list_contents(device.disk.root)
         device.lose_power(how)
         after = list_contents(device.disk.root)
-        self._scene.ledger.take(before, after)
+        self._scene.ledger.take(before, after, is_lying=device.disk.is_lying)
 
     def jump(self, device: WorldDevice, seconds: float) -> None:
         """Its clock jumps."""

@@ -155,8 +155,10 @@ def check_no_loss(ledger: Ledger, held: Held, devices: Sequence[WorldDevice]) ->
 def _is_given_up(ledger: Ledger, held: Held, content: bytes) -> bool:
     """Tells whether a content need not be current: a person destroyed every entry that had it."""
     entries = held.history.get(content, set())
-    if content in ledger.taken and not entries:
-        return True  # What a failing machine took is to be found again if the server had it.
+    if content in ledger.taken and (not entries or content in ledger.lied_about):
+        # What a failing machine took is to be found again if the server had it: in its history, if
+        # the machine's own disk had lied about it; else as it was.
+        return True
     destroyed = ledger.destroyed.get(content)
     if destroyed is None:
         return False

@@ -251,11 +251,9 @@ class _Misfortune:
 ACCIDENTS: Final = (
     "crash", "cut", "lose_answers", "lose_requests", "server_crash", "slow", "deaf", "invent",
     "overflow", "full", "bad_disk", "jump", "power", "old_state",
+    "restore", "lie",
 )  # fmt: skip
 """What every world may meet."""
-
-GRAVE: Final = ("lie", "restore")
-"""What does not end well yet; see docs/contributing/simulation.md. Only if asked for."""
 
 
 _CATASTROPHES: Final = 0.03
@@ -323,11 +321,6 @@ def _draw_catastrophe(seed: int, names: Sequence[str], storm_s: float) -> list[A
     again_s = round(at_s + chance.choice((0.0, 60.0, 4_000.0)), 3)
     args = (number + 1_000,) if deed == "encrypt" else ()
     return [fill, Act(at_s, who, deed, args), Act(again_s, who, deed, args)]
-
-
-def draw_grave_script(seed: int) -> Script:
-    """Returns the world of a seed, in which also happens what does not end well yet."""
-    return draw_script(seed, accidents=(*ACCIDENTS, *GRAVE))
 
 
 def _narrow(devices: dict[str, DeviceNature], chance: Random) -> Sequence[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from typing import NamedTuple
 
-from drystone.testing.world.drawing import draw_grave_script, draw_script
+from drystone.testing.world.drawing import draw_script
 from drystone.testing.world.running import Verdict, run_script
 from drystone.testing.world.script import Script
 from drystone.testing.world.shrinking import shrink
@@ -69,13 +69,11 @@ class Order(NamedTuple):
         first: The first seed.
         step: To the next one.
         until_s: By ``time.monotonic``.
-        is_grave: Whether to draw what does not end well yet.
     """
 
     first: int
     step: int
     until_s: float
-    is_grave: bool
 
 
 def explore_until(order: Order) -> tuple[list[Finding], int]:
@@ -86,8 +84,7 @@ def explore_until(order: Order) -> tuple[list[Finding], int]:
     def go_on() -> bool:
         return time.monotonic() < order.until_s and len(found) < _FINDINGS_MAX
 
-    draw = draw_grave_script if order.is_grave else draw_script
-    for finding in explore(count(order.first, order.step), draw, go_on=go_on):
+    for finding in explore(count(order.first, order.step), go_on=go_on):
         worlds_count += 1
         if finding is not None:
             found.append(finding)

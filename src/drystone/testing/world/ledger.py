@@ -43,6 +43,8 @@ class Ledger:
         moved: Those that a person moved, or whose attributes they changed, and on which devices.
         torn: Those that a failing machine left behind.
         taken: Those that a failing machine took before it is known that the server had them.
+        lied_about: Those that it took although its disk had said that they were safe: that they
+            are gone looks like a person's deed. They need only be in the history.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Ledger:
         self.moved: dict[bytes, set[str]] = {}
         self.torn: dict[bytes, None] = {}
         self.taken: dict[bytes, None] = {}
+        self.lied_about: dict[bytes, None] = {}
 
     def write(self, who: str, content: bytes) -> None:
         """Somebody writes something."""
@@ -79,13 +82,18 @@ class Ledger:
         for file in list_files(inode):
             self.moved.setdefault(file.content, set()).add(who)
 
-    def take(self, before: Sequence[bytes], after: Sequence[bytes]) -> None:
+    def take(
+        self, before: Sequence[bytes], after: Sequence[bytes], *, is_lying: bool = False
+    ) -> None:
         """A machine failed: there were these contents on its disk, and now there are those."""
         for content in after:
             if content not in self.made:
                 self.torn[content] = None
         kept = set(after)
-        self.taken.update((content, None) for content in before if content not in kept)
+        gone = [content for content in before if content not in kept]
+        self.taken.update(dict.fromkeys(gone))
+        if is_lying:
+            self.lied_about.update(dict.fromkeys(gone))
 
     def is_known(self, content: bytes) -> bool:
         """Tells whether somebody wrote this, whole."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Folders that are not selected on a device: they leave its disk, and the server keeps them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 import pytest
@@ -258,8 +258,8 @@ async def test_leaving_that_was_never_noted_is_no_deletion(
     await three.sync()
     discard = three.disk.discard
 
-    def discard_and_die(path: str, expected: Stat) -> None:
-        discard(path, expected)
+    def discard_and_die(path: str, expected: Stat, stock: Collection[int] | None = None) -> None:
+        discard(path, expected, stock)
         raise KilledError
 
     big = unselect(three, one, "big")

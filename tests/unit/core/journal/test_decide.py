@@ -22,6 +22,7 @@ from drystone.core.journal.change import (
 )
 from drystone.core.journal.decide import Contents
 from drystone.core.journal.record import Action
+from drystone.core.names.detour import make_detour_name
 from drystone.core.tree.entry import Entry, Kind
 from drystone.core.tree.tree import check_tree
 from drystone.testing.journal import AUTHOR, ListedJournal
@@ -621,6 +622,20 @@ class TestDepth:
         assert codes(journal.commit(Create(file(A, "y" * room, parent_id)))) == [""]
         copied = journal.commit(Create(file(B, "y" * room, parent_id, "two"), OnConflict.COPY))
         assert codes(copied) == ["too-deep"]
+
+    def test_a_detour_has_room_of_its_own(self) -> None:
+        journal = ListedJournal()
+        parent_id = ROOT_ID
+        for number in range(1_000, 1_015):
+            journal.commit(Create(folder(make_file_id(number), "x" * 255, parent_id)))
+            parent_id = make_file_id(number)
+        name = "y" * (limits.PATH_BYTES_MAX - 15 * 256 - 1)
+        journal.commit(Create(file(A, name, parent_id)))
+        away = make_detour_name(B)
+
+        assert codes(journal.commit(Move(A, parent_id, away, parent_id, name))) == [""]
+        longer = Move(A, parent_id, away + "y" * 160, parent_id, away)
+        assert refused(journal, longer).code == "too-deep"
 
     def test_a_commit_that_walks_too_much_is_told_to_come_in_parts(
         self, monkeypatch: pytest.MonkeyPatch

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steps come after what they wait for; rings are cut."""
 
+from drystone.core.names.detour import is_detour_name
 from drystone.core.planning.graph import Graph
 from drystone.core.planning.order import arrange
 from drystone.core.planning.plan import (
@@ -13,7 +14,6 @@ from drystone.core.planning.plan import (
     SetAside,
     Shift,
 )
-from drystone.core.planning.temporary import is_temporary
 from tests.unit.core.planning.trees import file, folder, make_id
 
 A, B, C = (file(number, name) for number, name in ((1, "a"), (2, "b"), (3, "c")))
@@ -96,7 +96,7 @@ def test_swapped_names_take_a_detour() -> None:
 
     assert isinstance(away, SetAside)
     assert away.before in (A, B)
-    assert is_temporary(away.entry.name)
+    assert is_detour_name(away.entry.name)
     assert first == (Shift(B, to_a) if away.before == A else Shift(A, to_b))
     assert isinstance(rest, Shift)
     assert rest.before == away.entry

@@ -5,6 +5,7 @@ import pytest
 
 from drystone.core.ids import Rev
 from drystone.core.journal.change import Create, Delete, Edit, Move
+from drystone.core.names.detour import is_detour_name
 from drystone.core.planning.plan import (
     ConflictKind,
     Discard,
@@ -19,7 +20,6 @@ from drystone.core.planning.plan import (
     Submit,
 )
 from drystone.core.planning.policy import Traits
-from drystone.core.planning.temporary import is_temporary
 from drystone.core.tree.entry import Kind
 from tests.unit.core.planning.trees import file, folder, make_content, make_id, plan
 
@@ -483,7 +483,7 @@ def test_swapped_folders_go_through_a_temporary_name() -> None:
     first = up.steps[0]
     assert isinstance(first, Submit)
     assert isinstance(first.change, Move)
-    assert is_temporary(first.change.name)
+    assert is_detour_name(first.change.name)
 
 
 def test_folder_put_into_what_replaced_it_goes_through_a_temporary_name() -> None:

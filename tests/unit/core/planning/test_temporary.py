@@ -5,9 +5,10 @@ import pytest
 
 from drystone.core.ids import ROOT_ID
 from drystone.core.journal.change import Delete, Move
+from drystone.core.names.detour import is_detour_name
 from drystone.core.planning.plan import Discard, Place, SetAside, Shift, Submit
 from drystone.core.planning.progress import Noted, advance
-from drystone.core.planning.temporary import is_temporary, split_at_detour
+from drystone.core.planning.temporary import split_at_detour
 from tests.unit.core.planning.trees import file, make_id
 
 HERE = file(1, "here", text="edited")
@@ -21,7 +22,7 @@ def test_shift_first_gets_out_of_the_way_and_synced_keeps_its_place() -> None:
     first, rest = split_at_detour(step, HERE, make_id(9))
 
     assert isinstance(first, SetAside)
-    assert is_temporary(first.entry.name)
+    assert is_detour_name(first.entry.name)
     assert first == SetAside(HERE, HERE._replace(name=first.entry.name))
     assert advance(first) == Noted(HERE.file_id, first.entry)
     assert rest == Shift(first.entry, step.entry, step.agreed)

@@ -2,7 +2,7 @@
 """LocalDisk: the ``Disk`` port on a folder of this machine."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from drystone.client.adapters.disk.reading import (
     read_whole,
 )
 from drystone.client.adapters.disk.staging import Stage, Staged, file_mode
+from drystone.client.adapters.disk.stock import take_stock
 from drystone.client.adapters.disk.system import OPEN_FOLDER, find_birth_ns, sync_filesystem
 from drystone.client.adapters.disk.trash import Trash
 from drystone.client.adapters.disk.trouble import (
@@ -247,11 +248,15 @@ class LocalDisk:
             self._folders.forget(new_path)
         return stat
 
-    def discard(self, path: str, expected: Stat) -> None:
+    def discard(self, path: str, expected: Stat, stock: Collection[int] | None = None) -> None:
         with self._open_above(path, is_writing=True) as (fd, name):
-            self._placing.discard(fd, name, path, expected)
+            self._placing.discard(fd, name, path, expected, stock)
         if expected.kind == Kind.FOLDER:
             self._folders.forget(path)
+
+    def take_stock(self, path: str) -> frozenset[int]:
+        with translated(path):
+            return take_stock(self._folders, path)
 
     def set_attributes(self, path: str, mode: int, mtime_ns: int, expected: Stat) -> Stat:
         is_folder = expected.kind == Kind.FOLDER

@@ -2,6 +2,7 @@
 """Placing: staged content becomes visible, and what it replaces goes to the trash."""
 
 import os
+from collections.abc import Collection
 from typing import Final
 
 from drystone.client.adapters.disk.reading import find_open_stat, make_stat
@@ -120,11 +121,15 @@ class Placing:
         if not is_expected(find_open_stat(fd, name, self._root_dev), expected):
             raise changed(path)
 
-    def discard(self, fd: int, name: str, path: str, expected: Stat) -> None:
+    def discard(
+        self, fd: int, name: str, path: str, expected: Stat, stock: Collection[int] | None
+    ) -> None:
         """Moves what is expected to the trash, or nothing at all."""
         self.check(fd, name, path, expected)
         taken = self._trash.take(fd, name, path)
-        if not is_still(self._trash.find_stat(taken, self._root_dev), expected):
+        is_same = is_still(self._trash.find_stat(taken, self._root_dev), expected)
+        # From here on nobody finds it by its name; what was put there before is looked for.
+        if not is_same or (stock is not None and not self._trash.is_within(taken, stock)):
             self._trash.give_back(taken, name)
             raise changed(path)
 

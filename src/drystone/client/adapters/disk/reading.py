@@ -11,6 +11,7 @@ from drystone.client.adapters.disk.system import OPEN_READ, next_data
 from drystone.client.adapters.disk.trouble import changed, translated
 from drystone.client.ports import FolderListing, NotThere, Observed, Skipped, Stat
 from drystone.core import limits
+from drystone.core.names.detour import find_detour_bytes
 from drystone.core.names.quoting import quoted
 from drystone.core.tree.entry import Kind
 
@@ -230,7 +231,7 @@ def _find_fault(name: str, path: str) -> Skipped | None:
             name, "name-too-long", f"its name has {length_bytes} bytes, at most 255 are synced"
         )
     whole_bytes = len(path.encode()) + 1 + length_bytes
-    if whole_bytes > limits.PATH_BYTES_MAX:
+    if whole_bytes > limits.PATH_BYTES_MAX + find_detour_bytes(f"{path}/{name}"):
         return Skipped(
             name, "path-too-long", f"its path has {whole_bytes} bytes, at most 4,000 are synced"
         )

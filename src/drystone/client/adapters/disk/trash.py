@@ -5,13 +5,14 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from itertools import count
 from typing import Final
 
 from drystone.client.adapters.disk.folders import Folders
 from drystone.client.adapters.disk.reading import find_open_stat
+from drystone.client.adapters.disk.stock import take_stock
 from drystone.client.adapters.disk.system import OPEN_FOLDER, rename_new
 from drystone.client.ports import Stat
 from drystone.core import limits
@@ -73,6 +74,18 @@ class Trash:
         _, place, found = taken
         with self._folders.open(place) as place_fd:
             return find_open_stat(place_fd, found, root_dev)
+
+    def is_within(self, taken: tuple[int, str, str], stock: Collection[int]) -> bool:
+        """Tells whether all below a folder that was taken is in a stock."""
+        _, place, found = taken
+        path = f"{place}/{found}"
+        try:
+            return take_stock(self._folders, path) <= set(stock)
+        except OSError:
+            return False
+        finally:
+            # It may go back, and another folder come to this place.
+            self._folders.forget(path)
 
     def purge(self, now_ns: int) -> int:
         """See ``Disk.purge_trash``."""

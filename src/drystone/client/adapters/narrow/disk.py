@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """NarrowDisk: the ``Disk`` port on a disk that cannot hold every name."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Final
 
@@ -227,10 +227,13 @@ class NarrowDisk:
                 stat = self._housing.make_plain(folder, new_name, stat)
         return stat
 
-    def discard(self, path: str, expected: Stat) -> None:
+    def take_stock(self, path: str) -> frozenset[int]:
+        return self._disk.take_stock(self._places.find(path))
+
+    def discard(self, path: str, expected: Stat, stock: Collection[int] | None = None) -> None:
         with self._places.lock:
             standing = self._places.find(path)
-            self._disk.discard(standing, expected)
+            self._disk.discard(standing, expected, stock)
             self._places.forget(standing)
             folder, old = split(standing)
             self._places.names(folder).remove(split(path)[1], old)

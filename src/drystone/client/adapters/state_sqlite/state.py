@@ -94,7 +94,6 @@ class SqliteState(Ledger):
     def forget_remote(self) -> None:
         for file_id in list(self.remote_changes):
             self.drop_remote(file_id)
-        self._synced.forget_seqs()
 
     def drop_remote(self, file_id: FileId) -> None:
         self._remote_rows.forget(file_id)
@@ -281,6 +280,10 @@ def _is_settled(local: Entry | None, agreed: Entry) -> bool:
 
 def _is_told(stored: StoredEntry, row: SyncedRow, seq: Seq) -> bool:
     """Tells whether a row already says what this observation of the server says."""
-    if stored.seq <= max(row.seq, seq):
-        return True
-    return not stored.is_deleted and stored.entry == row.entry
+    known_seq = max(row.seq, seq)
+    if stored.is_deleted:
+        return stored.seq <= known_seq
+    if stored.seq == known_seq:
+        # Of its own edit a device is not told the place: somebody may have moved the entry before.
+        return stored.entry.is_at_same_place(row.entry)
+    return stored.seq < known_seq or stored.entry == row.entry

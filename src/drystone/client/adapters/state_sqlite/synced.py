@@ -236,12 +236,6 @@ class SyncedTable:
                 self._remove_below(file_id)
         return before
 
-    def forget_seqs(self) -> None:
-        """No row is newer than any observation of the server any longer."""
-        self.write_pending()
-        self._db.write("UPDATE synced SET seq = 0")
-        self.forget_cached()
-
     def count_below(self, folder_id: FileId) -> int:
         """Returns how many rows there are below a folder. Cost: an index look-up per row."""
         self.write_pending()

@@ -19,8 +19,9 @@ from drystone.client.ports import (
 )
 from drystone.client.steps.materialize.jobs import DiskStep, Done, Job, Problem, StepOutcome
 from drystone.client.steps.materialize.large import LargeBuild
+from drystone.client.steps.materialize.stocks import Stocks
 from drystone.core.errors import Unavailable
-from drystone.core.ids import ROOT_ID, FileId
+from drystone.core.ids import ROOT_ID, FileId, Seq
 from drystone.core.names.quoting import quoted
 from drystone.core.planning.plan import Discard, Place, Replace, SetAside, Shift
 from drystone.core.planning.progress import Noted, Renewed, Settled, advance
@@ -34,12 +35,16 @@ class Materialize:
         disk: The synced folder.
         state: Its trees.
         now_ns: The clock, for noting since when there is trouble.
+
+    Attributes:
+        stocks: Of folders that are to be discarded; a discarded folder holds no more.
     """
 
     def __init__(self, disk: Disk, state: State, now_ns: Callable[[], int]) -> None:
         self._disk = disk
         self._state = state
         self._now_ns = now_ns
+        self.stocks = Stocks(disk)
 
     # --- State -------------------------------------------------------------------------------
 
@@ -208,7 +213,10 @@ class Materialize:
         if settled.local_id is not None:
             state.rename_id(settled.local_id, file_id)
         if settled.local is None:
-            state.settle(file_id, SyncedRow(entry, stat))
+            stored = state.remote_changes.get(file_id)
+            # Which record says so is known if nothing newer was told since.
+            seq = stored.seq if stored is not None and stored.entry == entry else Seq(0)
+            state.settle(file_id, SyncedRow(entry, stat, seq))
             if settled.is_exact and file_id in state.local_changes:
                 state.note_local(file_id, None)
             return
@@ -245,7 +253,7 @@ class Materialize:
             return disk.move(path, new_path, expected)
         if isinstance(step, Discard):
             assert expected is not None
-            disk.discard(path, expected)
+            disk.discard(path, expected, self.stocks.find(step.before.file_id))
             return None
         entry = step.entry
         is_replaced = isinstance(step, Replace)

@@ -9,22 +9,25 @@
 
 The cursor is noted with what was read up to it, so both survive together or not at all. A
 folder that lives again, or comes from outside, is listed; until then it is on a list of its
-own, which survives too.
+own, which survives too. When the cursor cannot be gone on from, everything is read anew, and
+``reread`` compares it with what was agreed on.
 """
 
 from typing import Final, NamedTuple
 
 from drystone.client.ports import Remote, RemotePage, State
+from drystone.client.steps.pull.reread import Reread
 from drystone.client.steps.pull.selection import UNLISTED_KEY, Selection
 from drystone.core.errors import Refused, Unavailable
-from drystone.core.ids import ROOT_ID, FileId, Seq
+from drystone.core.ids import FileId, Seq
 from drystone.core.journal.cursor import ForgedCursor
 from drystone.core.journal.record import Action, StoredEntry
 from drystone.core.tree.entry import Kind
 
 CURSOR_KEY: Final = "cursor"
 SEEN_SEQ_KEY: Final = "seen_seq"
-_RESET_KEY: Final = "reset"
+RESET_KEY: Final = "reset"
+"""While everything is read anew: the cursor that could not be continued."""
 _NOT_FOUND: Final = "entry-not-found"
 
 
@@ -58,15 +61,15 @@ class Pull:
         self._remote = remote
         self._state = state
         self._selection = Selection(state)
-        self._seen: set[FileId] | None = None
-        """While everything is read anew: what lives on the server."""
+        self._reread: Reread | None = None
+        """While everything is read anew."""
 
     def find_cursor(self) -> str:
         """Returns where to read on; ``""``: from the beginning. Uses State."""
-        if self._seen is None and self._state.get(_RESET_KEY):
-            # What was seen before the program ended is forgotten, so nothing may count as
-            # unseen: once more from the beginning.
-            self._begin_anew()
+        if self._reread is None and (given_up := self._state.get(RESET_KEY)):
+            # What was told before the program ended is forgotten: once more from the beginning.
+            # How far the server was put back, if it was, it tells of the cursor of that time.
+            return given_up
         return self._state.get(CURSOR_KEY)
 
     def find_seen_seq(self) -> Seq:
@@ -85,7 +88,8 @@ class Pull:
         except Refused as error:
             if not cursor or error.code != ForgedCursor.code:
                 raise
-            return RemotePage([], [], "", Seq(0), has_more=False, reset=True)
+            # Of which journal we know nothing: it may be an older one, or quite another.
+            return RemotePage([], [], "", Seq(0), has_more=False, reset=True, rewound_to=Seq(0))
         if (page.reset and not cursor) or (page.has_more and page.cursor == cursor):
             raise LeadsNowhere(
                 "the server's answers do not lead to the end of its changes; nothing was changed"
@@ -97,29 +101,27 @@ class Pull:
     def note(self, page: RemotePage) -> Pulled:
         """Tells State what a page says. Uses State."""
         state = self._state
-        if page.reset:
-            self._begin_anew()
+        if page.reset or (self._reread is None and state.get(RESET_KEY)):
+            self._begin_anew(page.rewound_to)
             return Pulled((), has_more=True)
         unlisted = self._unlisted()
         for stored in page.entries:
             entry = stored.entry
-            if self._seen is not None and not stored.is_deleted:
-                self._seen.add(entry.file_id)
             if stored.is_deleted:
                 self._selection.note_gone(entry.file_id)
             if self._selection.is_of_no_interest(stored):
                 continue
             if entry.kind == Kind.FOLDER and self._is_to_be_listed(stored):
                 unlisted.append(entry.file_id)
-            state.note_remote(stored)
+            self._note_told(stored)
         for file_id in page.gone:
             self._note_gone(file_id, page.head)
         state.put(CURSOR_KEY, page.cursor)
         self._put_unlisted(unlisted)
         if not page.has_more:
             state.put(SEEN_SEQ_KEY, str(page.head))
-            if self._seen is not None:
-                self._note_unseen(page.head)
+            if self._reread is not None:
+                self._end_rereading(self._reread)
         changed = [stored.entry.file_id for stored in page.entries]
         changed += page.gone
         return Pulled(
@@ -160,7 +162,7 @@ class Pull:
 
     def _is_to_be_listed(self, stored: StoredEntry) -> bool:
         """Tells whether a folder may hold what the feed does not say."""
-        if self._seen is not None or not self._state.get(CURSOR_KEY):
+        if self._reread is not None or not self._state.get(CURSOR_KEY):
             return False  # Everything is being read: what is below comes by itself.
         if stored.entry.file_id in self._selection.ids:
             return False
@@ -174,31 +176,36 @@ class Pull:
         self._selection.note_gone(file_id)
         entry = self._state.remote.find(file_id)
         if entry is not None:
-            self._state.note_remote(StoredEntry(entry, head, Action.DELETE))
+            self._note_told(StoredEntry(entry, head, Action.DELETE))
 
-    def _begin_anew(self) -> None:
+    def _note_told(self, stored: StoredEntry) -> None:
+        if self._reread is not None:
+            self._reread.note(stored)
+        else:
+            self._state.note_remote(stored)
+
+    def _begin_anew(self, rewound_to: Seq | None) -> None:
         """The cursor cannot be continued: nothing known of the server counts any longer."""
-        self._state.forget_remote()
-        self._state.put(_RESET_KEY, "1")
-        self._state.put(CURSOR_KEY, "")
+        state = self._state
+        if not state.get(RESET_KEY):
+            state.put(RESET_KEY, state.get(CURSOR_KEY))
+        if self._reread is not None and self._reread.rewound_to is not None:
+            # Put back twice: what was told in between is not known any longer either.
+            before = self._reread.rewound_to
+            rewound_to = before if rewound_to is None else min(before, rewound_to)
+        state.forget_remote()
+        state.put(CURSOR_KEY, "")
+        state.put(SEEN_SEQ_KEY, "0")
         self._put_unlisted([])
-        self._seen = set()
+        self._reread = Reread(state, rewound_to)
 
-    def _note_unseen(self, head: Seq) -> None:
-        """What is synced and was not seen on the server is gone there."""
-        assert self._seen is not None
-        for file_id in self._selection.ids - self._seen:
+    def _end_rereading(self, reread: Reread) -> None:
+        """All was told: an unselected folder that was not is in nobody's way any more."""
+        for file_id in self._selection.ids - reread.told:
             self._selection.note_gone(file_id)
-        waiting = [ROOT_ID]
-        while waiting:
-            for row in self._state.synced_rows(waiting.pop()).values():
-                entry = row.entry
-                if entry.file_id not in self._seen:
-                    self._state.note_remote(StoredEntry(entry, head, Action.DELETE))
-                elif entry.kind == Kind.FOLDER:
-                    waiting.append(entry.file_id)
-        self._seen = None
-        self._state.put(_RESET_KEY, "")
+        reread.end()
+        self._reread = None
+        self._state.put(RESET_KEY, "")
 
     def _unlisted(self) -> list[FileId]:
         text = self._state.get(UNLISTED_KEY)

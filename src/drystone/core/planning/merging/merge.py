@@ -4,9 +4,9 @@
 from typing import NamedTuple
 
 from drystone.core.ids import FileId
+from drystone.core.names.detour import is_detour_name
 from drystone.core.planning.merging.case import Case, Fate, Survey, Take
 from drystone.core.planning.merging.survival import has_merit
-from drystone.core.planning.temporary import is_temporary
 from drystone.core.tree.entry import Entry, Kind
 
 
@@ -90,7 +90,7 @@ def choose(survey: Survey, case: Case) -> None:
         case.take = Take.REMOTE
     elif (
         there.is_at_same_place(base)
-        or is_temporary(there.name)
+        or is_detour_name(there.name)
         or _is_deleted_here(survey, there.parent_id)
     ):
         case.take = Take.LOCAL

@@ -4,8 +4,8 @@
 from collections.abc import Mapping
 
 from drystone.core.ids import FileId
+from drystone.core.names.detour import is_detour_name
 from drystone.core.planning.policy import Policy, Traits
-from drystone.core.planning.temporary import is_temporary
 from drystone.core.tree.entry import Entry, Kind
 from drystone.core.tree.view import TreeView
 
@@ -78,7 +78,7 @@ class Sight:
         Temporary names, which a crash may have left behind, are nobody's wish. Neither is
         another folder id where the old folder was renewed: then the same folder has two.
         """
-        if is_temporary(entry.name):
+        if is_detour_name(entry.name):
             return False
         if entry.name != base.name:
             return True

@@ -4,7 +4,7 @@
 ``WorldDisk`` is what lasts; ``MortalDisk`` is the door to it for one life of the client.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from random import Random
 
 from drystone.client.ports import DiskTraits, FolderListing, Stat
@@ -64,8 +64,8 @@ class WorldDisk(FakeDisk):
         self._looked[folder.ino] = {name: one.content for name, one in folder.names.items()}
         return listing
 
-    def discard(self, path: str, expected: Stat) -> None:
-        super().discard(path, expected)
+    def discard(self, path: str, expected: Stat, stock: Collection[int] | None = None) -> None:
+        super().discard(path, expected, stock)
         for folder in _walk(self.trash[-1][1]):
             looked = self._looked.get(folder.ino, {})
             for name, inode in folder.names.items():

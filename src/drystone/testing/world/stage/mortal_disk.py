@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The door to a disk for one life of the client: every call takes time, and may be its last."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from drystone.client.ports import (
@@ -141,9 +141,13 @@ class MortalDisk:
         self._after()
         return stat
 
-    def discard(self, path: str, expected: Stat) -> None:
+    def take_stock(self, path: str) -> frozenset[int]:
+        self._before("look", path)
+        return self._disk.take_stock(path)
+
+    def discard(self, path: str, expected: Stat, stock: Collection[int] | None = None) -> None:
         self._before("change", path)
-        self._disk.discard(path, expected)
+        self._disk.discard(path, expected, stock)
         self._after()
 
     def set_attributes(self, path: str, mode: int, mtime_ns: int, expected: Stat) -> Stat:

@@ -139,12 +139,14 @@ class LinkedRemote:
             if self._link.is_up and service is not None:
                 wait_s = _AGAIN_S
                 breaks_count = self._link.breaks_count
-                async with service.changes.listen(self._actor, NAMESPACE_ID) as rings:
-                    yield Seq(0)
-                    while breaks_count == self._link.breaks_count:
-                        head = await self._hear(rings.heads)
-                        if head is not None:
-                            yield head
+                # A server that is killed while it opens the bell opens none.
+                with suppress(Killed):
+                    async with service.changes.listen(self._actor, NAMESPACE_ID) as rings:
+                        yield Seq(0)
+                        while breaks_count == self._link.breaks_count:
+                            head = await self._hear(rings.heads)
+                            if head is not None:
+                                yield head
             await asyncio.sleep(wait_s * (0.5 + self._link.jitter()))
             wait_s = min(wait_s * 2, _AGAIN_S_MAX)
 

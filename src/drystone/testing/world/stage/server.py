@@ -97,6 +97,7 @@ class WorldServer:
             return False
         metadata, objects = self._backup
         self._metadata, self._objects = metadata.copy(), objects.copy()
+        self.told = Told()  # What was told before is no longer so.
         return True
 
     def _end(self) -> None:
