@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``drystone why``, ``problems``, ``conflicts``, ``doctor``: what is the matter, and why."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -122,6 +124,14 @@ def doctor(
             show_default=False,
         ),
     ] = None,
+    script: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A script of the simulator, as it prints one where a law broke.",
+            metavar="[replay FILE]",
+            show_default=False,
+        ),
+    ] = None,
     *,
     repair: Annotated[
         bool,
@@ -143,10 +153,14 @@ def doctor(
       drystone doctor --json
       drystone doctor --repair
       drystone doctor --repair ~/Documents
+      drystone doctor replay found.json               run a world of the simulator again
     """
     from drystone.client import bootstrap
     from drystone.client.settings import load_settings
 
+    if script is not None:
+        _replay(directory, script, as_json=as_json or repair)
+        return
     settings = load_settings()
     if directory is not None and not repair:
         raise typer.BadParameter("a folder is named only with --repair")
@@ -166,6 +180,16 @@ def doctor(
     out.answer(findings, lines)
     if bad:
         raise typer.Exit(ExitCode.PROBLEMS)
+
+
+def _replay(word: Path | None, script: Path, *, as_json: bool) -> None:
+    """Runs a script of the simulator: a program of its own, which nothing else here imports."""
+    if word != Path("replay") or as_json:
+        raise typer.BadParameter("a second word is taken only after `replay`, without options")
+    command = [sys.executable, "-m", "drystone.testing.world", "replay", str(script)]
+    code = subprocess.run(command, check=False).returncode  # noqa: S603  our own program
+    if code:
+        raise typer.Exit(ExitCode.PROBLEMS if code == 1 else ExitCode.REFUSED)
 
 
 def _choose_roots(directory: Path | None) -> list[Path]:

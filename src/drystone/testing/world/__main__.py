@@ -17,7 +17,7 @@ _SEEDS = 1 << 40
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Runs what the command line asks for; returns 1 if a law broke."""
+    """Runs what the command line asks for; returns 1 if a law broke, 3 if there is no such file."""
     parser = argparse.ArgumentParser(prog="python -m drystone.testing.world", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     replay = commands.add_parser("replay", help="run a script, tell all that happens")
@@ -40,7 +40,14 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _replay(path: Path, *, is_quiet: bool) -> int:
-    verdict = run_script(decode_script(path.read_text(encoding="utf-8")), keeps_trace=not is_quiet)
+    try:
+        script = decode_script(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        what = error.strerror if isinstance(error, OSError) else error
+        sys.stderr.write(f"{path} cannot be replayed: {what}\n")
+        sys.stderr.write("  now: Name a file that the simulator has printed.\n")
+        return 3
+    verdict = run_script(script, keeps_trace=not is_quiet)
     sys.stdout.writelines(verdict.lines)
     _say(f"{verdict.law}: {verdict.what}" if verdict.law else "all laws held")
     return int(bool(verdict.law))
