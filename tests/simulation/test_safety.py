@@ -75,8 +75,12 @@ class AskedWorld(running.World):
                 self._broken = self._broken or Broken("safe", what)
 
     def _list(self, device: WorldDevice) -> set[bytes]:
-        found = device.disk.hand.list_tree().values()
-        return {content for content in found if isinstance(content, bytes)}
+        """What is to be synced: rules may leave out what only this disk has."""
+        return {
+            content
+            for path, content in device.disk.hand.list_tree().items()
+            if isinstance(content, bytes) and not device.is_left_out(path)
+        }
 
 
 @pytest.mark.slow

@@ -49,7 +49,8 @@ def test_two_devices_agree_also_after_the_server_was_killed(server, tmp_path) ->
 
 
 def test_a_database_that_goes_away_costs_time_and_nothing_else(tmp_path) -> None:
-    with PostgresServer(tmp_path / "postgres") as database:
+    # With PostgreSQL's defaults: what it told is durable.
+    with PostgresServer(tmp_path / "postgres", settings=()) as database:
         environment = {**CHEAP_PASSWORDS, "DRYSTONE_SERVER_DATABASE": database.make_database()}
         with ServerProcess(tmp_path / "data", environment=environment) as server:
             server.add_account("anna", PASSWORD)

@@ -240,7 +240,9 @@ class Rounds:
         await self._note_unsent(sending, done)
         done.again |= receiving.again
         if receiving.failed:
-            noted = await self._threads.control(self._troubles.note_unplaced, receiving.failed)
+            noted = await self._threads.control(
+                self._troubles.note_unplaced, receiving.failed, frozenset(done.again)
+            )
             done.again |= noted.again
 
     async def _note_unsent(self, sending: Sending, done: Round) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Troubles: what cannot be done now is told, and rests until its time comes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from drystone.client.loop.sending import Failed, Unsent
@@ -155,8 +155,14 @@ class Troubles:
                 self._rest(file_id, path, refusal.code, refusal.message, "")
         return Noted(frozenset(again), is_overtaken)
 
-    def note_unplaced(self, problems: Sequence[Problem]) -> Noted:
-        """Notes what could not be put on the disk. Uses State."""
+    def note_unplaced(self, problems: Sequence[Problem], looked_at: Collection[str] = ()) -> Noted:
+        """Notes what could not be put on the disk. Uses State.
+
+        Args:
+            problems: One for each step.
+            looked_at: Folders that are to be looked at again anyway: what was planned meanwhile
+                for what is in them could not know better, and says nothing new.
+        """
         again: set[str] = set()
         rows = {row.path: row for row in self._state.problems()} if problems else {}
         for problem in problems:
@@ -166,9 +172,12 @@ class Troubles:
             file_id = step.entry.file_id if isinstance(step, Place) else step.before.file_id
             row = rows.get(path)
             if isinstance(error, ChangedMeanwhile | NotThere):
+                folder = path.rpartition("/")[0]
+                if folder in looked_at:
+                    continue
                 count = self._stale_counts[file_id] = self._stale_counts.get(file_id, 0) + 1
                 if count < _STALE_TIMES_MAX:
-                    again.add(path.rpartition("/")[0])
+                    again.add(folder)
                 else:
                     # Not somebody at work, but something that stands there and is not synced.
                     self._rest(file_id, path, error.code, error.message, _STANDS_THERE)

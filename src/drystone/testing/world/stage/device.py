@@ -268,16 +268,17 @@ class WorldDevice:
 
     def find_entry(self, inode: Inode) -> tuple[FileId | None, bool]:
         """Returns as which entry the client, if it runs, knows an inode, and whether it knows
-        that the server has that entry.
+        that the server has that entry. Where folders are not selected, it may be one that is on
+        its way out of this disk: to remove that deletes nothing.
         """
-        state = self._state
+        state, is_sure = self._state, not self.unselected
         if state is None:
             return None, False
         for file_id, change in state.local_changes.items():
             if change.stat is not None and change.stat.ino == inode.ino:
-                return file_id, state.find_synced_row(file_id) is not None
+                return file_id, is_sure and state.find_synced_row(file_id) is not None
         rows = state.list_by_inode(inode.dev, inode.ino)
-        return (rows[0].entry.file_id, True) if len(rows) == 1 else (None, False)
+        return (rows[0].entry.file_id, is_sure) if len(rows) == 1 else (None, False)
 
     def find_unheld(self) -> list[ProblemRow]:
         """Returns what its disk cannot hold."""
