@@ -2,6 +2,7 @@
 """The machine: does at random what people do, and compares what they see with the model."""
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from hypothesis import strategies as st
@@ -27,14 +28,9 @@ class FolderMachine(RuleBasedStateMachine):
     What people do to one path is no matter of another one, so there is a model for each.
     """
 
-    def open_folders(self, devices_count: int, seed: int) -> Folders:
-        """Returns new empty folders.
-
-        Args:
-            devices_count: On how many devices.
-            seed: Of whatever is left to chance.
-        """
-        raise NotImplementedError
+    open_folders: Callable[[int, int], Folders]
+    """Returns new empty folders: on how many devices, and a seed of whatever is left to chance. A
+    method of the test's."""
 
     def __init__(self) -> None:
         super().__init__()
