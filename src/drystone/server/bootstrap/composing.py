@@ -9,6 +9,7 @@ from typing import Final
 from drystone.core.errors import Misconfigured
 from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.server.bootstrap.data_dir import ServerHome, opened_data_dir
+from drystone.server.bootstrap.watching import Watch
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
@@ -45,12 +46,16 @@ class Server:
         app: The ASGI app.
         service: What it asks.
         data_dir: What it stands on, held against other servers.
+        watch: What it counts of itself.
     """
 
-    def __init__(self, service: Service, data_dir: ServerHome, metadata: Metadata) -> None:
+    def __init__(
+        self, service: Service, data_dir: ServerHome, metadata: Metadata, watch: Watch
+    ) -> None:
         self.app = NativeApp(service)
         self.service = service
         self.data_dir = data_dir
+        self.watch = watch
         self._metadata = metadata
 
     async def count_accounts(self) -> int:
@@ -74,22 +79,26 @@ def open_server(settings: ServerSettings) -> Server:
         undo.callback(data_dir.close)
         data_dir.hold()
         cursor_key = data_dir.load_key(_CURSOR_KEY)
-        metadata = _open_metadata(settings, data_dir)
+        watch = Watch(settings)
+        metadata = watch.metadata(_open_metadata(settings, data_dir))
         undo.callback(metadata.close)
-        packs = ObjectPacks(_open_objects(settings, data_dir))
-        engines = Engines(metadata, packs, LocalBell(), SystemClock(), _passwords(settings))
+        packs = ObjectPacks(watch.objects(_open_objects(settings, data_dir)))
+        engines = Engines(
+            metadata, packs, watch.bell(LocalBell()), SystemClock(), _passwords(settings)
+        )
         service = make_service(
             engines,
             cursor_key,
             era_id=secrets.token_bytes(ERA_ID_BYTES),
             read_threads=settings.read_threads,
             find_epoch=data_dir.find_epoch,
+            measures=watch.measures,
             brake=BrakeBounds(
                 settings.brake_entries, settings.brake_percent, settings.brake_window_s
             ),
         )
         undo.callback(service.close)
-        server = Server(service, data_dir, metadata)
+        server = Server(service, data_dir, metadata, watch)
         undo.pop_all()
         return server
 

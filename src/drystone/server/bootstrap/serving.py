@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 import structlog
 import uvicorn
 
-from drystone.core.errors import Misconfigured
 from drystone.server.bootstrap.composing import Server, open_server
+from drystone.server.bootstrap.listening import CannotListen, QuietUvicorn, bind
 from drystone.server.bootstrap.logs import configure_logs
 from drystone.server.settings import ServerSettings
 
@@ -41,14 +41,10 @@ PING_TIMEOUT_S: Final = 60.0
 BELL_MESSAGE_BYTES_MAX: Final = 4096
 """A device has nothing to say on a bell."""
 
+_BIND_ADVICE: Final = "Choose another with --host and --port; port 0 takes any free one."
+
 TELL_INTERVAL_S: Final = 1.0
 """How often the server looks whether an admin command ended somebody's token."""
-
-
-class CannotListen(Misconfigured):
-    """The address is taken, not of this machine, or not to be used by this user."""
-
-    code = "cannot-listen"
 
 
 class Started(NamedTuple):
@@ -60,6 +56,7 @@ class Started(NamedTuple):
         is_first_start: True if this start made the data directory.
         accounts_count: 0: tell how to add one (``drystone admin add-account NAME``).
         warnings: Sentences for the operator.
+        metrics_url: Where metrics are told, if anywhere.
     """
 
     url: str
@@ -67,6 +64,7 @@ class Started(NamedTuple):
     is_first_start: bool
     accounts_count: int
     warnings: tuple[str, ...]
+    metrics_url: str | None = None
 
 
 def run_server(
@@ -89,10 +87,10 @@ def run_server(
     with (
         _private_files(),
         closing(open_server(settings)) as server,
-        closing(_bind(settings)) as listening,
+        closing(bind(settings.host, settings.port, _BIND_ADVICE)) as listening,
         asyncio.Runner(loop_factory=_new_event_loop) as runner,
     ):
-        runner.run(_serve(server, settings, listening, announce))
+        runner.run(_serve_watched(server, settings, listening, announce))
 
 
 @contextmanager
@@ -107,13 +105,31 @@ def _private_files() -> Iterator[None]:
         os.umask(before)
 
 
+async def _serve_watched(
+    server: Server,
+    settings: ServerSettings,
+    listening: socket.socket,
+    announce: Callable[[Started], None],
+) -> None:
+    """Serves, and tells metrics as long as that lasts."""
+    async with server.watch.telling(server.service) as metrics_url:
+        if metrics_url is not None:
+            log.info("metrics.told", url=metrics_url)
+        await _serve(
+            server,
+            settings,
+            listening,
+            lambda started: announce(started._replace(metrics_url=metrics_url)),
+        )
+
+
 async def _serve(
     server: Server,
     settings: ServerSettings,
     listening: socket.socket,
     announce: Callable[[Started], None],
 ) -> None:
-    outer = _Uvicorn(_configure_uvicorn(server, settings))
+    outer = QuietUvicorn(_configure_uvicorn(server, settings))
     stops: list[asyncio.Task[None]] = []
 
     def stop() -> None:
@@ -145,7 +161,7 @@ async def _serve(
     log.info("server.stopped", works=works, groups=groups, largest_group=largest)
 
 
-async def _stop(server: Server, outer: "_Uvicorn", grace_s: float) -> None:
+async def _stop(server: Server, outer: QuietUvicorn, grace_s: float) -> None:
     """Lets requests in flight end while new ones are turned away, then ends uvicorn."""
     server.app.begin_stop()
     log.info("server.stopping", in_flight=server.app.in_flight_count)
@@ -180,34 +196,6 @@ async def _describe(server: Server, settings: ServerSettings, listening: socket.
         await server.count_accounts(),
         tuple(warnings),
     )
-
-
-def _bind(settings: ServerSettings) -> socket.socket:
-    """Returns a bound socket; uvicorn listens on it once the app is ready.
-
-    Raises:
-        CannotListen: Says why, in the operating system's words.
-    """
-    where = f"{settings.host} port {settings.port}"
-    try:
-        found = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        family, kind, protocol, _, address = found[0]
-        listening = socket.socket(family, kind, protocol)
-        try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(address)
-        except OSError:
-            listening.close()
-            raise
-    except OSError as error:
-        raise CannotListen(
-            f"cannot listen on {where}: {error.strerror or error}",
-            advice="Choose another with --host and --port; port 0 takes any free one.",
-        ) from error
-    listening.setblocking(False)  # noqa: FBT003
-    return listening
 
 
 def _configure_uvicorn(server: Server, settings: ServerSettings) -> uvicorn.Config:
@@ -245,22 +233,3 @@ def _check_tls(settings: ServerSettings) -> None:
             f"the TLS certificate and key in {files} cannot be used: {error}",
             advice="Check that both are PEM files, belong together and can be read.",
         ) from error
-
-
-class _Uvicorn(uvicorn.Server):
-    """A uvicorn that says when it listens, and leaves signals to us.
-
-    Its own way of stopping ends the process by the signal.
-    """
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listens = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listens.set()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from drystone.server.ports.bell import Bell
 from drystone.server.ports.blocks import Packs
 from drystone.server.ports.clock import Clock
+from drystone.server.ports.measuring import Measures
 from drystone.server.ports.metadata import Metadata
 from drystone.server.service.blocks import Blocks
 from drystone.server.service.identity.accounts import Accounts
@@ -35,6 +36,7 @@ class Service(NamedTuple):
     listeners: Listeners
     namespaces: Namespaces
     writer: Writer
+    measures: Measures
 
     def close(self) -> None:
         """Finishes what has begun and ends all threads. Idempotent; blocks.
@@ -65,6 +67,7 @@ def make_service(
     find_epoch: Callable[[], Hashable] = lambda: 0,
     writer: Writer | None = None,
     brake: BrakeBounds = BrakeBounds(),  # noqa: B008  a constant
+    measures: Measures | None = None,
 ) -> Service:
     """Returns the verbs over some engines. Threads begin; ``Service.close`` ends them.
 
@@ -76,12 +79,14 @@ def make_service(
         find_epoch: See ``Devices``.
         brake: When a burst of one device is held.
         writer: The door to the metadata, for worlds that have no threads; made if missing.
+        measures: Where verbs count what they do; one that nobody reads if missing.
     """
     metadata, packs, bell, clock, passwords = engines
     if writer is None:
         writer = Writer(metadata, read_threads=read_threads)
+    measures = Measures() if measures is None else measures
     listeners = Listeners()
-    blocks = Blocks(packs, metadata, writer, clock)
+    blocks = Blocks(packs, metadata, writer, clock, measures)
     cursors = Cursors(cursor_key, era_id)
     accounts = Accounts(writer, clock, passwords)
     brakes = Brakes(writer, clock, accounts, brake)
@@ -90,10 +95,13 @@ def make_service(
         blocks=blocks,
         brakes=brakes,
         changes=Changes(writer, bell, listeners, cursors),
-        commits=Commits(writer, blocks, bell, clock, cursors=cursors, brakes=brakes),
+        commits=Commits(
+            writer, blocks, bell, clock, cursors=cursors, brakes=brakes, measures=measures
+        ),
         devices=Devices(writer, clock, listeners, find_epoch),
         history=History(writer),
         listeners=listeners,
         namespaces=Namespaces(writer),
         writer=writer,
+        measures=measures,
     )

@@ -93,6 +93,11 @@ class Writer:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self._metadata.read, work)
 
+    @property
+    def waiting_count(self) -> int:
+        """Works that were handed over and have not begun."""
+        return len(self._waiting)
+
     def stats(self) -> WriterStats:
         """Returns what was written so far: works per group tell how much was shared."""
         return WriterStats(self._works, self._groups, self._largest)

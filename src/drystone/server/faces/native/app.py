@@ -23,6 +23,7 @@ from starlette.websockets import WebSocket
 
 from drystone.core.errors import Corrupt, DrystoneError, Refused, Unavailable
 from drystone.server.faces.http.auth import find_bearer_token
+from drystone.server.faces.http.counting import ROUTE_KEY, CountedRoute, RequestTally
 from drystone.server.faces.native import bell
 from drystone.server.faces.native.call import Call, Operation
 from drystone.server.faces.native.operations import OPERATIONS
@@ -35,6 +36,8 @@ from drystone.wire.problem import PROBLEM_MEDIA_TYPE, problem_from_bug, problem_
 from drystone.wire.version import PROTOCOL_HEADER, REQUEST_ID_HEADER, check_protocol
 
 log = structlog.get_logger()
+
+_BELL: Final = CountedRoute("WS", bell.PATH)
 
 STOPPING_RETRY_S: Final = 2.0
 """A server that is being restarted is usually back by then."""
@@ -71,6 +74,7 @@ class NativeApp:
         self._idle = asyncio.Event()
         self._idle.set()
         self._is_stopping = False
+        self._tally = RequestTally(service.measures, lambda: self._in_flight)
 
     @property
     def in_flight_count(self) -> int:
@@ -120,12 +124,13 @@ class NativeApp:
             log.exception("request.failed", **_shown(scope), request_id=request_id)
             await wrapped.tell(scope, receive, problem_from_bug(request_id))
         finally:
-            took_s = round(asyncio.get_running_loop().time() - began_s, 4)
+            took_s = asyncio.get_running_loop().time() - began_s
+            self._tally.note(scope, wrapped.status, took_s, wrapped.sent_bytes)
             log.debug(
                 "request.ended",
                 **_shown(scope),
                 status=wrapped.status,
-                took_s=took_s,
+                took_s=round(took_s, 4),
                 request_id=request_id,
             )
 
@@ -145,8 +150,14 @@ class NativeApp:
     def _endpoint(
         self, by_method: dict[str, Operation]
     ) -> Callable[[Request], Awaitable[Response]]:
+        routes = {
+            method: CountedRoute(method, operation.path, operation.carries_blocks)
+            for method, operation in by_method.items()
+        }
+
         async def endpoint(request: Request) -> Response:
             operation = by_method[request.method]
+            request.scope[ROUTE_KEY] = routes[request.method]
             actor = await self._authenticate(request) if operation.needs_actor else None
             call = Call(request, self._service, actor, request.scope["drystone.request_id"])
             return await operation.run(call)
@@ -154,6 +165,7 @@ class NativeApp:
         return endpoint
 
     async def _listen(self, websocket: WebSocket) -> None:
+        websocket.scope[ROUTE_KEY] = _BELL
         actor = await self._authenticate(websocket)
         await bell.listen(websocket, self._service, actor)
 
@@ -183,11 +195,16 @@ class _Answer:
         self._request_id = request_id
         self._has_begun = False
         self.status = 0
+        self.sent_bytes = 0
 
     async def __call__(self, event: Event) -> None:
         if event["type"] in ("http.response.start", "websocket.http.response.start"):
             MutableHeaders(scope=event)[REQUEST_ID_HEADER] = self._request_id
             self.status = event["status"]
+        elif event["type"] == "websocket.accept":
+            self.status = 101
+        else:
+            self.sent_bytes += len(event.get("body") or event.get("text") or b"")
         self._has_begun = True
         await self._send(event)
 

@@ -30,6 +30,7 @@ from drystone.core.limits import (
 )
 from drystone.server.ports.blocks import LostBlock, Packs, Run
 from drystone.server.ports.clock import Clock
+from drystone.server.ports.measuring import Measures
 from drystone.server.ports.metadata import BlockPlace, Metadata, Unit
 from drystone.server.service import gate
 from drystone.server.service.actor import Actor
@@ -38,6 +39,7 @@ from drystone.server.service.blocks.damage import note_damage, read_again, verif
 from drystone.server.service.blocks.ingest import Ingest, PutTally
 from drystone.server.service.blocks.reading import Wanted, stream_frames
 from drystone.server.service.blocks.shelf import Shelf, iter_batches, locate_held, read_plain
+from drystone.server.service.blocks.tally import BlockTally
 from drystone.server.service.blocks.turns import Turns
 from drystone.server.service.writer import Writer
 
@@ -89,13 +91,17 @@ class Blocks:
         metadata: What ``writer`` writes to; read in those threads.
         writer: The door to metadata.
         clock: The server's time.
+        measures: Where what comes and goes is counted.
     """
 
-    def __init__(self, packs: Packs, metadata: Metadata, writer: Writer, clock: Clock) -> None:
+    def __init__(
+        self, packs: Packs, metadata: Metadata, writer: Writer, clock: Clock, measures: Measures
+    ) -> None:
         threads = ThreadPoolExecutor(_THREADS_COUNT, thread_name_prefix="blocks")
         self.shelf: Final = Shelf(packs, metadata, writer, clock, threads)
         self._uploads = Turns(UPLOADS_AT_ONCE_MAX, "uploads")
         self._fetches = Turns(FETCHES_AT_ONCE_MAX, "downloads")
+        self._tally = BlockTally(measures, self._uploads, self._fetches)
 
     async def ask(
         self,
@@ -129,6 +135,7 @@ class Blocks:
             return unit.blocks.find_held(namespace_id, block_ids)
 
         held = await self.shelf.writer.read(look_up)
+        self._tally.note_ask(len(block_ids), len(held))
         if held:
             now_s = self.shelf.clock.now_ns() // NS_PER_S
 
@@ -174,6 +181,7 @@ class Blocks:
                 raise
             finally:
                 await ingest.drop()
+                self._tally.note_put(ingest)
 
     async def fetch(
         self,
@@ -203,12 +211,7 @@ class Blocks:
         """
         _require_few(block_ids)
         asked = {*block_ids, *bases.values()}
-
-        def look_up(unit: Unit) -> _Found:
-            gate.require_namespace(unit, actor, namespace_id)
-            return _find(unit, namespace_id, asked)
-
-        places, damaged = await self.shelf.writer.read(look_up)
+        places, damaged = await self._look_up(actor, namespace_id, asked)
         # A block that is held is in the index: both are written together.
         missing = [name for name in block_ids if name not in places and name not in damaged]
         if missing:
@@ -282,15 +285,10 @@ class Blocks:
             LostBlock: It cannot be read back.
             MalformedManifest: The block is not a manifest.
         """
-
-        def look_up(unit: Unit) -> BlockPlace:
-            gate.require_namespace(unit, actor, namespace_id)
-            held, damaged = _find(unit, namespace_id, (manifest_id,))
-            if place := held.get(manifest_id) or damaged.get(manifest_id):
-                return place
+        held, damaged = await self._look_up(actor, namespace_id, (manifest_id,))
+        place = held.get(manifest_id) or damaged.get(manifest_id)
+        if place is None:
             raise BlockNotFound((manifest_id,))
-
-        place = await self.shelf.writer.read(look_up)
         [block] = await self.shelf.run(read_plain, self.shelf.packs, (place,))
         if isinstance(block, LostBlock):
             await verify_blocks(self.shelf, {manifest_id: place}, {})
@@ -314,14 +312,19 @@ class Blocks:
 
         await self.shelf.writer.read(work)
 
+    async def _look_up(
+        self, actor: Actor, namespace_id: NamespaceId, block_ids: Collection[BlockId]
+    ) -> "_Found":
+        def work(unit: Unit) -> _Found:
+            gate.require_namespace(unit, actor, namespace_id)
+            return _find(unit, namespace_id, block_ids)
+
+        return await self.shelf.writer.read(work)
+
     async def _verify(
         self, actor: Actor, namespace_id: NamespaceId, block_ids: Sequence[BlockId]
     ) -> None:
-        def look_up(unit: Unit) -> _Found:
-            gate.require_namespace(unit, actor, namespace_id)
-            return _find(unit, namespace_id, set(block_ids))
-
-        found = await self.shelf.writer.read(look_up)
+        found = await self._look_up(actor, namespace_id, set(block_ids))
         places = (*found.held.values(), *found.damaged.values())
         plain_bytes = sum(place.plain_bytes for place in places)
         if plain_bytes > VERIFIED_BYTES_MAX:

@@ -184,6 +184,10 @@ class PostgresMetadata:
                 _wait(TRIES_MAX - rest)
         raise AssertionError("the last try returns or raises")
 
+    def pool_stats(self) -> Mapping[str, int]:
+        """Returns what the pool tells of itself; what is 0 may be missing."""
+        return self._pool.get_stats()
+
     def close(self) -> None:
         """Ends all connections once the work under way is done; idempotent."""
         self._pool.close()

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics: what is looked up when somebody asks, and the listener on which they ask.
+
+Imported only where there is such a listener.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, closing
+from typing import Final
+
+import uvicorn
+from prometheus_client.process_collector import ProcessCollector
+
+from drystone import __version__
+from drystone.server.bootstrap.listening import QuietUvicorn, bind
+from drystone.server.faces.metrics import MetricsApp
+from drystone.server.ports.measuring import Family, Measures, Sample
+from drystone.server.service.service import Service
+
+_BIND_ADVICE: Final = "Choose another address and port with the setting `metrics`."
+_POOL_STATES: Final = {"open": "pool_size", "free": "pool_available", "waited": "requests_waiting"}
+"""How a state is told, and what the pool calls it."""
+
+
+def watch_service(measures: Measures, service: Service) -> None:
+    """Tells how the parts of a service stand, whenever somebody asks."""
+    measures.watch(
+        "drystone_info", "Always 1; `version` is that of the program.", lambda: 1,
+        version=__version__,
+    )  # fmt: skip
+    measures.watch(
+        "drystone_listeners", "Bells and long polls that are open.", service.listeners.count
+    )
+    measures.watch(
+        "drystone_writer_queue_works",
+        "Units of work that wait to be written.",
+        lambda: service.writer.waiting_count,
+    )
+
+
+def watch_pool(measures: Measures, read_stats: Callable[[], Mapping[str, int]]) -> None:
+    """Tells how many connections to the database there are, are free, and are waited for."""
+
+    def watch(state: str, key: str) -> None:
+        measures.watch(
+            "drystone_database_connections",
+            "Connections to PostgreSQL: open, free of those, and how many works wait for one.",
+            lambda: read_stats().get(key, 0),
+            state=state,
+        )
+
+    for state, key in _POOL_STATES.items():
+        watch(state, key)
+
+
+@asynccontextmanager
+async def serving_metrics(where: str, measures: Measures) -> AsyncIterator[str]:
+    """Answers scrapes while the context lasts; yields the URL.
+
+    Args:
+        where: ``HOST:PORT``, as the setting ``metrics`` has it.
+        measures: What is told, beside the process itself.
+
+    Raises:
+        CannotListen: The address cannot be had.
+    """
+    host, _, port = where.rpartition(":")
+
+    async def gather() -> list[Family]:
+        return [*measures.read(), *read_process()]
+
+    with closing(bind(host.strip("[]"), int(port), _BIND_ADVICE)) as listening:
+        server = QuietUvicorn(
+            uvicorn.Config(
+                MetricsApp(gather),
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        await server.listens.wait()
+        try:
+            yield f"http://{host}:{listening.getsockname()[1]}/metrics"
+        finally:
+            server.should_exit = True
+            await serving
+
+
+def read_process() -> list[Family]:
+    """Returns memory, CPU and open files of this process, under Prometheus' usual names.
+
+    Nothing where the system has no ``/proc``.
+    """
+    return [
+        Family(
+            metric.name + ("_total" if metric.type == "counter" else ""),
+            "counter" if metric.type == "counter" else "gauge",
+            metric.documentation,
+            [Sample(sample.name, dict(sample.labels), sample.value) for sample in metric.samples],
+        )
+        for metric in ProcessCollector(registry=None).collect()
+    ]
