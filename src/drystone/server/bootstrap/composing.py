@@ -8,6 +8,7 @@ from typing import Final
 
 from drystone.core.errors import Misconfigured
 from drystone.core.journal.eras import ERA_ID_BYTES
+from drystone.server.bootstrap.checking import make_checks
 from drystone.server.bootstrap.data_dir import ServerHome, opened_data_dir
 from drystone.server.bootstrap.watching import Watch
 from drystone.server.faces.native.app import NativeApp
@@ -80,9 +81,11 @@ def open_server(settings: ServerSettings) -> Server:
         data_dir.hold()
         cursor_key = data_dir.load_key(_CURSOR_KEY)
         watch = Watch(settings)
-        metadata = watch.metadata(_open_metadata(settings, data_dir))
-        undo.callback(metadata.close)
-        packs = ObjectPacks(watch.objects(_open_objects(settings, data_dir)))
+        database = _open_metadata(settings, data_dir)
+        undo.callback(database.close)
+        metadata = watch.metadata(database)
+        objects = _open_objects(settings, data_dir)
+        packs = ObjectPacks(watch.objects(objects))
         engines = Engines(
             metadata, packs, watch.bell(LocalBell()), SystemClock(), _passwords(settings)
         )
@@ -93,6 +96,7 @@ def open_server(settings: ServerSettings) -> Server:
             read_threads=settings.read_threads,
             find_epoch=data_dir.find_epoch,
             measures=watch.measures,
+            checks=make_checks(settings, data_dir.path, database, objects),
             brake=BrakeBounds(
                 settings.brake_entries, settings.brake_percent, settings.brake_window_s
             ),

@@ -15,6 +15,7 @@ from typing import TextIO
 import structlog
 from structlog.typing import Processor
 
+from drystone.server.bootstrap.hiding import find_secrets, make_hider
 from drystone.server.settings import ServerSettings
 
 
@@ -25,9 +26,12 @@ def configure_logs(settings: ServerSettings) -> None:
         settings.log_format == "auto" and sys.stderr.isatty()
     )
     shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        make_hider(find_secrets(vars(settings).values())),
     ]
     last: list[Processor] = (
         [
@@ -38,7 +42,7 @@ def configure_logs(settings: ServerSettings) -> None:
             )
         ]
         if as_text
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else [structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[*shared, *last],

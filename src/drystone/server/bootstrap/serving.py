@@ -7,17 +7,19 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
 from drystone.server.bootstrap.composing import Server, open_server
 from drystone.server.bootstrap.listening import CannotListen, QuietUvicorn, bind
 from drystone.server.bootstrap.logs import configure_logs
+from drystone.server.faces.http.proxies import BehindProxies
 from drystone.server.settings import ServerSettings
 
 try:
@@ -141,6 +143,8 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    await server.service.readiness.check_all()
+    checking = asyncio.create_task(server.service.readiness.watch())
     watching = asyncio.create_task(server.service.devices.watch_epoch(TELL_INTERVAL_S))
     serving = asyncio.create_task(outer.serve(sockets=[listening]))
     listens = asyncio.create_task(outer.listens.wait())
@@ -153,7 +157,7 @@ async def _serve(
             announce(started)
         await serving
     finally:
-        tasks = (watching, serving, listens, *stops)
+        tasks = (watching, checking, serving, listens, *stops)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -198,9 +202,13 @@ async def _describe(server: Server, settings: ServerSettings, listening: socket.
     )
 
 
+def _behind_proxies(app: ASGIApp, trusted: Sequence[str]) -> ASGIApp:
+    return BehindProxies(app, trusted) if trusted else app
+
+
 def _configure_uvicorn(server: Server, settings: ServerSettings) -> uvicorn.Config:
     return uvicorn.Config(
-        server.app,
+        _behind_proxies(server.app, settings.trusted_proxies),
         http="httptools",
         ws="websockets-sansio",
         ws_per_message_deflate=False,  # 115 instead of 19 KiB per connection
@@ -211,8 +219,7 @@ def _configure_uvicorn(server: Server, settings: ServerSettings) -> uvicorn.Conf
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
+        proxy_headers=False,  # What proxies say is taken by `BehindProxies`.
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=max(1, round(settings.stop_grace_s)),
         ssl_certfile=settings.tls_certificate,

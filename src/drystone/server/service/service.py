@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Service: all verbs together, as the composition root made them and the faces use them."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import NamedTuple
 
 from drystone.server.ports.bell import Bell
@@ -14,6 +14,7 @@ from drystone.server.service.identity.accounts import Accounts
 from drystone.server.service.identity.devices import Devices
 from drystone.server.service.identity.listeners import Listeners
 from drystone.server.service.identity.passwords import Passwords
+from drystone.server.service.readiness import Check, Readiness
 from drystone.server.service.trees.brakes import BrakeBounds, Brakes
 from drystone.server.service.trees.changes import Changes
 from drystone.server.service.trees.commits import Commits
@@ -37,12 +38,14 @@ class Service(NamedTuple):
     namespaces: Namespaces
     writer: Writer
     measures: Measures
+    readiness: Readiness
 
     def close(self) -> None:
         """Finishes what has begun and ends all threads. Idempotent; blocks.
 
         Nothing may be asked any more. The metadata and objects below stay open.
         """
+        self.readiness.close()
         self.accounts.close()
         self.blocks.close()
         self.writer.close()
@@ -68,6 +71,7 @@ def make_service(
     writer: Writer | None = None,
     brake: BrakeBounds = BrakeBounds(),  # noqa: B008  a constant
     measures: Measures | None = None,
+    checks: Mapping[str, Check] | None = None,
 ) -> Service:
     """Returns the verbs over some engines. Threads begin; ``Service.close`` ends them.
 
@@ -80,6 +84,7 @@ def make_service(
         brake: When a burst of one device is held.
         writer: The door to the metadata, for worlds that have no threads; made if missing.
         measures: Where verbs count what they do; one that nobody reads if missing.
+        checks: How each part that the server stands on is found to be well.
     """
     metadata, packs, bell, clock, passwords = engines
     if writer is None:
@@ -104,4 +109,5 @@ def make_service(
         namespaces=Namespaces(writer),
         writer=writer,
         measures=measures,
+        readiness=Readiness(checks or {}, measures),
     )

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, Final, NamedTuple, TypeVar
 
 from drystone.core.errors import Unavailable
@@ -79,10 +80,11 @@ class Writer:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
+        context = copy_context()  # Log lines from there tell which request it was for.
         with self._changed:
             if self._is_closing:
                 raise WriterClosed
-            self._waiting.append(_Job(work, future, then, loop))
+            self._waiting.append(_Job(lambda unit: context.run(work, unit), future, then, loop))
             self._changed.notify()
         return await future
 
@@ -91,7 +93,8 @@ class Writer:
         if self._is_closing:
             raise WriterClosed
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self._metadata.read, work)
+        context = copy_context()
+        return await loop.run_in_executor(self._readers, context.run, self._metadata.read, work)
 
     @property
     def waiting_count(self) -> int:

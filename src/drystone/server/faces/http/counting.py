@@ -28,7 +28,8 @@ class CountedRoute(NamedTuple):
     carries_blocks: bool = False
 
 
-_UNKNOWN: Final = CountedRoute("other", "unknown")
+UNKNOWN: Final = CountedRoute("other", "unknown")
+"""Whatever nobody serves."""
 
 
 class RequestTally:
@@ -66,7 +67,7 @@ class RequestTally:
             took_s: From its first byte to the end of the answer.
             sent_bytes: Of the answer's body.
         """
-        route: CountedRoute = scope.get(ROUTE_KEY, _UNKNOWN)
+        route: CountedRoute = scope.get(ROUTE_KEY, UNKNOWN)
         requests = self._requests.get((route, status))
         if requests is None:
             requests = self._requests[route, status] = self._measures.counter(

@@ -7,6 +7,7 @@ are told to come again.
 """
 
 import asyncio
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
@@ -20,11 +21,13 @@ from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 from starlette.types import Message as Event
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
+from structlog.contextvars import bind_contextvars, bound_contextvars, unbind_contextvars
 
-from drystone.core.errors import Corrupt, DrystoneError, Refused, Unavailable
+from drystone.core.errors import DrystoneError, Refused, Unavailable
 from drystone.server.faces.http.auth import find_bearer_token
-from drystone.server.faces.http.counting import ROUTE_KEY, CountedRoute, RequestTally
-from drystone.server.faces.native import bell
+from drystone.server.faces.http.counting import ROUTE_KEY, UNKNOWN, CountedRoute, RequestTally
+from drystone.server.faces.http.proxies import REQUEST_ID_KEY
+from drystone.server.faces.native import bell, health
 from drystone.server.faces.native.call import Call, Operation
 from drystone.server.faces.native.operations import OPERATIONS
 from drystone.server.service.actor import Actor
@@ -36,6 +39,10 @@ from drystone.wire.problem import PROBLEM_MEDIA_TYPE, problem_from_bug, problem_
 from drystone.wire.version import PROTOCOL_HEADER, REQUEST_ID_HEADER, check_protocol
 
 log = structlog.get_logger()
+
+_HEX_ID = re.compile(r"[0-9a-f]{32}")
+_BOUND_LATER: Final = ("account", "device")
+"""What log lines of a request tell once it is known who asks."""
 
 _BELL: Final = CountedRoute("WS", bell.PATH)
 
@@ -103,25 +110,30 @@ class NativeApp:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Routes one request and turns whatever goes wrong into a problem."""
-        request_id = secrets.token_hex(8)
+        request_id = scope.get(REQUEST_ID_KEY) or secrets.token_hex(8)
         scope["app"] = self
-        scope["drystone.request_id"] = request_id
-        wrapped = _Answer(send, request_id)
+        scope[REQUEST_ID_KEY] = request_id
+        with bound_contextvars(request_id=request_id):
+            await self._answer_as(request_id, scope, receive, _Answer(send, request_id))
+
+    async def _answer_as(
+        self, request_id: str, scope: Scope, receive: Receive, wrapped: "_Answer"
+    ) -> None:
         began_s = asyncio.get_running_loop().time()
         try:
-            if self._is_stopping:
+            if self._is_stopping and scope["path"] != health.LIVE_PATH:
                 raise ServerStopping
             check_protocol(HTTPConnection(scope).headers.get(PROTOCOL_HEADER))
             await self._router(scope, receive, wrapped)
         except ClientDisconnect:
-            log.debug("request.gone", request_id=request_id)
+            log.debug("request.gone")
         except HTTPException as error:
             await wrapped.tell(scope, receive, _problem_of_router(scope, error, request_id))
         except DrystoneError as error:
-            self._log(scope, error, request_id)
+            self._log(scope, error)
             await wrapped.tell(scope, receive, problem_from_error(error, request_id))
         except Exception:
-            log.exception("request.failed", **_shown(scope), request_id=request_id)
+            log.exception("request.failed", **_shown(scope))
             await wrapped.tell(scope, receive, problem_from_bug(request_id))
         finally:
             took_s = asyncio.get_running_loop().time() - began_s
@@ -131,8 +143,8 @@ class NativeApp:
                 **_shown(scope),
                 status=wrapped.status,
                 took_s=round(took_s, 4),
-                request_id=request_id,
             )
+            unbind_contextvars(*_BOUND_LATER)
 
     def _routes(self, operations: Iterable[Operation]) -> list[BaseRoute]:
         paths: dict[str, dict[str, Operation]] = {}
@@ -159,7 +171,7 @@ class NativeApp:
             operation = by_method[request.method]
             request.scope[ROUTE_KEY] = routes[request.method]
             actor = await self._authenticate(request) if operation.needs_actor else None
-            call = Call(request, self._service, actor, request.scope["drystone.request_id"])
+            call = Call(request, self._service, actor, request.scope[REQUEST_ID_KEY])
             return await operation.run(call)
 
         return endpoint
@@ -173,18 +185,18 @@ class NativeApp:
         token = find_bearer_token(connection)
         if token is None:
             raise SignInRequired
-        return await self._service.devices.authenticate(token)
+        actor = await self._service.devices.authenticate(token)
+        bind_contextvars(account=actor.account_id.hex(), device=actor.device_id.hex())
+        return actor
 
-    def _log(self, scope: Scope, error: DrystoneError, request_id: str) -> None:
+    def _log(self, scope: Scope, error: DrystoneError) -> None:
         """Writes down what the operator should know of; refusals are the caller's business."""
-        tell = log.debug
-        if isinstance(error, Corrupt):
-            tell = log.error
-        elif isinstance(error, Unavailable):
-            tell = log.info
-        elif not isinstance(error, Refused):
-            tell = log.error
-        tell("request.refused", **_shown(scope), code=error.code, request_id=request_id)
+        if isinstance(error, Refused):
+            # Its message repeats what the caller sent, which is nobody else's business.
+            log.debug("request.refused", **_shown(scope), code=error.code)
+            return
+        tell = log.info if isinstance(error, Unavailable) else log.error
+        tell("request.refused", **_shown(scope), code=error.code, reason=error.message)
 
 
 class _Answer:
@@ -243,5 +255,13 @@ def _problem_of_router(scope: Scope, error: HTTPException, request_id: str) -> P
 
 
 def _shown(scope: Scope) -> MutableMapping[str, Any]:
-    """Returns what a log line may tell of a request: never its query, which holds paths."""
-    return {"method": scope.get("method", "WS"), "path": scope["path"]}
+    """Returns what a log line may tell of a request: the template of its route, and ids.
+
+    Never its path or its query as they came: either may hold names and secrets.
+    """
+    route: CountedRoute = scope.get(ROUTE_KEY, UNKNOWN)
+    shown: dict[str, Any] = {"method": route.method, "route": route.template}
+    namespace = scope.get("path_params", {}).get("namespace", "")
+    if _HEX_ID.fullmatch(namespace):
+        shown["namespace"] = namespace
+    return shown

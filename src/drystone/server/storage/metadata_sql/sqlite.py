@@ -14,7 +14,12 @@ from os import PathLike, fspath
 from typing import Final, TypeVar
 
 from drystone.server.ports.metadata import Unit
-from drystone.server.storage.metadata_sql.migrations import Migration, load_migrations, migrate
+from drystone.server.storage.metadata_sql.migrations import (
+    Migration,
+    load_migrations,
+    migrate,
+    read_version,
+)
 from drystone.server.storage.metadata_sql.trouble import (
     DatabaseCorrupt,
     DatabaseTrouble,
@@ -70,6 +75,7 @@ class SqliteMetadata:
         self._is_closed = False
         self._writer: sqlite3.Connection | None = self._open_writer()
         known = load_migrations() if migrations is None else migrations
+        self._version = len(known)
         try:
             with translated():
                 migrate(self._writer, self._path, known)
@@ -93,6 +99,11 @@ class SqliteMetadata:
                 if error.sqlite_errorcode == sqlite3.SQLITE_READONLY:
                     raise AssertionError("a reading work has written") from error
                 raise
+
+    def schema_version(self) -> tuple[int, int]:
+        """Returns the version of the database's schema, and the one that this program brings."""
+        with self._reading() as connection:
+            return read_version(connection, self._path), self._version
 
     def close(self) -> None:
         """Ends all connections once the work under way is done; idempotent.

@@ -23,6 +23,7 @@ from drystone.server.storage.metadata_sql.migrations import (
     Migration,
     load_migrations,
     migrate,
+    read_version,
 )
 from drystone.server.storage.metadata_sql.postgres.dialect import say, say_schema
 from drystone.server.storage.metadata_sql.postgres.trouble import (
@@ -46,6 +47,9 @@ LOCK_TIMEOUT_MS: Final = 15_000
 """Who waits longer for a namespace than this is told to come again."""
 
 VERSION_MIN: Final = 14
+
+_VERSION_S_MAX: Final = 2.0
+"""Who asks for the version wants to know whether the database answers: soon, and in one try."""
 
 _OPTIONS: Final = " ".join(
     f"-c {setting}"
@@ -140,6 +144,7 @@ class PostgresMetadata:
             },
         )
         known = load_migrations() if migrations is None else migrations
+        self._version = len(known)
         try:
             # Outside the pool: it would go on trying in the background.
             self._begin(conninfo, known)
@@ -183,6 +188,15 @@ class PostgresMetadata:
                     raise translate(error) from error
                 _wait(TRIES_MAX - rest)
         raise AssertionError("the last try returns or raises")
+
+    def schema_version(self) -> tuple[int, int]:
+        """Returns the version of the database's schema, and the one that this program brings.
+
+        One try, so that what is away is told soon.
+        """
+        with translated(), self._pool.connection(timeout=_VERSION_S_MAX) as connection:
+            session = PostgresSession(connection, is_writing=False)
+            return read_version(session, self._where, _MIGRATING), self._version
 
     def pool_stats(self) -> Mapping[str, int]:
         """Returns what the pool tells of itself; what is 0 may be missing."""
