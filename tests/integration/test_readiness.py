@@ -46,7 +46,7 @@ def test_without_its_database_a_server_is_alive_and_says_that_it_is_not_ready(tm
         environment = {"DRYSTONE_SERVER_DATABASE": url}
         with ServerProcess(tmp_path / "data", environment=environment) as server:
             was_ready = ask(server.url + "/v1/ready")
-            postgres.kill()
+            postgres.stop()
             told = ask_until(server, 503)
             is_alive = ask(server.url + "/v1/health")[0] == 200
             postgres.start()

@@ -32,6 +32,7 @@ from drystone.server.faces.native.call import Call, Operation
 from drystone.server.faces.native.operations import OPERATIONS
 from drystone.server.service.actor import Actor
 from drystone.server.service.identity.devices import SignInRequired
+from drystone.server.service.readiness import NotReady
 from drystone.server.service.service import Service
 from drystone.wire.codec import encode
 from drystone.wire.messages import Problem
@@ -191,8 +192,9 @@ class NativeApp:
 
     def _log(self, scope: Scope, error: DrystoneError) -> None:
         """Writes down what the operator should know of; refusals are the caller's business."""
-        if isinstance(error, Refused):
-            # Its message repeats what the caller sent, which is nobody else's business.
+        if isinstance(error, Refused | NotReady):
+            # A refusal's message repeats what the caller sent, which is nobody else's business.
+            # That a part is missing was logged when it was found out.
             log.debug("request.refused", **_shown(scope), code=error.code)
             return
         tell = log.info if isinstance(error, Unavailable) else log.error
