@@ -100,6 +100,13 @@ class ServerSettings:
         pattern=re.compile(r"none|(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z.-]+):[0-9]{1,5}"),
         shown_values="`none` or HOST:PORT",
     )
+    tracing: str = _setting(
+        "none",
+        "Address of an OpenTelemetry collector that takes traces by OTLP over HTTP, for instance"
+        " `http://127.0.0.1:4318`; `none`: no traces.",
+        starts=("none", "http://", "https://"),
+        shown_values="`none` or a URL",
+    )
     read_threads: int = _setting(4, "Threads that read the database.", least=1, most=64)
     stop_grace_s: float = _setting(
         30.0,

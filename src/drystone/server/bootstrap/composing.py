@@ -10,6 +10,7 @@ from drystone.core.errors import Misconfigured
 from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.server.bootstrap.checking import make_checks
 from drystone.server.bootstrap.data_dir import ServerHome, opened_data_dir
+from drystone.server.bootstrap.libraries import library
 from drystone.server.bootstrap.watching import Watch
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.metadata import Metadata
@@ -26,12 +27,6 @@ from drystone.server.storage.objects_files import FileObjects
 from drystone.server.storage.packs import ObjectPacks
 
 _CURSOR_KEY: Final = "cursor"
-
-
-class LibraryMissing(Misconfigured):
-    """An engine is asked for whose library is not installed."""
-
-    code = "library-missing"
 
 
 class NotEmbedded(Misconfigured):
@@ -67,6 +62,7 @@ class Server:
         """Finishes what was handed over to be written and lets go of everything. Idempotent."""
         self.service.close()
         self._metadata.close()
+        self.watch.close()
         self.data_dir.close()
 
 
@@ -81,6 +77,7 @@ def open_server(settings: ServerSettings) -> Server:
         data_dir.hold()
         cursor_key = data_dir.load_key(_CURSOR_KEY)
         watch = Watch(settings)
+        undo.callback(watch.close)
         database = _open_metadata(settings, data_dir)
         undo.callback(database.close)
         metadata = watch.metadata(database)
@@ -96,6 +93,7 @@ def open_server(settings: ServerSettings) -> Server:
             read_threads=settings.read_threads,
             find_epoch=data_dir.find_epoch,
             measures=watch.measures,
+            tracing=watch.tracing,
             checks=make_checks(settings, data_dir.path, database, objects),
             brake=BrakeBounds(
                 settings.brake_entries, settings.brake_percent, settings.brake_window_s
@@ -150,7 +148,7 @@ def move_metadata(
             advice="Use PostgreSQL's own tools to move it from one to another.",
         )
     check_settings({"database": url})
-    with _library("PostgreSQL", "postgres"):
+    with library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import move_to  # noqa: PLC0415
     with opened_data_dir(settings.data_dir) as data_dir:
         data_dir.hold()
@@ -160,22 +158,10 @@ def move_metadata(
             data_dir.close()
 
 
-@contextmanager
-def _library(what: str, extra: str) -> Iterator[None]:
-    """Tells how to install a library that is not there."""
-    try:
-        yield
-    except ImportError as error:
-        raise LibraryMissing(
-            f"the library for {what} is not installed",
-            advice=f"Install it with `pip install 'drystone[{extra}]'`.",
-        ) from error
-
-
 def _open_metadata(settings: ServerSettings, data_dir: ServerHome) -> Metadata:
     if settings.database == "sqlite":
         return SqliteMetadata(data_dir.database_path)
-    with _library("PostgreSQL", "postgres"):
+    with library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import (  # noqa: PLC0415
             PostgresMetadata,
         )
@@ -185,7 +171,7 @@ def _open_metadata(settings: ServerSettings, data_dir: ServerHome) -> Metadata:
 def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
     if settings.objects == "files":
         return FileObjects(data_dir.objects_path)
-    with _library("object stores", "cloud"):
+    with library("object stores", "cloud"):
         from drystone.server.storage.objects_cloud import (  # noqa: PLC0415
             CloudObjects,
             parse_location,

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Protocol, runtime_checkable
 
+from drystone.server.bootstrap.libraries import library
 from drystone.server.ports.bell import Bell
 from drystone.server.ports.measuring import Measures
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
+from drystone.server.ports.tracing import NO_TRACING, Tracing
 from drystone.server.service.service import Service
 from drystone.server.settings import ServerSettings
 from drystone.server.storage.measured import MeasuredBell, MeasuredMetadata, MeasuredObjects
@@ -26,39 +28,46 @@ class Pooled(Protocol):
 class Watch:
     """What is put around the parts of one server.
 
-    With the setting ``metrics`` at ``none`` everything stays as it is: the verbs still count,
-    which costs less than a microsecond each, and nobody asks.
+    With the settings ``metrics`` and ``tracing`` at ``none`` everything stays as it is: the verbs
+    still count, which costs less than a microsecond each, and nobody asks.
 
     Attributes:
         measures: What is counted.
+        tracing: Where spans go.
+
+    Raises:
+        LibraryMissing: Traces are wanted, and their library is not installed.
     """
 
     def __init__(self, settings: ServerSettings) -> None:
         self._where = settings.metrics
         self.measures = Measures()
-
-    @property
-    def is_on(self) -> bool:
-        """True if somebody may ask."""
-        return self._where != "none"
+        self.tracing = _open_tracing(settings.tracing)
+        self._is_on = self._where != "none" or self.tracing.is_on
 
     def metadata(self, inner: Metadata) -> Metadata:
         """Returns the metadata to be used."""
-        if not self.is_on:
+        if not self._is_on:
             return inner
         if isinstance(inner, Pooled):
             from drystone.server.bootstrap.metrics import watch_pool  # noqa: PLC0415
 
             watch_pool(self.measures, inner.pool_stats)
-        return MeasuredMetadata(inner, self.measures)
+        return MeasuredMetadata(inner, self.measures, self.tracing)
 
     def objects(self, inner: Objects) -> Objects:
         """Returns the objects to be used."""
-        return MeasuredObjects(inner, self.measures) if self.is_on else inner
+        if not self._is_on:
+            return inner
+        return MeasuredObjects(inner, self.measures, self.tracing)
 
     def bell(self, inner: Bell) -> Bell:
         """Returns the bell to be used."""
-        return MeasuredBell(inner, self.measures) if self.is_on else inner
+        return MeasuredBell(inner, self.measures) if self._is_on else inner
+
+    def close(self) -> None:
+        """Sends the last traces, for a few seconds at most. Idempotent."""
+        self.tracing.close()
 
     @asynccontextmanager
     async def telling(self, service: Service) -> AsyncIterator[str | None]:
@@ -67,7 +76,7 @@ class Watch:
         Raises:
             CannotListen: The address cannot be had.
         """
-        if not self.is_on:
+        if self._where == "none":
             yield None
             return
         # The library behind it takes memory, which a server without metrics need not have.
@@ -79,3 +88,11 @@ class Watch:
         watch_service(self.measures, service)
         async with serving_metrics(self._where, self.measures) as url:
             yield url
+
+
+def _open_tracing(url: str) -> Tracing:
+    if url == "none":
+        return NO_TRACING
+    with library("traces", "tracing"):
+        from drystone.server.storage.tracing_otlp import OtlpTracing  # noqa: PLC0415
+    return OtlpTracing(url)

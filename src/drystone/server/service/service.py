@@ -9,6 +9,7 @@ from drystone.server.ports.blocks import Packs
 from drystone.server.ports.clock import Clock
 from drystone.server.ports.measuring import Measures
 from drystone.server.ports.metadata import Metadata
+from drystone.server.ports.tracing import NO_TRACING, Tracing
 from drystone.server.service.blocks import Blocks
 from drystone.server.service.identity.accounts import Accounts
 from drystone.server.service.identity.devices import Devices
@@ -39,6 +40,7 @@ class Service(NamedTuple):
     writer: Writer
     measures: Measures
     readiness: Readiness
+    tracing: Tracing
 
     def close(self) -> None:
         """Finishes what has begun and ends all threads. Idempotent; blocks.
@@ -72,6 +74,7 @@ def make_service(
     brake: BrakeBounds = BrakeBounds(),  # noqa: B008  a constant
     measures: Measures | None = None,
     checks: Mapping[str, Check] | None = None,
+    tracing: Tracing = NO_TRACING,
 ) -> Service:
     """Returns the verbs over some engines. Threads begin; ``Service.close`` ends them.
 
@@ -85,10 +88,11 @@ def make_service(
         writer: The door to the metadata, for worlds that have no threads; made if missing.
         measures: Where verbs count what they do; one that nobody reads if missing.
         checks: How each part that the server stands on is found to be well.
+        tracing: Gets spans of requests and of units of work; nobody does if missing.
     """
     metadata, packs, bell, clock, passwords = engines
     if writer is None:
-        writer = Writer(metadata, read_threads=read_threads)
+        writer = Writer(metadata, read_threads=read_threads, tracing=tracing)
     measures = Measures() if measures is None else measures
     listeners = Listeners()
     blocks = Blocks(packs, metadata, writer, clock, measures)
@@ -110,4 +114,5 @@ def make_service(
         writer=writer,
         measures=measures,
         readiness=Readiness(checks or {}, measures),
+        tracing=tracing,
     )

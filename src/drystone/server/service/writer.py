@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from drystone.core.errors import Unavailable
 from drystone.server.ports.metadata import Metadata, Unit
+from drystone.server.ports.tracing import NO_TRACING, Tracing
 
 T = TypeVar("T")
 
@@ -55,8 +56,11 @@ class Writer:
     before it began is left out; one that has begun is carried to its end.
     """
 
-    def __init__(self, metadata: Metadata, *, read_threads: int = 4) -> None:
+    def __init__(
+        self, metadata: Metadata, *, read_threads: int = 4, tracing: Tracing = NO_TRACING
+    ) -> None:
         self._metadata = metadata
+        self._tracing = tracing
         self._readers = ThreadPoolExecutor(read_threads, thread_name_prefix="metadata-read")
         self._waiting: deque[_Job] = deque()
         self._changed = threading.Condition()
@@ -86,7 +90,8 @@ class Writer:
                 raise WriterClosed
             self._waiting.append(_Job(lambda unit: context.run(work, unit), future, then, loop))
             self._changed.notify()
-        return await future
+        with self._tracing.span("database.write"):
+            return await future
 
     async def read(self, work: Callable[[Unit], T]) -> T:
         """Runs ``work`` on one consistent state, in one of the reading threads."""

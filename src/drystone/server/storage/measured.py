@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measured engines: same port in, same port out, and what is asked of them is counted.
 
-They stand around an engine only where somebody reads the numbers (the setting ``metrics``).
+They stand around an engine only where somebody reads the numbers or the traces (the settings
+``metrics`` and ``tracing``).
 """
 
 import time
@@ -15,6 +16,7 @@ from drystone.server.ports.bell import Bell
 from drystone.server.ports.measuring import Counter, Histogram, Measures
 from drystone.server.ports.metadata import Metadata, Unit
 from drystone.server.ports.objects import ObjectParts, Objects, ObjectStat
+from drystone.server.ports.tracing import NO_TRACING, Tracing
 
 T = TypeVar("T")
 
@@ -26,8 +28,9 @@ _RUNG_MAX: Final = 10_000
 class MeasuredMetadata:
     """Implements ``Metadata`` around another."""
 
-    def __init__(self, inner: Metadata, measures: Measures) -> None:
+    def __init__(self, inner: Metadata, measures: Measures, tracing: Tracing = NO_TRACING) -> None:
         self._inner = inner
+        self._tracing = tracing
         text = "Time of a unit of work in the database, waits for connections and locks included."
         name = "drystone_database_seconds"
         self._read_s = measures.histogram(name, text, kind="read")
@@ -48,7 +51,7 @@ class MeasuredMetadata:
             return self._inner.write_group(works)
 
     def read(self, work: Callable[[Unit], T]) -> T:
-        with _timed(self._read_s):
+        with self._tracing.span("database.read"), _timed(self._read_s):
             return self._inner.read(work)
 
     def close(self) -> None:
@@ -58,8 +61,9 @@ class MeasuredMetadata:
 class MeasuredObjects:
     """Implements ``Objects`` around another."""
 
-    def __init__(self, inner: Objects, measures: Measures) -> None:
+    def __init__(self, inner: Objects, measures: Measures, tracing: Tracing = NO_TRACING) -> None:
         self._inner = inner
+        self._tracing = tracing
         self._measures = measures
         self._seconds: dict[str, Histogram] = {}
         self._outcomes: dict[tuple[str, str], Counter] = {}
@@ -110,7 +114,7 @@ class MeasuredObjects:
             )
         outcome = "ok"
         try:
-            with _timed(seconds):
+            with self._tracing.span(f"store.{operation}"), _timed(seconds):
                 yield
         except FileNotFoundError:
             outcome = "missing"

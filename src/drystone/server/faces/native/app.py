@@ -114,8 +114,22 @@ class NativeApp:
         request_id = scope.get(REQUEST_ID_KEY) or secrets.token_hex(8)
         scope["app"] = self
         scope[REQUEST_ID_KEY] = request_id
+        answer = _Answer(send, request_id)
         with bound_contextvars(request_id=request_id):
-            await self._answer_as(request_id, scope, receive, _Answer(send, request_id))
+            if scope["type"] != "http" or not self._service.tracing.is_on:
+                await self._answer_as(request_id, scope, receive, answer)
+                return
+            with self._service.tracing.span("request", HTTPConnection(scope).headers) as span:
+                await self._answer_as(request_id, scope, receive, answer)
+                route: CountedRoute = scope.get(ROUTE_KEY, UNKNOWN)
+                told = {
+                    "http.request.method": route.method,
+                    "http.route": route.template,
+                    "http.response.status_code": answer.status,
+                    "drystone.request_id": request_id,
+                }
+                name = f"{route.method} {route.template}"
+                span.note(told, name=name, is_failed=answer.status >= 500)
 
     async def _answer_as(
         self, request_id: str, scope: Scope, receive: Receive, wrapped: "_Answer"
