@@ -35,7 +35,7 @@ class SchemaOlder(Unavailable):
     code = "schema-older"
 
 
-class DataDirReadOnly(Unavailable):
+class HomeReadOnly(Unavailable):
     """The data directory can no longer be written to."""
 
     code = "data-dir-read-only"
@@ -87,9 +87,7 @@ def check_database(metadata: Metadata) -> None:
 def check_disk(path: Path) -> None:
     """Raises unless the data directory can be written to and has room."""
     if not os.access(path, os.W_OK | os.X_OK):
-        raise DataDirReadOnly(
-            f"{path} cannot be written to", advice="Look whether its disk failed."
-        )
+        raise HomeReadOnly(f"{path} cannot be written to", advice="Look whether its disk failed.")
     stat = os.statvfs(path)
     free_bytes = stat.f_bavail * stat.f_frsize
     if free_bytes < SERVER_DISK_BYTES_MIN:

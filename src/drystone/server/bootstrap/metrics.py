@@ -5,20 +5,25 @@ Imported only where there is such a listener.
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from pathlib import Path
 from typing import Final
 
 import uvicorn
 from prometheus_client.process_collector import ProcessCollector
 
 from drystone import __version__
-from drystone.server.bootstrap.listening import QuietUvicorn, bind
+from drystone.server.bootstrap.listening import CannotListen, QuietUvicorn, bind
+from drystone.server.bootstrap.peers import Peers, joined
 from drystone.server.faces.metrics import MetricsApp
 from drystone.server.ports.measuring import Family, Measures, Sample
 from drystone.server.service.service import Service
 
 _BIND_ADVICE: Final = "Choose another address and port with the setting `metrics`."
+_STAND_BY_S: Final = 2.0
+"""How often a process looks whether it must answer in place of another one."""
 _POOL_STATES: Final = {"open": "pool_size", "free": "pool_available", "waited": "requests_waiting"}
 """How a state is told, and what the pool calls it."""
 
@@ -55,41 +60,75 @@ def watch_pool(measures: Measures, read_stats: Callable[[], Mapping[str, int]]) 
 
 
 @asynccontextmanager
-async def serving_metrics(where: str, measures: Measures) -> AsyncIterator[str]:
+async def serving_metrics(where: str, data_dir: Path, measures: Measures) -> AsyncIterator[str]:
     """Answers scrapes while the context lasts; yields the URL.
+
+    Of several processes of a server one answers for all; another takes its place when it ends.
 
     Args:
         where: ``HOST:PORT``, as the setting ``metrics`` has it.
+        data_dir: Of the server: its processes find each other there.
         measures: What is told, beside the process itself.
 
     Raises:
-        CannotListen: The address cannot be had.
+        CannotListen: The address cannot be had, and none of this server's processes has it.
     """
     host, _, port = where.rpartition(":")
 
-    async def gather() -> list[Family]:
+    def read() -> list[Family]:
         return [*measures.read(), *read_process()]
 
-    with closing(bind(host.strip("[]"), int(port), _BIND_ADVICE)) as listening:
-        server = QuietUvicorn(
-            uvicorn.Config(
-                MetricsApp(gather),
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=1,
-            )
+    async with joined(data_dir, read) as peers, AsyncExitStack() as stack:
+        try:
+            listening = bind(host.strip("[]"), int(port), _BIND_ADVICE)
+        except CannotListen:
+            if not await peers.has_others():
+                raise
+            standing_by = asyncio.create_task(_stand_by(host, int(port), peers))
+            stack.push_async_callback(_cancel, standing_by)
+            yield f"http://{where}/metrics"
+            return
+        url = f"http://{host}:{listening.getsockname()[1]}/metrics"
+        await stack.enter_async_context(_answering(listening, peers))
+        yield url
+
+
+@asynccontextmanager
+async def _answering(listening: socket.socket, peers: Peers) -> AsyncIterator[None]:
+    with closing(listening):
+        config = uvicorn.Config(
+            MetricsApp(peers.gather),
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
         )
+        server = QuietUvicorn(config)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         await server.listens.wait()
         try:
-            yield f"http://{host}:{listening.getsockname()[1]}/metrics"
+            yield
         finally:
             server.should_exit = True
             await serving
+
+
+async def _stand_by(host: str, port: int, peers: Peers) -> None:
+    """Takes the address as soon as the process that has it ends."""
+    while True:
+        await asyncio.sleep(_STAND_BY_S)
+        with suppress(CannotListen):
+            listening = bind(host.strip("[]"), port, _BIND_ADVICE)
+            async with _answering(listening, peers):
+                await asyncio.get_running_loop().create_future()
+
+
+async def _cancel(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def read_process() -> list[Family]:

@@ -152,9 +152,10 @@ async def _serve(
         await asyncio.wait([serving, listens], return_when=asyncio.FIRST_COMPLETED)
         if not serving.done():
             started = await _describe(server, settings, listening)
-            server.data_dir.note_serving(started.url)
             log.info("server.started", url=started.url)
             announce(started)
+            # Last: who finds it finds everything else said, too.
+            server.data_dir.note_serving(started.url)
         await serving
     finally:
         tasks = (watching, checking, serving, listens, *stops)

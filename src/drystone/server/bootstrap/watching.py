@@ -41,6 +41,7 @@ class Watch:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._where = settings.metrics
+        self._data_dir = settings.data_dir
         self.measures = Measures()
         self.tracing = _open_tracing(settings.tracing)
         self._is_on = self._where != "none" or self.tracing.is_on
@@ -86,7 +87,7 @@ class Watch:
         )
 
         watch_service(self.measures, service)
-        async with serving_metrics(self._where, self.measures) as url:
+        async with serving_metrics(self._where, self._data_dir, self.measures) as url:
             yield url
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from drystone.core.limits import SERVER_DISK_BYTES_MIN
 from drystone.server.bootstrap.checking import (
-    DataDirReadOnly,
+    HomeReadOnly,
     SchemaOlder,
     check_database,
     check_disk,
@@ -65,7 +65,7 @@ def test_a_disk_without_room_is_in_trouble(tmp_path, monkeypatch):
 
 
 def test_a_data_directory_that_is_gone_is_in_trouble(tmp_path):
-    with pytest.raises(DataDirReadOnly):
+    with pytest.raises(HomeReadOnly):
         check_disk(tmp_path / "gone")
 
 
