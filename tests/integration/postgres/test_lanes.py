@@ -70,18 +70,16 @@ def test_workers_never_wait_in_a_circle(postgres) -> None:
 
     async def run() -> list[list[Seq]]:
         writers = [Writer(metadata) for metadata in workers]
-        seqs = []
         try:
-            for namespace_id in (NAMESPACE, OTHER):
-                seqs.append(
-                    [
-                        writers[n % 2].write(
-                            lambda unit, at=namespace_id, n=n: append(unit, at, n),
-                            lane=namespace_id,
-                        )
-                        for n in range(COMMITS)
-                    ]
-                )
+            seqs = [
+                [
+                    writers[n % 2].write(
+                        lambda unit, at=namespace_id, n=n: append(unit, at, n), lane=namespace_id
+                    )
+                    for n in range(COMMITS)
+                ]
+                for namespace_id in (NAMESPACE, OTHER)
+            ]
             # Taken in turns, so that both namespaces are always waiting in both workers.
             mixed = [work for pair in zip(*seqs, strict=True) for work in pair]
             done = await asyncio.gather(*mixed)

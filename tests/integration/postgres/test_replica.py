@@ -36,9 +36,11 @@ class Counting:
 @pytest.fixture(scope="module")
 def standby(tmp_path_factory) -> Iterator[tuple[PostgresServer, PostgresServer]]:
     folder = tmp_path_factory.mktemp("replication")
-    with PostgresServer(folder / "primary") as primary:
-        with primary.make_standby(folder / "standby") as standby:
-            yield primary, standby
+    with (
+        PostgresServer(folder / "primary") as primary,
+        primary.make_standby(folder / "standby") as standby,
+    ):
+        yield primary, standby
 
 
 @pytest.fixture
