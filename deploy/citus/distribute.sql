@@ -27,5 +27,7 @@ SELECT create_distributed_table('idempotency', 'ns', colocate_with => 'journal')
 SELECT create_distributed_table('namespace_block', 'ns', colocate_with => 'journal');
 SELECT create_distributed_table('burst', 'ns', colocate_with => 'journal');
 SELECT create_distributed_table('brake', 'ns', colocate_with => 'journal');
+SELECT create_distributed_table('arrival', 'ns', colocate_with => 'journal');
+SELECT create_distributed_table('arrival_block', 'ns', colocate_with => 'journal');
 
 COMMIT;
