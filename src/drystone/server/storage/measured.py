@@ -35,6 +35,7 @@ class MeasuredMetadata:
         name = "drystone_database_seconds"
         self._read_s = measures.histogram(name, text, kind="read")
         self._write_s = measures.histogram(name, text, kind="write")
+        self._copy_s = measures.histogram(name, text, kind="read_copy")
         self._group_works = measures.histogram(
             "drystone_commit_group_works",
             "Units of work that were made durable together.",
@@ -53,6 +54,18 @@ class MeasuredMetadata:
     def read(self, work: Callable[[Unit], T]) -> T:
         with self._tracing.span("database.read"), _timed(self._read_s):
             return self._inner.read(work)
+
+    @property
+    def writes_at_once(self) -> int:
+        return self._inner.writes_at_once
+
+    @property
+    def has_copy(self) -> bool:
+        return self._inner.has_copy
+
+    def read_copy(self, work: Callable[[Unit], T]) -> T:
+        with self._tracing.span("database.read_copy"), _timed(self._copy_s):
+            return self._inner.read_copy(work)
 
     def close(self) -> None:
         self._inner.close()

@@ -177,7 +177,7 @@ class Ingest:
                 unit.blocks.add_pack(pack.pack_id, pack.length_bytes, pack.places)
             unit.blocks.hold(self._namespace_id, held, leased_until_s)
 
-        await self._shelf.writer.write(index)
+        await self._shelf.writer.write(index, lane=self._namespace_id)
         self._held_blocks_count += len(held)
         if pack is not None:
             self._stored_blocks_count += len(pack.places)
