@@ -15,6 +15,7 @@ from drystone.testing.conformance.metadata import (
     BlocksSuite,
     BrakesSuite,
     JournalSuite,
+    SharedSuite,
     TransactionsSuite,
     TreeSuite,
 )
@@ -85,6 +86,15 @@ class TestBrakesInSqlite(InSqlite, BrakesSuite): ...
 
 
 class TestBrakesInPostgres(InPostgres, BrakesSuite): ...
+
+
+class TestSharedInMemory(InMemory, SharedSuite): ...
+
+
+class TestSharedInSqlite(InSqlite, SharedSuite): ...
+
+
+class TestSharedInPostgres(InPostgres, SharedSuite): ...
 
 
 class TestTransactionsInMemory(InMemory, TransactionsSuite): ...

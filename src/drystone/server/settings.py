@@ -133,6 +133,11 @@ class ServerSettings:
             )
 
     @property
+    def is_embedded(self) -> bool:
+        """True if the metadata are a file in the data directory."""
+        return self.database == "sqlite"
+
+    @property
     def has_tls(self) -> bool:
         """True if the server itself speaks TLS."""
         return self.tls_certificate is not None

@@ -189,6 +189,12 @@ CALLS: dict[str, Callable[[Unit], object]] = {
         [BlockPlace(block_id(50_000 + n), b"Q" * 32, n, 1, 1, 0) for n in range(ASKED)],  # type: ignore[arg-type]
     ),
     "totals": lambda u: u.blocks.totals(),
+    "find_secret": lambda u: u.shared.find_secret("cursor"),
+    "keep_secret": lambda u: u.shared.keep_secret("cursor", b"k"),
+    "find_stamp": lambda u: u.shared.find_stamp(),
+    "move_stamp": lambda u: u.shared.move_stamp(),
+    "find_era_id": lambda u: u.shared.find_era_id(),
+    "join_era": lambda u: u.shared.join_era(b"eraerae1"),
 }
 
 

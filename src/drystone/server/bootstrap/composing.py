@@ -8,12 +8,13 @@ from typing import Final
 
 from drystone.core.errors import Misconfigured
 from drystone.core.journal.eras import ERA_ID_BYTES
-from drystone.server.bootstrap.data_dir import ServerHome, opened_data_dir
+from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
 from drystone.server.service.identity.admin import Admin
 from drystone.server.service.identity.passwords import Passwords
+from drystone.server.service.identity.stamps import ToldStamp
 from drystone.server.service.service import Engines, Service, make_service
 from drystone.server.service.trees.brakes import BrakeBounds
 from drystone.server.settings import ServerSettings, check_settings
@@ -72,18 +73,19 @@ def open_server(settings: ServerSettings) -> Server:
     """
     with opened_data_dir(settings.data_dir) as data_dir, ExitStack() as undo:
         undo.callback(data_dir.close)
-        data_dir.hold()
-        cursor_key = data_dir.load_key(_CURSOR_KEY)
+        data_dir.hold(is_shared=not settings.is_embedded)
         metadata = _open_metadata(settings, data_dir)
         undo.callback(metadata.close)
+        cursor_key = _load_cursor_key(settings, data_dir, metadata)
+        stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
         packs = ObjectPacks(_open_objects(settings, data_dir))
         engines = Engines(metadata, packs, LocalBell(), SystemClock(), _passwords(settings))
         service = make_service(
             engines,
             cursor_key,
-            era_id=secrets.token_bytes(ERA_ID_BYTES),
+            make_era_id=lambda: secrets.token_bytes(ERA_ID_BYTES),
             read_threads=settings.read_threads,
-            find_epoch=data_dir.find_epoch,
+            stamp=stamp if settings.is_embedded else None,
             brake=BrakeBounds(
                 settings.brake_entries, settings.brake_percent, settings.brake_window_s
             ),
@@ -130,7 +132,7 @@ def move_metadata(
         Misconfigured: The server runs, or one of the databases cannot be used.
         MovingTo: There is something in the new one already. Nothing was changed.
     """
-    if settings.database != "sqlite":
+    if not settings.is_embedded:
         raise NotEmbedded(
             "the settings name a PostgreSQL already: there is nothing to move out of the data"
             " directory",
@@ -160,13 +162,26 @@ def _library(what: str, extra: str) -> Iterator[None]:
 
 
 def _open_metadata(settings: ServerSettings, data_dir: ServerHome) -> Metadata:
-    if settings.database == "sqlite":
+    if settings.is_embedded:
         return SqliteMetadata(data_dir.database_path)
     with _library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import (  # noqa: PLC0415
             PostgresMetadata,
         )
     return PostgresMetadata(settings.database, connections_max=settings.read_threads + 2)
+
+
+def _load_cursor_key(settings: ServerSettings, data_dir: ServerHome, metadata: Metadata) -> bytes:
+    """Returns the key that all workers sign cursors with; makes it the first time."""
+    if settings.is_embedded:
+        return data_dir.load_key(_CURSOR_KEY)
+    kept = metadata.read(lambda unit: unit.shared.find_secret(_CURSOR_KEY))
+    if kept is not None:
+        return kept
+    # That of the embedded server it was: its devices go on where they are.
+    has_own = data_dir.has_key(_CURSOR_KEY)
+    key = data_dir.load_key(_CURSOR_KEY) if has_own else secrets.token_bytes(KEY_BYTES)
+    return metadata.write(lambda unit: unit.shared.keep_secret(_CURSOR_KEY, key))
 
 
 def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:

@@ -125,7 +125,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    watching = asyncio.create_task(server.service.devices.watch_epoch(TELL_INTERVAL_S))
+    watching = asyncio.create_task(server.service.devices.watch_stamp(TELL_INTERVAL_S))
     serving = asyncio.create_task(outer.serve(sockets=[listening]))
     listens = asyncio.create_task(outer.listens.wait())
     try:

@@ -13,6 +13,7 @@ from drystone.core.errors import Refused
 from drystone.core.ids import AccountId, BlockId, DeviceId, FileId, NamespaceId, PackId, Seq
 from drystone.core.journal.eras import Era
 from drystone.core.journal.record import Record, StoredEntry
+from drystone.server.ports.shared import SharedUnit
 
 T = TypeVar("T")
 
@@ -410,6 +411,11 @@ class Unit(Protocol):
     @property
     def blocks(self) -> BlocksUnit:
         """Block index and holders."""
+        ...
+
+    @property
+    def shared(self) -> SharedUnit:
+        """What all workers have in common."""
         ...
 
 

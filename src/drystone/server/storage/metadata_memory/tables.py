@@ -91,6 +91,13 @@ class Answer(NamedTuple):
     until_ns: int
 
 
+class RunningEra(NamedTuple):
+    """The era that is being written, as long as the database is what it was."""
+
+    era_id: bytes
+    run: object
+
+
 class Tables:
     """All there is. Keys lead with the namespace unless they are about accounts or blocks."""
 
@@ -114,6 +121,9 @@ class Tables:
         # Those of the places where a block cannot be read back.
         self.damaged: Table[BlockId, BlockPlace] = Table(self.undo)
         self.leases: Table[tuple[NamespaceId, BlockId], int] = Table(self.undo)
+        self.secrets: Table[str, bytes] = Table(self.undo)
+        self.stamps: Table[str, int] = Table(self.undo)
+        self.running_eras: Table[str, RunningEra] = Table(self.undo)
 
     def copy(self) -> "Tables":
         """Returns the same rows, which no longer change with these. Between two works."""
