@@ -4,8 +4,8 @@
 A server that is restored from a copy gives seqs a second time, to other records. So whoever is the
 first to write after a database may have been put back begins an *era*, under an id of its own, and
 who has read up to a seq is told the *past* that belongs to it: the last eras up to there, and a
-mark of the record itself. Two journals with the same past at a seq are the same up to there; and where two pasts part, the
-eras that they share tell up to where both are the same.
+mark of the record itself. Two journals with the same past at a seq are the same up to there; and
+where two pasts part, the eras that they share tell up to where both are the same.
 """
 
 from collections.abc import Sequence
