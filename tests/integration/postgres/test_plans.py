@@ -48,8 +48,11 @@ ROWS_MAX = 12 * ASKED
 
 MINUTE_NS = 60 * 1_000_000_000
 
-SHARED = {"account", "device", "author", "namespace", "pack", "block", "damaged_block"}
-"""About accounts and blocks; every other table leads with the namespace."""
+SHARED = {
+    *("account", "device", "author", "namespace", "pack", "block", "damaged_block"),
+    *("secret", "stamp", "running_era"),
+}
+"""About accounts, blocks and workers; every other table leads with the namespace."""
 
 WHOLE_TABLES = {"list_accounts", "totals"}
 """What is asked by operators, rarely: it may read a table from end to end."""
