@@ -13,6 +13,9 @@ from drystone.server.storage.metadata_memory import MemoryMetadata
 from drystone.testing.service import until
 
 
+pytestmark = pytest.mark.asyncio
+
+
 class HeldMetadata(MemoryMetadata):
     """Readings end when they are let go, and are counted; or they fail."""
 
