@@ -27,6 +27,7 @@ from drystone.server.ports.metadata import (
     TreeUnit,
     Unit,
 )
+from drystone.server.ports.shared import SharedUnit
 from drystone.server.storage.metadata_sql.postgres import metadata as engine_module
 from drystone.server.storage.metadata_sql.postgres.metadata import PostgresMetadata, PostgresSession
 from drystone.testing.conformance.metadata.samples import (
@@ -270,7 +271,7 @@ def list_scans(node: dict[str, Any]) -> list[Scan]:
 def test_every_method_is_looked_at() -> None:
     methods = {
         name
-        for port in (AccountsUnit, TreeUnit, BrakesUnit, BlocksUnit)
+        for port in (AccountsUnit, TreeUnit, BrakesUnit, BlocksUnit, SharedUnit)
         for name in vars(port)
         if not name.startswith("_")
     }
