@@ -12,7 +12,6 @@ from drystone.server.service.writer import Writer
 from drystone.server.storage.metadata_memory import MemoryMetadata
 from drystone.testing.service import until
 
-
 pytestmark = pytest.mark.asyncio
 
 
