@@ -4,12 +4,13 @@
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 from drystone.core.errors import Misconfigured
 from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
 from drystone.server.faces.native.app import NativeApp
+from drystone.server.ports.bell import Bell
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
 from drystone.server.service.identity.admin import Admin
@@ -19,6 +20,7 @@ from drystone.server.service.service import Engines, Service, make_service
 from drystone.server.service.trees.brakes import BrakeBounds
 from drystone.server.settings import ServerSettings, check_settings
 from drystone.server.storage.bell_local import LocalBell
+from drystone.server.storage.bell_relayed import RelayedBell
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
 from drystone.server.storage.objects_files import FileObjects
@@ -46,12 +48,16 @@ class Server:
         app: The ASGI app.
         service: What it asks.
         data_dir: What it stands on, held against other servers.
+        bell: What it rings.
     """
 
-    def __init__(self, service: Service, data_dir: ServerHome, metadata: Metadata) -> None:
+    def __init__(
+        self, service: Service, data_dir: ServerHome, metadata: Metadata, bell: Bell
+    ) -> None:
         self.app = NativeApp(service)
         self.service = service
         self.data_dir = data_dir
+        self.bell = bell
         self._metadata = metadata
 
     async def count_accounts(self) -> int:
@@ -65,21 +71,41 @@ class Server:
         self.data_dir.close()
 
 
-def open_server(settings: ServerSettings) -> Server:
+class Membership(NamedTuple):
+    """What one of several workers on a data directory was given by their supervisor.
+
+    Attributes:
+        run: The same for all of them, and of no others before; see ``SqliteMetadata``.
+        lock_fd: Holds the data directory; closed with the server.
+    """
+
+    run: str
+    lock_fd: int
+
+
+def open_server(settings: ServerSettings, membership: Membership | None = None) -> Server:
     """Opens the data directory, made if it is missing, and puts a server on it.
+
+    Args:
+        settings: What to open.
+        membership: If it is one of several workers.
 
     Raises:
         Misconfigured: The data directory cannot be used, is newer, or in use by a server.
     """
     with opened_data_dir(settings.data_dir) as data_dir, ExitStack() as undo:
         undo.callback(data_dir.close)
-        data_dir.hold(is_shared=not settings.is_embedded)
-        metadata = _open_metadata(settings, data_dir)
+        if membership is None:
+            data_dir.hold(is_shared=not settings.is_embedded)
+        else:
+            data_dir.join(membership.lock_fd)
+        metadata = _open_metadata(settings, data_dir, membership.run if membership else None)
         undo.callback(metadata.close)
         cursor_key = _load_cursor_key(settings, data_dir, metadata)
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
         packs = ObjectPacks(_open_objects(settings, data_dir))
-        engines = Engines(metadata, packs, LocalBell(), SystemClock(), _passwords(settings))
+        bell = LocalBell() if membership is None else RelayedBell()
+        engines = Engines(metadata, packs, bell, SystemClock(), _passwords(settings))
         service = make_service(
             engines,
             cursor_key,
@@ -91,7 +117,7 @@ def open_server(settings: ServerSettings) -> Server:
             ),
         )
         undo.callback(service.close)
-        server = Server(service, data_dir, metadata)
+        server = Server(service, data_dir, metadata, bell)
         undo.pop_all()
         return server
 
@@ -161,9 +187,11 @@ def _library(what: str, extra: str) -> Iterator[None]:
         ) from error
 
 
-def _open_metadata(settings: ServerSettings, data_dir: ServerHome) -> Metadata:
+def _open_metadata(
+    settings: ServerSettings, data_dir: ServerHome, run: str | None = None
+) -> Metadata:
     if settings.is_embedded:
-        return SqliteMetadata(data_dir.database_path)
+        return SqliteMetadata(data_dir.database_path, run=run)
     with _library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import (  # noqa: PLC0415
             PostgresMetadata,

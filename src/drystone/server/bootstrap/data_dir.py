@@ -94,6 +94,15 @@ class ServerHome:
         os.pwrite(fd, f"{os.getpid()}\n".encode("ascii"), 0)
         self._lock_fd = fd
 
+    def join(self, lock_fd: int) -> None:
+        """Holds it together with whoever held it and handed on ``lock_fd`` (``share``)."""
+        self._lock_fd = lock_fd
+
+    def share(self) -> int:
+        """Returns a descriptor that holds it as well, until it is closed; for another process."""
+        assert self._lock_fd is not None, "the data directory is not held"
+        return os.dup(self._lock_fd)
+
     def load_key(self, name: str) -> bytes:
         """Returns the secret key of this name; makes it, for the owner only, the first time.
 
