@@ -53,11 +53,17 @@ class MemoryMetadata:
         with self._lock:
             return MemoryMetadata(self._tables.copy())
 
-    def become(self, backup: "MemoryMetadata") -> None:
-        """Puts a backup in place of all there is."""
+    def become(self, backup: "MemoryMetadata", *, is_same_run: bool = False) -> None:
+        """Puts a backup in place of all there is.
+
+        Args:
+            backup: It stays as it is.
+            is_same_run: As if the whole machine had been put back, with all that ran on it.
+        """
         with self._lock:
             self._tables = backup._tables.copy()  # noqa: SLF001  of its own kind
-            self._run = object()
+            if not is_same_run:
+                self._run = object()
 
     def begin_run(self) -> None:
         """Does as if it had been closed and opened: whoever writes next begins an era."""
