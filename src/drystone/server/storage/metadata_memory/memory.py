@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from drystone.server.ports.metadata import Unit
+from drystone.server.storage.metadata_memory.arrivals import MemoryArrivals
 from drystone.server.storage.metadata_memory.brakes import MemoryBrakes
 from drystone.server.storage.metadata_memory.shared import MemoryShared
 from drystone.server.storage.metadata_memory.tables import Tables
@@ -24,6 +25,7 @@ class _MemoryUnit:
         self.blocks = MemoryBlocks(tables)
         self.brakes = MemoryBrakes(tables)
         self.shared = MemoryShared(tables, run)
+        self.arrivals = MemoryArrivals(tables)
 
 
 class MemoryMetadata:
@@ -53,11 +55,17 @@ class MemoryMetadata:
         with self._lock:
             return MemoryMetadata(self._tables.copy())
 
-    def become(self, backup: "MemoryMetadata") -> None:
-        """Puts a backup in place of all there is."""
+    def become(self, backup: "MemoryMetadata", *, is_same_run: bool = False) -> None:
+        """Puts a backup in place of all there is.
+
+        Args:
+            backup: It stays as it is.
+            is_same_run: As if the whole machine had been put back, with all that ran on it.
+        """
         with self._lock:
             self._tables = backup._tables.copy()  # noqa: SLF001  of its own kind
-            self._run = object()
+            if not is_same_run:
+                self._run = object()
 
     def begin_run(self) -> None:
         """Does as if it had been closed and opened: whoever writes next begins an era."""
