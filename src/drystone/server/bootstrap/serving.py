@@ -144,9 +144,9 @@ async def _serve_alone(
 ) -> None:
     async def tell_up() -> None:
         started = await describe(server, settings, listening)
-        server.data_dir.note_serving(started.url)
         log.info("server.started", url=started.url)
         announce(started)
+        server.data_dir.note_serving(started.url)
 
     await _serve(server, settings, listening, tell_up)
 

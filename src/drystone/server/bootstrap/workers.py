@@ -168,9 +168,9 @@ class _Supervisor:
                     advice="What they logged says why. `--workers 1` does without them.",
                 )
             if is_any_up:
-                self._home.note_serving(started.url)
                 log.info("workers.started", url=started.url, count=len(workers))
                 announce(started)
+                self._home.note_serving(started.url)
             await self._stop.wait()
         finally:
             await self._end()
