@@ -104,7 +104,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         cursor_key = _load_cursor_key(settings, data_dir, metadata)
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
         packs = ObjectPacks(_open_objects(settings, data_dir))
-        bell = LocalBell() if membership is None else RelayedBell()
+        bell = LocalBell() if membership is None else RelayedBell(LocalBell())
         engines = Engines(metadata, packs, bell, SystemClock(), _passwords(settings))
         service = make_service(
             engines,

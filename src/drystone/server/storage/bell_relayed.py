@@ -1,28 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bell among the workers of one machine: each rings its own listeners, and tells the others."""
 
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING
 
 from drystone.core.ids import NamespaceId
-from drystone.server.storage.bell_local import LocalBell
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from drystone.server.ports.bell import Bell
 
 
 class RelayedBell:
     """Implements the port ``Bell`` for one of several workers.
 
-    Rings until there is somebody to relay them stay in this process: nobody else is to be reached
-    yet.
+    Args:
+        own: The bell within this process.
+
+    Attributes:
+        relay: Tells the other workers; never blocks, never raises. Set once they can be reached;
+            until then there is nobody whom a ring could be kept from.
     """
 
-    def __init__(self) -> None:
-        self._own = LocalBell()
+    def __init__(self, own: Bell) -> None:
+        self._own = own
         self.relay: Callable[[NamespaceId, int], None] = lambda _id, _head: None
-        """Tells the other workers; never blocks, never raises. Set once they can be reached."""
 
     def ring(self, namespace_id: NamespaceId, head: int) -> None:
         self._own.ring(namespace_id, head)
@@ -34,5 +33,5 @@ class RelayedBell:
 
     def listen(
         self, namespace_ids: Collection[NamespaceId]
-    ) -> "AbstractAsyncContextManager[AsyncIterator[tuple[NamespaceId, int]]]":
+    ) -> AbstractAsyncContextManager[AsyncIterator[tuple[NamespaceId, int]]]:
         return self._own.listen(namespace_ids)
