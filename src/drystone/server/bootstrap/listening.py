@@ -17,7 +17,7 @@ class CannotListen(Misconfigured):
     code = "cannot-listen"
 
 
-def bind(host: str, port: int, advice: str) -> socket.socket:
+def bind_to(host: str, port: int, advice: str) -> socket.socket:
     """Returns a bound socket; uvicorn listens on it once the app is ready.
 
     Args:
@@ -60,6 +60,11 @@ class QuietUvicorn(uvicorn.Server):
         """Tells that it listens once it does."""
         await super().startup(sockets)
         self.listens.set()
+
+    def stop_listening(self) -> None:
+        """From now on new connections are for others who listen on the same socket."""
+        for server in self.servers:
+            server.close()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

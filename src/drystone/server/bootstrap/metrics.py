@@ -15,7 +15,7 @@ import uvicorn
 from prometheus_client.process_collector import ProcessCollector
 
 from drystone import __version__
-from drystone.server.bootstrap.listening import CannotListen, QuietUvicorn, bind
+from drystone.server.bootstrap.listening import CannotListen, QuietUvicorn, bind_to
 from drystone.server.bootstrap.peers import Peers, joined
 from drystone.server.faces.metrics import MetricsApp
 from drystone.server.ports.measuring import Family, Measures, Sample
@@ -80,7 +80,7 @@ async def serving_metrics(where: str, data_dir: Path, measures: Measures) -> Asy
 
     async with joined(data_dir, read) as peers, AsyncExitStack() as stack:
         try:
-            listening = bind(host.strip("[]"), int(port), _BIND_ADVICE)
+            listening = bind_to(host.strip("[]"), int(port), _BIND_ADVICE)
         except CannotListen:
             if not await peers.has_others():
                 raise
@@ -121,7 +121,7 @@ async def _stand_by(host: str, port: int, peers: Peers) -> None:
     while True:
         await asyncio.sleep(_STAND_BY_S)
         with suppress(CannotListen):
-            listening = bind(host.strip("[]"), port, _BIND_ADVICE)
+            listening = bind_to(host.strip("[]"), port, _BIND_ADVICE)
             async with _answering(listening, peers):
                 await asyncio.get_running_loop().create_future()
 

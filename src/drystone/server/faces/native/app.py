@@ -28,6 +28,7 @@ from drystone.server.faces.http.auth import find_bearer_token
 from drystone.server.faces.http.counting import ROUTE_KEY, UNKNOWN, CountedRoute, RequestTally
 from drystone.server.faces.http.proxies import REQUEST_ID_KEY
 from drystone.server.faces.native import bell, health
+from drystone.server.faces.native.advice import advise_request_s
 from drystone.server.faces.native.call import Call, Operation
 from drystone.server.faces.native.operations import OPERATIONS
 from drystone.server.service.actor import Actor
@@ -47,9 +48,6 @@ _BOUND_LATER: Final = ("account", "device")
 
 _BELL: Final = CountedRoute("WS", bell.PATH)
 
-STOPPING_RETRY_S: Final = 2.0
-"""A server that is being restarted is usually back by then."""
-
 
 class ServerStopping(Unavailable):
     """The server is being stopped; this request was not begun."""
@@ -57,7 +55,7 @@ class ServerStopping(Unavailable):
     code = "server-stopping"
 
     def __init__(self) -> None:
-        super().__init__("the server is stopping", retry_after_s=STOPPING_RETRY_S)
+        super().__init__("the server is stopping", retry_after_s=advise_request_s())
 
 
 class UnknownRoute(Refused):
@@ -249,6 +247,9 @@ class _Answer:
         headers = {}
         if problem.retry_after_s:
             headers["retry-after"] = str(max(1, round(problem.retry_after_s)))
+        if problem.code == ServerStopping.code:
+            # The next one is for whoever takes new connections then.
+            headers["connection"] = "close"
         if problem.status == 401:
             headers["www-authenticate"] = "Bearer"
         response = Response(encode(problem), problem.status, headers, PROBLEM_MEDIA_TYPE)
