@@ -9,18 +9,17 @@ from typing import Final
 from drystone.core.errors import Misconfigured
 from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.server.bootstrap.data_dir import ServerHome, opened_data_dir
+from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.metadata import Metadata
-from drystone.server.ports.objects import Objects
 from drystone.server.service.identity.admin import Admin
 from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.service import Engines, Service, make_service
 from drystone.server.service.trees.brakes import BrakeBounds
-from drystone.server.settings import ServerSettings, check_settings
+from drystone.server.settings import BadSetting, ServerSettings, check_settings
 from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
-from drystone.server.storage.objects_files import FileObjects
 from drystone.server.storage.packs import ObjectPacks
 
 _CURSOR_KEY: Final = "cursor"
@@ -45,12 +44,18 @@ class Server:
         app: The ASGI app.
         service: What it asks.
         data_dir: What it stands on, held against other servers.
+        made_key_path: Where this start made a master key; None if it made none.
+        warnings: Sentences for the operator.
     """
 
-    def __init__(self, service: Service, data_dir: ServerHome, metadata: Metadata) -> None:
+    def __init__(
+        self, service: Service, data_dir: ServerHome, metadata: Metadata, opened: OpenedObjects
+    ) -> None:
         self.app = NativeApp(service)
         self.service = service
         self.data_dir = data_dir
+        self.made_key_path = opened.made_key_path
+        self.warnings = opened.warnings
         self._metadata = metadata
 
     async def count_accounts(self) -> int:
@@ -76,7 +81,8 @@ def open_server(settings: ServerSettings) -> Server:
         cursor_key = data_dir.load_key(_CURSOR_KEY)
         metadata = _open_metadata(settings, data_dir)
         undo.callback(metadata.close)
-        packs = ObjectPacks(_open_objects(settings, data_dir))
+        opened = _open_objects(settings, data_dir)
+        packs = ObjectPacks(opened.objects)
         engines = Engines(metadata, packs, LocalBell(), SystemClock(), _passwords(settings))
         service = make_service(
             engines,
@@ -89,7 +95,7 @@ def open_server(settings: ServerSettings) -> Server:
             ),
         )
         undo.callback(service.close)
-        server = Server(service, data_dir, metadata)
+        server = Server(service, data_dir, metadata, opened)
         undo.pop_all()
         return server
 
@@ -169,15 +175,20 @@ def _open_metadata(settings: ServerSettings, data_dir: ServerHome) -> Metadata:
     return PostgresMetadata(settings.database, connections_max=settings.read_threads + 2)
 
 
-def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
+def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> OpenedObjects:
     if settings.objects == "files":
-        return FileObjects(data_dir.objects_path)
+        return open_embedded_objects(settings, data_dir)
+    if settings.master_key not in ("file", "none"):
+        raise BadSetting(
+            "master_key is set, but only what lies in the data directory is encrypted with it",
+            advice="Remove it, and have the object store encrypt what it keeps.",
+        )
     with _library("object stores", "cloud"):
         from drystone.server.storage.objects_cloud import (  # noqa: PLC0415
             CloudObjects,
             parse_location,
         )
-    return CloudObjects(parse_location(settings.objects))
+    return OpenedObjects(CloudObjects(parse_location(settings.objects)), None, ())
 
 
 def _passwords(settings: ServerSettings) -> Passwords:
