@@ -16,7 +16,12 @@ from drystone.server.service.identity.admin import Admin
 from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.service import Engines, Service, make_service
 from drystone.server.service.trees.brakes import BrakeBounds
-from drystone.server.settings import BadSetting, ServerSettings, check_settings
+from drystone.server.settings import (
+    BadSetting,
+    ServerSettings,
+    check_settings,
+    read_cloud_environment,
+)
 from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
@@ -188,7 +193,9 @@ def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> OpenedObjec
             CloudObjects,
             parse_location,
         )
-    return OpenedObjects(CloudObjects(parse_location(settings.objects)), None, ())
+    location = parse_location(settings.objects)
+    cloud = CloudObjects(location, environment=read_cloud_environment(), clock=SystemClock())
+    return OpenedObjects(cloud, None, ())
 
 
 def _passwords(settings: ServerSettings) -> Passwords:
