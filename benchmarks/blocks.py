@@ -112,7 +112,11 @@ def serve(folder: Path, listening: socket.socket, *, seals: bool) -> None:
         for operation in face.OPERATIONS
     ]
     config = uvicorn.Config(
-        Starlette(routes=routes), http="httptools", lifespan="off", access_log=False
+        Starlette(routes=routes),
+        http="httptools",
+        lifespan="off",
+        access_log=False,
+        timeout_keep_alive=600,  # The load keeps its connection, however long others take.
     )
     uvicorn.Server(config).run(sockets=[listening])
 

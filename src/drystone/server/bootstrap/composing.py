@@ -12,6 +12,7 @@ from drystone.server.bootstrap.data_dir import ServerHome, opened_data_dir
 from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.metadata import Metadata
+from drystone.server.ports.objects import Objects
 from drystone.server.service.identity.admin import Admin
 from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.service import Engines, Service, make_service
@@ -86,7 +87,7 @@ def open_server(settings: ServerSettings) -> Server:
         cursor_key = data_dir.load_key(_CURSOR_KEY)
         metadata = _open_metadata(settings, data_dir)
         undo.callback(metadata.close)
-        opened = _open_objects(settings, data_dir)
+        opened = _open_store(settings, data_dir)
         packs = ObjectPacks(opened.objects)
         engines = Engines(metadata, packs, LocalBell(), SystemClock(), _passwords(settings))
         service = make_service(
@@ -180,7 +181,11 @@ def _open_metadata(settings: ServerSettings, data_dir: ServerHome) -> Metadata:
     return PostgresMetadata(settings.database, connections_max=settings.read_threads + 2)
 
 
-def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> OpenedObjects:
+def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
+    return _open_store(settings, data_dir).objects
+
+
+def _open_store(settings: ServerSettings, data_dir: ServerHome) -> OpenedObjects:
     if settings.objects == "files":
         return open_embedded_objects(settings, data_dir)
     if settings.master_key not in ("file", "none"):

@@ -13,10 +13,11 @@ store that the key in its place opens:
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import NamedTuple
 
 from drystone.core.errors import Misconfigured
-from drystone.server.bootstrap.data_dir import ServerHome, opened_data_dir
+from drystone.server.bootstrap.data_dir import ServerHome, UnusableHome, opened_data_dir
 from drystone.server.bootstrap.master_keys import (
     BadMasterKey,
     KeyFile,
@@ -228,6 +229,18 @@ class KeyAdmin:
         return self._place
 
 
+def _require_owner(path: Path) -> None:
+    """Raises ``UnusableHome`` for the superuser where the server runs as somebody else: it could
+    not read what is written here.
+    """
+    if os.geteuid() == 0 and path.exists() and path.stat().st_uid != 0:
+        raise UnusableHome(
+            f"{path} belongs to user {path.stat().st_uid}, who could not read keys that are"
+            " written by root",
+            advice="Run this as that user: sudo -u USER drystone admin ...",
+        )
+
+
 @contextmanager
 def open_key_admin(settings: ServerSettings, *, is_long: bool = False) -> Iterator[KeyAdmin]:
     """Opens what the commands about keys need; nobody else changes keys meanwhile.
@@ -240,6 +253,7 @@ def open_key_admin(settings: ServerSettings, *, is_long: bool = False) -> Iterat
     Raises:
         Misconfigured: The data directory cannot be used, or nothing in it is to be encrypted.
     """
+    _require_owner(settings.data_dir)
     with opened_data_dir(settings.data_dir) as data_dir:
         admin = KeyAdmin(settings, data_dir)
         if not is_long:

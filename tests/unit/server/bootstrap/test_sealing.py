@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from drystone.core.errors import DrystoneError, Misconfigured
+from drystone.server.bootstrap import key_admin as key_admin_module
 from drystone.server.bootstrap import master_keys as master_keys_module
 from drystone.server.bootstrap.data_dir import opened_data_dir
 from drystone.server.bootstrap.key_admin import open_key_admin
@@ -288,6 +289,16 @@ def test_keys_of_a_store_without_any_are_told_so(settings, tmp_path):
         ):
             keys.show()
         assert caught.value.code == "not-sealed"
+
+
+def test_root_does_not_write_keys_that_the_server_could_not_read(settings, tmp_path, monkeypatch):
+    open_store(settings())
+    monkeypatch.setattr(key_admin_module.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(
+        type(tmp_path), "stat", lambda _: os.stat_result((0,) * 4 + (7,) + (0,) * 5)
+    )
+    with pytest.raises(Misconfigured, match="user 7"), open_key_admin(settings()):
+        pass
 
 
 class Halted(BaseException):

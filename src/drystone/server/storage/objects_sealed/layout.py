@@ -31,8 +31,8 @@ from drystone.core.limits import KIB
 
 SEAL_TAG: Final = b"DSSEAL1\n"
 SEGMENT_BYTES: Final = 64 * KIB
-"""What is decrypted at least to read one byte: 12 microseconds. Half of it would save 6 of them
-and cost a large read a tenth more."""
+"""What is decrypted at least to read one byte: 4 KiB out of the page cache take 50 microseconds
+instead of 14. Segments of 16 KiB are encrypted at two thirds of the speed."""
 
 TAG_BYTES: Final = 16
 SEALED_SEGMENT_BYTES: Final = SEGMENT_BYTES + TAG_BYTES
