@@ -11,6 +11,7 @@ from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.server.bootstrap.checking import make_checks
 from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
 from drystone.server.bootstrap.libraries import library
+from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
 from drystone.server.bootstrap.watching import Watch
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.bell import Bell
@@ -21,12 +22,16 @@ from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.identity.stamps import ToldStamp
 from drystone.server.service.service import Engines, Service, make_service
 from drystone.server.service.trees.brakes import BrakeBounds
-from drystone.server.settings import ServerSettings, check_settings, read_cloud_environment
+from drystone.server.settings import (
+    BadSetting,
+    ServerSettings,
+    check_settings,
+    read_cloud_environment,
+)
 from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.bell_relayed import RelayedBell
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
-from drystone.server.storage.objects_files import FileObjects
 from drystone.server.storage.packs import ObjectPacks
 
 _CURSOR_KEY: Final = "cursor"
@@ -47,6 +52,8 @@ class Server:
         data_dir: What it stands on, held against other servers.
         bell: What it rings.
         watch: What it counts of itself.
+        made_key_path: Where this start made a master key; None if it made none.
+        warnings: Sentences for the operator.
     """
 
     def __init__(
@@ -55,6 +62,8 @@ class Server:
         data_dir: ServerHome,
         metadata: Metadata,
         bell: Bell,
+        *,
+        opened: OpenedObjects,
         watch: Watch,
     ) -> None:
         self.app = NativeApp(service)
@@ -62,6 +71,8 @@ class Server:
         self.data_dir = data_dir
         self.bell = bell
         self.watch = watch
+        self.made_key_path = opened.made_key_path
+        self.warnings = opened.warnings
         self._metadata = metadata
 
     async def count_accounts(self) -> int:
@@ -111,8 +122,8 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         metadata = watch.metadata(database)
         cursor_key = _load_cursor_key(settings, data_dir, metadata)
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
-        objects = _open_objects(settings, data_dir)
-        packs = ObjectPacks(watch.objects(objects))
+        opened = _open_store(settings, data_dir)
+        packs = ObjectPacks(watch.objects(opened.objects))
         bell = LocalBell() if membership is None else RelayedBell(LocalBell())
         engines = Engines(metadata, packs, watch.bell(bell), SystemClock(), _passwords(settings))
         service = make_service(
@@ -123,13 +134,13 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             stamp=stamp if settings.is_embedded else None,
             measures=watch.measures,
             tracing=watch.tracing,
-            checks=make_checks(settings, data_dir.path, database, objects),
+            checks=make_checks(settings, data_dir.path, database, opened.objects),
             brake=BrakeBounds(
                 settings.brake_entries, settings.brake_percent, settings.brake_window_s
             ),
         )
         undo.callback(service.close)
-        server = Server(service, data_dir, metadata, bell, watch)
+        server = Server(service, data_dir, metadata, bell, opened=opened, watch=watch)
         undo.pop_all()
         return server
 
@@ -218,15 +229,25 @@ def _load_cursor_key(settings: ServerSettings, data_dir: ServerHome, metadata: M
 
 
 def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
+    return _open_store(settings, data_dir).objects
+
+
+def _open_store(settings: ServerSettings, data_dir: ServerHome) -> OpenedObjects:
     if settings.objects == "files":
-        return FileObjects(data_dir.objects_path)
+        return open_embedded_objects(settings, data_dir)
+    if settings.master_key not in ("file", "none"):
+        raise BadSetting(
+            "master_key is set, but only what lies in the data directory is encrypted with it",
+            advice="Remove it, and have the object store encrypt what it keeps.",
+        )
     with library("object stores", "cloud"):
         from drystone.server.storage.objects_cloud import (  # noqa: PLC0415
             CloudObjects,
             parse_location,
         )
     location = parse_location(settings.objects)
-    return CloudObjects(location, environment=read_cloud_environment(), clock=SystemClock())
+    cloud = CloudObjects(location, environment=read_cloud_environment(), clock=SystemClock())
+    return OpenedObjects(cloud, None, ())
 
 
 def _passwords(settings: ServerSettings) -> Passwords:
