@@ -3,6 +3,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from drystone.server.bootstrap.metrics import serving_metrics
 from drystone.server.bootstrap.peers import joined
 from drystone.server.ports.measuring import Measures
+from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
 
 PROCESS = """
 import asyncio, sys
@@ -87,6 +89,28 @@ def test_one_scrape_covers_all_and_whoever_lives_answers(tmp_path, where):
     assert without_one_that_hangs == {"0": "1.0", "2": "3.0"}
     assert after == {"1": "2.0", "2": "3.0"}
     assert again == {"0": "4.0", "1": "2.0", "2": "3.0"}
+
+
+def test_one_scrape_covers_all_workers_of_a_server(tmp_path, where):
+    environment = {
+        **CHEAP_PASSWORDS,
+        "DRYSTONE_SERVER_WORKERS": "2",
+        "DRYSTONE_SERVER_METRICS": where,
+    }
+    with ServerProcess(tmp_path / "data", environment=environment) as server:
+        deadline = time.monotonic() + 50
+        while True:
+            with urllib.request.urlopen(f"http://{where}/metrics") as answer:
+                text = answer.read().decode()
+            workers = set(re.findall(r'drystone_info\{.*worker="(\d)"', text))
+            if workers == {"0", "1"}:
+                break
+            assert time.monotonic() < deadline, workers
+            time.sleep(0.1)
+        log = server.read_log()
+        server.stop()
+
+    assert f"http://{where}/metrics" in log
 
 
 @pytest.mark.asyncio

@@ -2,6 +2,7 @@
 """Readiness with each part taken away: a real database, a real store, a full disk, a stop."""
 
 import json
+import signal
 import time
 import urllib.error
 import urllib.request
@@ -91,3 +92,11 @@ def test_a_store_that_is_away_is_found_out_and_again_when_it_is_back(tmp_path, m
 
     assert not left
     assert told.value.code == "server-storage-away"
+
+
+def test_a_server_of_one_process_ends_in_order_when_its_terminal_does(tmp_path):
+    with ServerProcess(tmp_path / "data") as server:
+        server.signal(signal.SIGHUP)
+        code = server.wait()
+
+        assert (code, "server.stopped" in server.read_log()) == (0, True)

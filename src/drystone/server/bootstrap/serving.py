@@ -196,7 +196,11 @@ async def _serve(
         stops.append(asyncio.create_task(_stop(server, outer, settings.stop_grace_s)))
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    # A terminal that is closed, and `systemctl reload`; who was started by nohup does not hear it.
+    if not has_others and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
         loop.add_signal_handler(number, stop)
     await server.service.readiness.check_all()
     checking = asyncio.create_task(server.service.readiness.watch())
