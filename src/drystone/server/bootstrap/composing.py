@@ -23,6 +23,7 @@ from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.bell_relayed import RelayedBell
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
+from drystone.server.storage.metadata_versioned import VersionedMetadata
 from drystone.server.storage.objects_files import FileObjects
 from drystone.server.storage.packs import ObjectPacks
 
@@ -48,17 +49,18 @@ class Server:
         app: The ASGI app.
         service: What it asks.
         data_dir: What it stands on, held against other servers.
+        metadata: Where it keeps what is not blocks.
         bell: What it rings.
     """
 
     def __init__(
-        self, service: Service, data_dir: ServerHome, metadata: Metadata, bell: Bell
+        self, service: Service, data_dir: ServerHome, metadata: VersionedMetadata, bell: Bell
     ) -> None:
         self.app = NativeApp(service)
         self.service = service
         self.data_dir = data_dir
         self.bell = bell
-        self._metadata = metadata
+        self.metadata = metadata
 
     async def count_accounts(self) -> int:
         """Returns how many accounts there are."""
@@ -67,7 +69,7 @@ class Server:
     def close(self) -> None:
         """Finishes what was handed over to be written and lets go of everything. Idempotent."""
         self.service.close()
-        self._metadata.close()
+        self.metadata.close()
         self.data_dir.close()
 
 
@@ -99,7 +101,8 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             data_dir.hold(is_shared=not settings.is_embedded)
         else:
             data_dir.join(membership.lock_fd)
-        metadata = _open_metadata(settings, data_dir, membership.run if membership else None)
+        run = membership.run if membership else None
+        metadata = VersionedMetadata(_open_metadata(settings, data_dir, run))
         undo.callback(metadata.close)
         cursor_key = _load_cursor_key(settings, data_dir, metadata)
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)

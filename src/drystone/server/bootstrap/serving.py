@@ -8,7 +8,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,6 +19,7 @@ from drystone.core.errors import Misconfigured
 from drystone.server.bootstrap.channel import Channel, receive_note
 from drystone.server.bootstrap.composing import Membership, Server, open_server
 from drystone.server.bootstrap.logs import configure_logs
+from drystone.server.ports.shared import ProgramOutgrown
 from drystone.server.settings import ServerSettings
 from drystone.server.storage.bell_relayed import RelayedBell
 
@@ -85,6 +86,7 @@ def run_server(
 
     Raises:
         Misconfigured: The server cannot start. Nothing was changed.
+        ProgramOutgrown: A later version has taken over the database; this one has stopped.
     """
     configure_logs(settings)
     check_tls(settings)
@@ -106,6 +108,7 @@ def run_worker(settings: ServerSettings, channel_fd: int) -> None:
 
     Raises:
         Misconfigured: The server cannot start.
+        ProgramOutgrown: As ``run_server``.
     """
     configure_logs(settings)
     end = socket.socket(fileno=channel_fd)
@@ -193,6 +196,15 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    is_outgrown = asyncio.Event()
+
+    def give_way() -> None:
+        if not is_outgrown.is_set():
+            log.error("server.outgrown")
+            is_outgrown.set()
+            stop()
+
+    server.metadata.on_outgrown = lambda: _call_soon(loop, give_way)
     watching = asyncio.create_task(server.service.devices.watch_stamp(TELL_INTERVAL_S))
     serving = asyncio.create_task(outer.serve(sockets=[listening]))
     listens = asyncio.create_task(outer.listens.wait())
@@ -208,6 +220,14 @@ async def _serve(
         await asyncio.gather(*tasks, return_exceptions=True)
     works, groups, largest = server.service.writer.stats()
     log.info("server.stopped", works=works, groups=groups, largest_group=largest)
+    if is_outgrown.is_set():
+        raise ProgramOutgrown
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    """Has the loop call something, from another thread, if it still runs."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(function)
 
 
 async def _stop(server: Server, outer: "_Uvicorn", grace_s: float) -> None:

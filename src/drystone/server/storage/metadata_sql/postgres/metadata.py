@@ -21,6 +21,7 @@ from drystone.server.ports.metadata import Unit
 from drystone.server.storage.metadata_sql.migrations import (
     Engine,
     Migration,
+    is_beyond,
     load_migrations,
     migrate,
 )
@@ -139,10 +140,10 @@ class PostgresMetadata:
                 "prepare_threshold": 2,
             },
         )
-        known = load_migrations() if migrations is None else migrations
+        self._migrations = load_migrations() if migrations is None else migrations
         try:
             # Outside the pool: it would go on trying in the background.
-            self._begin(conninfo, known)
+            self._begin(conninfo, self._migrations)
             self._pool.open(wait=True, timeout=CONNECT_TIMEOUT_S)
         except BaseException:
             self.close()
@@ -183,6 +184,10 @@ class PostgresMetadata:
                     raise translate(error) from error
                 _wait(TRIES_MAX - rest)
         raise AssertionError("the last try returns or raises")
+
+    def is_outgrown(self) -> bool:
+        with translated(), self._transaction("BEGIN READ ONLY", is_writing=False) as session:
+            return is_beyond(session, self._migrations)
 
     def close(self) -> None:
         """Ends all connections once the work under way is done; idempotent."""
