@@ -4,6 +4,7 @@
 import asyncio
 import ipaddress
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -90,6 +91,7 @@ def run_server(
     """
     configure_logs(settings)
     check_tls(settings)
+    allow_many_connections()
     with (
         private_files(),
         closing(open_server(settings)) as server,
@@ -116,6 +118,7 @@ def run_worker(settings: ServerSettings, channel_fd: int) -> None:
     if not order:
         return
     structlog.contextvars.bind_contextvars(worker=order["number"])
+    allow_many_connections()
     membership = Membership(order["run"], order["lock"])
     with (
         closing(end),
@@ -316,6 +319,17 @@ def _configure_uvicorn(server: Server, settings: ServerSettings) -> uvicorn.Conf
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
     )
+
+
+def allow_many_connections() -> None:
+    """Lets this process open as many files and sockets as the system allows it to.
+
+    Systems begin with 1,024, for programs of long ago: that many idle devices, and nobody else
+    gets in.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def check_tls(settings: ServerSettings) -> None:
