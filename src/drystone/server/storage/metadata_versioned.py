@@ -27,6 +27,14 @@ class VersionedMetadata:
         self._metadata = metadata
         self.on_outgrown: Callable[[], None] = lambda: None
 
+    @property
+    def writes_at_once(self) -> int:
+        return self._metadata.writes_at_once
+
+    @property
+    def has_copy(self) -> bool:
+        return self._metadata.has_copy
+
     def write(self, work: Callable[[Unit], T]) -> T:
         try:
             return self._metadata.write(work)
@@ -43,6 +51,12 @@ class VersionedMetadata:
     def read(self, work: Callable[[Unit], T]) -> T:
         try:
             return self._metadata.read(work)
+        except AssertionError as error:
+            raise self._explain(error) from error
+
+    def read_copy(self, work: Callable[[Unit], T]) -> T:
+        try:
+            return self._metadata.read_copy(work)
         except AssertionError as error:
             raise self._explain(error) from error
 

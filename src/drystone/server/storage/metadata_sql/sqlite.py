@@ -56,6 +56,9 @@ LOG_BYTES_KEPT_MAX: Final = 64 * 1024 * 1024
 class SqliteMetadata:
     """Implements the port ``Metadata`` on one file. A work must not begin another one."""
 
+    writes_at_once: Final = 1
+    has_copy: Final = False
+
     def __init__(
         self,
         path: str | PathLike[str],
@@ -111,6 +114,9 @@ class SqliteMetadata:
     def is_outgrown(self) -> bool:
         with self._reading() as connection:
             return is_beyond(connection, self._migrations)
+
+    def read_copy(self, work: Callable[[Unit], T]) -> T:
+        return self.read(work)
 
     def close(self) -> None:
         """Ends all connections once the work under way is done; idempotent.
