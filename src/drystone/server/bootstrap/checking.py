@@ -42,7 +42,7 @@ class HomeReadOnly(Unavailable):
 
 
 @runtime_checkable
-class Versioned(Protocol):
+class HasSchema(Protocol):
     """Metadata whose schema has versions."""
 
     def schema_version(self) -> tuple[int, int]:
@@ -73,7 +73,7 @@ def check_database(metadata: Metadata) -> None:
     A newer schema is no trouble: while workers are replaced one by one, those of the version
     before go on beside the new ones.
     """
-    if not isinstance(metadata, Versioned):
+    if not isinstance(metadata, HasSchema):
         metadata.read(lambda unit: unit.tree.head(_NOBODY))
         return
     found, known = metadata.schema_version()

@@ -32,6 +32,7 @@ from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.bell_relayed import RelayedBell
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
+from drystone.server.storage.metadata_versioned import VersionedMetadata
 from drystone.server.storage.packs import ObjectPacks
 
 _CURSOR_KEY: Final = "cursor"
@@ -50,6 +51,7 @@ class Server:
         app: The ASGI app.
         service: What it asks.
         data_dir: What it stands on, held against other servers.
+        metadata: Where it keeps what is not blocks.
         bell: What it rings.
         watch: What it counts of itself.
         made_key_path: Where this start made a master key; None if it made none.
@@ -60,7 +62,7 @@ class Server:
         self,
         service: Service,
         data_dir: ServerHome,
-        metadata: Metadata,
+        metadata: VersionedMetadata,
         bell: Bell,
         *,
         opened: OpenedObjects,
@@ -73,7 +75,7 @@ class Server:
         self.watch = watch
         self.made_key_path = opened.made_key_path
         self.warnings = opened.warnings
-        self._metadata = metadata
+        self.metadata = metadata
 
     async def count_accounts(self) -> int:
         """Returns how many accounts there are."""
@@ -82,7 +84,7 @@ class Server:
     def close(self) -> None:
         """Finishes what was handed over to be written and lets go of everything. Idempotent."""
         self.service.close()
-        self._metadata.close()
+        self.metadata.close()
         self.watch.close()
         self.data_dir.close()
 
@@ -118,8 +120,9 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         watch = Watch(settings)
         undo.callback(watch.close)
         database = _open_metadata(settings, data_dir, membership.run if membership else None)
-        undo.callback(database.close)
-        metadata = watch.metadata(database)
+        versioned = VersionedMetadata(database)
+        undo.callback(versioned.close)
+        metadata = watch.metadata(versioned, database)
         cursor_key = _load_cursor_key(settings, data_dir, metadata)
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
         opened = _open_store(settings, data_dir)
@@ -140,7 +143,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             ),
         )
         undo.callback(service.close)
-        server = Server(service, data_dir, metadata, bell, opened=opened, watch=watch)
+        server = Server(service, data_dir, versioned, bell, opened=opened, watch=watch)
         undo.pop_all()
         return server
 

@@ -46,14 +46,14 @@ class Watch:
         self.tracing = _open_tracing(settings.tracing)
         self._is_on = self._where != "none" or self.tracing.is_on
 
-    def metadata(self, inner: Metadata) -> Metadata:
-        """Returns the metadata to be used."""
+    def metadata(self, inner: Metadata, engine: Metadata) -> Metadata:
+        """Returns the metadata to be used: ``inner``, which stands around ``engine``."""
         if not self._is_on:
             return inner
-        if isinstance(inner, Pooled):
+        if isinstance(engine, Pooled):
             from drystone.server.bootstrap.metrics import watch_pool  # noqa: PLC0415
 
-            watch_pool(self.measures, inner.pool_stats)
+            watch_pool(self.measures, engine.pool_stats)
         return MeasuredMetadata(inner, self.measures, self.tracing)
 
     def objects(self, inner: Objects) -> Objects:

@@ -73,10 +73,10 @@ def test_a_schema_that_became_older_is_trouble_and_a_newer_one_is_not(tmp_path):
     metadata = SqliteMetadata(tmp_path / "metadata.db")
     check_database(metadata)
     found, known = metadata.schema_version()
-    metadata._version = known + 1
+    metadata._migrations = (*metadata._migrations, None)
     with pytest.raises(SchemaOlder):
         check_database(metadata)
-    metadata._version = known - 1
+    metadata._migrations = metadata._migrations[:-2]
     check_database(metadata)
     metadata.close()
 

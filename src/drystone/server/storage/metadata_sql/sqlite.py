@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 from drystone.server.ports.metadata import Unit
 from drystone.server.storage.metadata_sql.migrations import (
     Migration,
+    is_beyond,
     load_migrations,
     migrate,
     read_version,
@@ -86,11 +87,10 @@ class SqliteMetadata:
         self._readers: list[sqlite3.Connection] = []
         self._is_closed = False
         self._writer: sqlite3.Connection | None = self._open_writer()
-        known = load_migrations() if migrations is None else migrations
-        self._version = len(known)
+        self._migrations = load_migrations() if migrations is None else migrations
         try:
             with translated():
-                migrate(self._writer, self._path, known)
+                migrate(self._writer, self._path, self._migrations)
         except BaseException:
             self.close()
             raise
@@ -115,7 +115,11 @@ class SqliteMetadata:
     def schema_version(self) -> tuple[int, int]:
         """Returns the version of the database's schema, and the one that this program brings."""
         with self._reading() as connection:
-            return read_version(connection, self._path), self._version
+            return read_version(connection, self._path), len(self._migrations)
+
+    def is_outgrown(self) -> bool:
+        with self._reading() as connection:
+            return is_beyond(connection, self._migrations)
 
     def read_copy(self, work: Callable[[Unit], T]) -> T:
         return self.read(work)

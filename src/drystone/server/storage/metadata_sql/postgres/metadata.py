@@ -20,6 +20,7 @@ from drystone.server.ports.metadata import Unit
 from drystone.server.storage.metadata_sql.migrations import (
     Engine,
     Migration,
+    is_beyond,
     load_migrations,
     migrate,
     read_version,
@@ -128,11 +129,10 @@ class PostgresMetadata:
                 "prepare_threshold": 2,
             },
         )
-        known = load_migrations() if migrations is None else migrations
-        self._version = len(known)
+        self._migrations = load_migrations() if migrations is None else migrations
         try:
             # Outside the pool: it would go on trying in the background.
-            self._begin(conninfo, known)
+            self._begin(conninfo, self._migrations)
             self._pool.open(wait=True, timeout=CONNECT_TIMEOUT_S)
         except BaseException:
             self.close()
@@ -181,11 +181,15 @@ class PostgresMetadata:
         """
         with translated(), self._pool.connection(timeout=_VERSION_S_MAX) as connection:
             session = PostgresSession(connection, is_writing=False)
-            return read_version(session, self._where, _MIGRATING), self._version
+            return read_version(session, self._where, _MIGRATING), len(self._migrations)
 
     def pool_stats(self) -> Mapping[str, int]:
         """Returns what the pool tells of itself; what is 0 may be missing."""
         return self._pool.get_stats()
+
+    def is_outgrown(self) -> bool:
+        with translated(), self._transaction("BEGIN READ ONLY", is_writing=False) as session:
+            return is_beyond(session, self._migrations)
 
     @property
     def has_copy(self) -> bool:
