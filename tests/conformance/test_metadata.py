@@ -14,7 +14,9 @@ from drystone.testing.conformance.metadata import (
     AccountsSuite,
     BlocksSuite,
     BrakesSuite,
+    DutiesSuite,
     JournalSuite,
+    ProjectionsSuite,
     TransactionsSuite,
     TreeSuite,
 )
@@ -94,3 +96,21 @@ class TestTransactionsInSqlite(InSqlite, TransactionsSuite): ...
 
 
 class TestTransactionsInPostgres(InPostgres, TransactionsSuite): ...
+
+
+class TestDutiesInMemory(InMemory, DutiesSuite): ...
+
+
+class TestDutiesInSqlite(InSqlite, DutiesSuite): ...
+
+
+class TestDutiesInPostgres(InPostgres, DutiesSuite): ...
+
+
+class TestProjectionsInMemory(InMemory, ProjectionsSuite): ...
+
+
+class TestProjectionsInSqlite(InSqlite, ProjectionsSuite): ...
+
+
+class TestProjectionsInPostgres(InPostgres, ProjectionsSuite): ...

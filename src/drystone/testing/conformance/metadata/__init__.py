@@ -9,7 +9,9 @@ engine. That two engines give the same trees for whatever is committed is tried 
 from drystone.testing.conformance.metadata.accounts import AccountsSuite
 from drystone.testing.conformance.metadata.blocks import BlocksSuite
 from drystone.testing.conformance.metadata.brakes import BrakesSuite
+from drystone.testing.conformance.metadata.duties import DutiesSuite
 from drystone.testing.conformance.metadata.journal import JournalSuite
+from drystone.testing.conformance.metadata.projections import ProjectionsSuite
 from drystone.testing.conformance.metadata.transactions import TransactionsSuite
 from drystone.testing.conformance.metadata.trees import TreeSuite
 
@@ -17,7 +19,9 @@ __all__ = [
     "AccountsSuite",
     "BlocksSuite",
     "BrakesSuite",
+    "DutiesSuite",
     "JournalSuite",
+    "ProjectionsSuite",
     "TransactionsSuite",
     "TreeSuite",
 ]
