@@ -121,10 +121,10 @@ _ADD_PROJECTOR: Final = """
 # is seen here.
 _BEGIN: Final = f"""
     INSERT INTO projection (ns, projector, seq, head)
-    SELECT n.ns, :projector, 0, n.head
-    FROM namespace AS n
+    SELECT j.ns, :projector, 0, j.head
+    FROM journal AS j
     WHERE NOT EXISTS (
-        SELECT 1 FROM projection AS p WHERE p.ns = n.ns AND p.projector = :projector
+        SELECT 1 FROM projection AS p WHERE p.ns = j.ns AND p.projector = :projector
     )
     {LOCKED}
 """

@@ -31,7 +31,7 @@ class Numbers:
         known = self._namespaces.get(namespace_id)
         if known is not None:
             return known[0]
-        row = self._session.execute(_PEEK_NAMESPACE, {"namespace_id": namespace_id}).fetchone()
+        row = self._session.execute(_FIND_NAMESPACE, {"namespace_id": namespace_id}).fetchone()
         return NO_NS if row is None else int(row[0])
 
     def find_head(self, namespace_id: NamespaceId) -> int:
@@ -89,8 +89,6 @@ _FIND_NAMESPACE: Final = "SELECT ns FROM namespace WHERE namespace_id = :namespa
 _FIND_HEAD: Final = f"SELECT head FROM journal WHERE ns = :ns {LOCKED}"
 
 _MOVE_HEAD: Final = "UPDATE journal SET head = :head WHERE ns = :ns"
-
-_PEEK_NAMESPACE: Final = "SELECT ns FROM namespace WHERE namespace_id = :namespace_id"
 
 # Nothing, where there is no projector. (`WHERE true` tells SQLite that no join goes on after it.)
 _TELL_PROJECTORS: Final = """

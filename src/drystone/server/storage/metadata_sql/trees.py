@@ -253,9 +253,11 @@ _MAY_OPEN: Final = """
 
 _FIND_HEADS: Final = f"""
     {_MANY_IDS}
-    SELECT n.namespace_id, n.head
-    FROM many LEFT JOIN namespace AS n ON n.namespace_id = many.id
-    WHERE coalesce(n.head, -1) >= 0
+    SELECT n.namespace_id, j.head
+    FROM many
+        LEFT JOIN namespace AS n ON n.namespace_id = many.id
+        LEFT JOIN journal AS j ON j.ns = n.ns
+    WHERE coalesce(j.head, -1) >= 0
 """
 
 _FIND_ENTRIES: Final = f"""

@@ -15,7 +15,7 @@ CREATE TABLE projector (
     name TEXT NOT NULL PRIMARY KEY
 ) WITHOUT ROWID;
 
--- How far a projector has carried a journal (seq), and where that ends (head, as in namespace).
+-- How far a projector has carried a journal (seq), and where that ends (head, as in journal).
 -- head moves with each append, in its transaction; seq once the projector's target has all up to
 -- there.
 CREATE TABLE projection (
