@@ -12,6 +12,7 @@ from drystone.server.storage.metadata_sql import SqliteMetadata
 from drystone.server.storage.metadata_sql.postgres import PostgresMetadata
 from drystone.testing.conformance.metadata import (
     AccountsSuite,
+    ArrivalsSuite,
     BlocksSuite,
     BrakesSuite,
     DutiesSuite,
@@ -98,6 +99,7 @@ class TestTransactionsInSqlite(InSqlite, TransactionsSuite): ...
 class TestTransactionsInPostgres(InPostgres, TransactionsSuite): ...
 
 
+<<<<<<< HEAD
 class TestDutiesInMemory(InMemory, DutiesSuite): ...
 
 
@@ -114,3 +116,12 @@ class TestProjectionsInSqlite(InSqlite, ProjectionsSuite): ...
 
 
 class TestProjectionsInPostgres(InPostgres, ProjectionsSuite): ...
+=======
+class TestArrivalsInMemory(InMemory, ArrivalsSuite): ...
+
+
+class TestArrivalsInSqlite(InSqlite, ArrivalsSuite): ...
+
+
+class TestArrivalsInPostgres(InPostgres, ArrivalsSuite): ...
+>>>>>>> main

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from drystone.server.ports.metadata import Unit
+from drystone.server.storage.metadata_memory.arrivals import MemoryArrivals
 from drystone.server.storage.metadata_memory.brakes import MemoryBrakes
 from drystone.server.storage.metadata_memory.duties import MemoryDuties, MemoryProjections
 from drystone.server.storage.metadata_memory.tables import Tables
@@ -23,8 +24,12 @@ class _MemoryUnit:
         self.tree = MemoryTree(tables)
         self.blocks = MemoryBlocks(tables)
         self.brakes = MemoryBrakes(tables)
+<<<<<<< HEAD
         self.duties = MemoryDuties(tables)
         self.projections = MemoryProjections(tables)
+=======
+        self.arrivals = MemoryArrivals(tables)
+>>>>>>> main
 
 
 class MemoryMetadata:
