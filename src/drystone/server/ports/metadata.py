@@ -13,13 +13,10 @@ from drystone.core.errors import Refused
 from drystone.core.ids import AccountId, BlockId, DeviceId, FileId, NamespaceId, PackId, Seq
 from drystone.core.journal.eras import Era
 from drystone.core.journal.record import Record, StoredEntry
-<<<<<<< HEAD
-from drystone.server.ports.duties import DutiesUnit
-from drystone.server.ports.projections import ProjectionsUnit
-=======
 from drystone.server.ports.arrivals import ArrivalsUnit
+from drystone.server.ports.duties import DutiesUnit
 from drystone.server.ports.places import BlockPlace as BlockPlace  # noqa: PLC0414  part of this port
->>>>>>> main
+from drystone.server.ports.projections import ProjectionsUnit
 
 T = TypeVar("T")
 
@@ -410,7 +407,6 @@ class Unit(Protocol):
         ...
 
     @property
-<<<<<<< HEAD
     def duties(self) -> DutiesUnit:
         """Who does what only one worker may."""
         ...
@@ -418,10 +414,11 @@ class Unit(Protocol):
     @property
     def projections(self) -> ProjectionsUnit:
         """How far projectors have come."""
-=======
+        ...
+
+    @property
     def arrivals(self) -> ArrivalsUnit:
         """Packs that devices put into the object store themselves."""
->>>>>>> main
         ...
 
 

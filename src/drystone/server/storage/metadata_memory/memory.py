@@ -24,12 +24,9 @@ class _MemoryUnit:
         self.tree = MemoryTree(tables)
         self.blocks = MemoryBlocks(tables)
         self.brakes = MemoryBrakes(tables)
-<<<<<<< HEAD
         self.duties = MemoryDuties(tables)
         self.projections = MemoryProjections(tables)
-=======
         self.arrivals = MemoryArrivals(tables)
->>>>>>> main
 
 
 class MemoryMetadata:

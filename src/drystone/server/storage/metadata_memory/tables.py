@@ -123,18 +123,15 @@ class Tables:
         # Those of the places where a block cannot be read back.
         self.damaged: Table[BlockId, BlockPlace] = Table(self.undo)
         self.leases: Table[tuple[NamespaceId, BlockId], int] = Table(self.undo)
-<<<<<<< HEAD
         self.duties: Table[str, Duty] = Table(self.undo)
         self.projectors: Table[str, None] = Table(self.undo)
         # How far each projector has carried a journal.
         self.positions: Table[tuple[NamespaceId, str], Seq] = Table(self.undo)
-=======
         self.arrivals: Table[tuple[NamespaceId, bytes], Arrival] = Table(self.undo)
         # Where blocks lie in an arrival, and whether they are damaged there.
         self.arrived: Table[tuple[NamespaceId, bytes, BlockId], tuple[BlockPlace, bool]] = Table(
             self.undo
         )
->>>>>>> main
 
     def copy(self) -> "Tables":
         """Returns the same rows, which no longer change with these. Between two works."""

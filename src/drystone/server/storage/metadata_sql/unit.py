@@ -19,9 +19,6 @@ class SqlUnit:
         self.tree = SqlTree(session, numbers)
         self.blocks = SqlBlocks(session, numbers)
         self.brakes = SqlBrakes(session, numbers)
-<<<<<<< HEAD
         self.duties = SqlDuties(session)
         self.projections = SqlProjections(session, numbers)
-=======
         self.arrivals = SqlArrivals(session, numbers)
->>>>>>> main
