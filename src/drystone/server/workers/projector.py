@@ -155,7 +155,7 @@ class ProjectorRunner:
                     self._note_trouble(error, retry_s=pause_s)
                     await asyncio.sleep(pause_s)
                     continue
-                # Not ``wait_for``: it forgets that it was cancelled if what it waits for comes then.
+                # Not ``wait_for``: it forgets a cancellation if what it waits for comes then.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._interval_s):
                         await self._woken.wait()
