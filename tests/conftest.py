@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from drystone.testing.nats import NatsServer
-from drystone.testing.object_stores import S3_CREDENTIALS, S3Server
+from drystone.testing.object_stores import S3_CREDENTIALS, S3Server, StrictS3Server
 from drystone.testing.postgres import PostgresServer
 from drystone.testing.valkey import ValkeyServer
 
@@ -66,4 +66,11 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
 def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
     """One NATS with JetStream for all tests of a process that do not end it."""
     with NatsServer(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def strict_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StrictS3Server]:
+    """One store that checks signatures, for all tests of a process."""
+    with StrictS3Server(tmp_path_factory.mktemp("strict-s3")) as server:
         yield server

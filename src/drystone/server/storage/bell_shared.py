@@ -379,10 +379,8 @@ def _cut(items: Sequence[T], length: int) -> list[list[T]]:
     return [list(islice(rest, length)) for _ in range(0, len(items), length)]
 
 
-async def _wait(event: asyncio.Event, timeout_s: float) -> bool:
-    """Returns whether it came in time."""
-    try:
-        await asyncio.wait_for(event.wait(), timeout_s)
-    except TimeoutError:
-        return False
-    return True
+async def _wait(event: asyncio.Event, timeout_s: float) -> None:
+    # Not ``wait_for``: it forgets a cancellation if what it waits for comes then.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await event.wait()

@@ -66,8 +66,8 @@ class NatsAddress(NamedTuple):
 
 
 def parse_address(url: str) -> NatsAddress:
-    """Reads ``nats://user:password@host:port?subject=prefix``, or ``nats://token@host``. ``tls://`` is
-    with TLS, where ``ca=FILE`` names the authorities to trust.
+    """Reads ``nats://user:password@host:port?subject=prefix``, or ``nats://token@host``. ``tls://``
+    is with TLS, where ``ca=FILE`` names the authorities to trust.
 
     Raises:
         NatsUnusable: Says what is wrong, without the password.

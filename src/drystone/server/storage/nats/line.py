@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A line over NATS: a subject per namespace, one subscription for all of them.
 
-``<prefix>.bell.<namespace, hex>`` carries ``<worker> <head>``, as plain messages: a ring that nobody
-hears is not worth a place in a stream. Each worker hears all rings, and drops those that nobody
-waits for.
+``<prefix>.bell.<namespace, hex>`` carries ``<worker> <head>``, as plain messages: a ring that
+nobody hears is not worth a place in a stream. Each worker hears all rings, and drops those that
+nobody waits for.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class NatsLine:
         async with _translated(2 * CONNECT_S):
             self._client = client = await self._address.connect(end)
             await client.subscribe(f"{self._address.subject}.bell.*", cb=take)
-            await client.flush(CONNECT_S)
+            await client.flush()
 
     async def subscribe(self, namespace_ids: Collection[NamespaceId]) -> None:
         self._require()
@@ -71,18 +71,19 @@ class NatsLine:
             for namespace_id, head in rings:
                 subject = f"{self._address.subject}.bell.{namespace_id.hex()}"
                 await client.publish(subject, b"%s %d" % (self._worker, head))
-            await client.flush(ANSWER_S)
+            await client.flush()
 
     async def check(self) -> None:
         client = self._require()
         async with _translated():
-            await client.flush(ANSWER_S)
+            await client.flush()
 
     async def close(self) -> None:
         client, self._client = self._client, None
         if client is not None:
             with suppress(NatsError, OSError, TimeoutError):
-                await asyncio.wait_for(client.close(), ANSWER_S)
+                async with asyncio.timeout(ANSWER_S):
+                    await client.close()
 
     def _require(self) -> Client:
         if self._client is None:
