@@ -180,7 +180,7 @@ class SharedBell:
         """Lets new listeners begin, those that came together at once: subscribed if there is a
         line, and what the head was before they read it noted.
         """
-        while True:
+        while self._is_running:
             await self._came.wait()
             self._came.clear()
             new, self._to_admit = self._to_admit, []
@@ -210,13 +210,20 @@ class SharedBell:
     async def run(self) -> None:
         """Keeps the line, until cancelled. What happens to it is logged and met again."""
         self._is_running = True
+        jobs = (self._admit(), self._keep_line(), self._look())
+        tasks = [asyncio.create_task(job) for job in jobs]
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._admit())
-                group.create_task(self._keep_line())
-                group.create_task(self._look())
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:  # By a defect.
+                task.result()
         finally:
+            # Told in two ways: a library may swallow one of them.
             self._is_running = False
+            for event in (self._stirred, self._came, self._poll_now):
+                event.set()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             for listened in self._listened.values():
                 listened.admit()
             if self._is_up and self._to_ring:  # What was committed last need not be looked for.
@@ -227,7 +234,7 @@ class SharedBell:
 
     async def _keep_line(self) -> None:
         tries = 0
-        while True:
+        while self._is_running:
             self._forget_unlistened()
             try:
                 await self._open()
@@ -235,7 +242,7 @@ class SharedBell:
                 await self._serve_line()
             except LineLost as error:
                 self._lose(str(error))
-            if not tries:
+            if not tries and self._is_running:
                 log.warning("bell.line-lost", where=self._line.where, why=self._why_lost)
             await self._line.close()
             pause_s = min(RETRY_S_MAX, RETRY_S_MIN * 2**tries)
@@ -261,7 +268,7 @@ class SharedBell:
         now = asyncio.get_running_loop().time
         checked_s = now()
         self._stirred.set()
-        while not self._why_lost:
+        while self._is_running and not self._why_lost:
             await _wait(self._stirred, self._check_s)
             self._stirred.clear()
             if self._why_lost:
@@ -321,7 +328,7 @@ class SharedBell:
 
     async def _look(self) -> None:
         """Compares the heads with what was rung, again and again."""
-        while True:
+        while self._is_running:
             await _wait(self._poll_now, self._sweep_s if self._is_up else self._poll_s)
             self._poll_now.clear()
             for some in _cut(list(self._listened), POLLED_AT_ONCE):
