@@ -9,6 +9,7 @@ be taken for a default. docs/reference/settings.md holds the table of ``describe
 import dataclasses
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -86,6 +87,21 @@ class ServerSettings:
         " object store (`s3://bucket/folder`, `az://container/folder`, `gs://bucket/folder`).",
         starts=("files", "s3://", "az://", "gs://"),
         shown_values="`files` or an address",
+    )
+    bell: str = _setting(
+        "local",
+        "How workers tell each other that something was committed: `local`, where there is one"
+        " machine, or the address of a Valkey or Redis (`valkey://:password@host:6379/0`,"
+        " `valkeys://` with TLS) or of a NATS (`nats://user:password@host:4222`, `tls://`).",
+        starts=("local", "valkey://", "valkeys://", "redis://", "rediss://", "nats://", "tls://"),
+        shown_values="`local` or an address",
+    )
+    outlet: str = _setting(
+        "none",
+        "Where journals are published for other systems: `none`, or the address of a NATS with"
+        " JetStream (`nats://user:password@host:4222?subject=drystone`).",
+        starts=("none", "nats://", "tls://"),
+        shown_values="`none` or an address",
     )
     host: str = _setting("127.0.0.1", "Address to listen on. Others than loopback want TLS.")
     port: int = _setting(8440, "TCP port to listen on; 0 takes any free one.", least=0, most=65535)
@@ -273,7 +289,7 @@ def _check_all(values: Mapping[str, object], source: str) -> dict[str, Any]:
             checked[key] = _check(fields[key], value)
         except ValueError as error:
             raise BadSetting(
-                f"{source}: {key} is {value!r}, which does not fit",
+                f"{source}: {key} is {_without_secrets(value)!r}, which does not fit",
                 advice=f"It takes {_article_of(fields[key])}{_describe_values(fields[key])}.",
             ) from error
     return checked
@@ -304,6 +320,11 @@ def _check(item: "dataclasses.Field[Any]", value: object) -> Any:
     if not item.metadata["least"] <= number <= item.metadata["most"]:
         raise ValueError(value)
     return number
+
+
+def _without_secrets(value: object) -> object:
+    """Returns what may be shown of a value that may be an address with a password in it."""
+    return re.sub(r"//.*@", "//…@", value) if isinstance(value, str) else value
 
 
 def _article_of(item: "dataclasses.Field[Any]") -> str:

@@ -2,14 +2,17 @@
 """Composing: which engines a server stands on, and how an operator's command reaches them."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from drystone.core.errors import Misconfigured
+from drystone.core.ids import NamespaceId
 from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.server.bootstrap.background import Background
 from drystone.server.bootstrap.data_dir import ServerHome, opened_data_dir
+from drystone.server.bootstrap.libraries import library
+from drystone.server.bootstrap.messaging import add_outlet, make_bell
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
@@ -18,19 +21,12 @@ from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.service import Engines, Service, make_service
 from drystone.server.service.trees.brakes import BrakeBounds
 from drystone.server.settings import ServerSettings, check_settings, read_cloud_environment
-from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
 from drystone.server.storage.objects_files import FileObjects
 from drystone.server.storage.packs import ObjectPacks
 
 _CURSOR_KEY: Final = "cursor"
-
-
-class LibraryMissing(Misconfigured):
-    """An engine is asked for whose library is not installed."""
-
-    code = "library-missing"
 
 
 class NotEmbedded(Misconfigured):
@@ -49,9 +45,11 @@ class Server:
         background: What whoever serves runs beside the requests.
     """
 
-    def __init__(self, service: Service, data_dir: ServerHome, metadata: Metadata) -> None:
+    def __init__(
+        self, service: Service, data_dir: ServerHome, metadata: Metadata, background: Background
+    ) -> None:
         self.app = NativeApp(service)
-        self.background = Background()
+        self.background = background
         self.service = service
         self.data_dir = data_dir
         self._metadata = metadata
@@ -80,7 +78,13 @@ def open_server(settings: ServerSettings) -> Server:
         metadata = _open_metadata(settings, data_dir)
         undo.callback(metadata.close)
         packs = ObjectPacks(_open_objects(settings, data_dir))
-        engines = Engines(metadata, packs, LocalBell(), SystemClock(), _passwords(settings))
+        background, worker, clock = Background(), secrets.token_hex(8), SystemClock()
+
+        def find_heads(ids: Collection[NamespaceId]) -> Awaitable[Mapping[NamespaceId, int]]:
+            return service.writer.read(lambda unit: unit.tree.find_heads(ids))
+
+        bell = make_bell(settings, background, worker, find_heads)
+        engines = Engines(metadata, packs, bell, clock, _passwords(settings))
         service = make_service(
             engines,
             cursor_key,
@@ -92,7 +96,8 @@ def open_server(settings: ServerSettings) -> Server:
             ),
         )
         undo.callback(service.close)
-        server = Server(service, data_dir, metadata)
+        add_outlet(settings, background, worker, writer=service.writer, bell=bell, clock=clock)
+        server = Server(service, data_dir, metadata, background)
         undo.pop_all()
         return server
 
@@ -140,7 +145,7 @@ def move_metadata(
             advice="Use PostgreSQL's own tools to move it from one to another.",
         )
     check_settings({"database": url})
-    with _library("PostgreSQL", "postgres"):
+    with library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import move_to  # noqa: PLC0415
     with opened_data_dir(settings.data_dir) as data_dir:
         data_dir.hold()
@@ -150,22 +155,10 @@ def move_metadata(
             data_dir.close()
 
 
-@contextmanager
-def _library(what: str, extra: str) -> Iterator[None]:
-    """Tells how to install a library that is not there."""
-    try:
-        yield
-    except ImportError as error:
-        raise LibraryMissing(
-            f"the library for {what} is not installed",
-            advice=f"Install it with `pip install 'drystone[{extra}]'`.",
-        ) from error
-
-
 def _open_metadata(settings: ServerSettings, data_dir: ServerHome) -> Metadata:
     if settings.database == "sqlite":
         return SqliteMetadata(data_dir.database_path)
-    with _library("PostgreSQL", "postgres"):
+    with library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import (  # noqa: PLC0415
             PostgresMetadata,
         )
@@ -180,7 +173,7 @@ def _open_metadata(settings: ServerSettings, data_dir: ServerHome) -> Metadata:
 def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
     if settings.objects == "files":
         return FileObjects(data_dir.objects_path)
-    with _library("object stores", "cloud"):
+    with library("object stores", "cloud"):
         from drystone.server.storage.objects_cloud import (  # noqa: PLC0415
             CloudObjects,
             parse_location,

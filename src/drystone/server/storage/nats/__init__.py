@@ -3,5 +3,6 @@
 
 from drystone.server.storage.nats.address import NatsAddress, NatsUnusable, parse_address
 from drystone.server.storage.nats.line import NatsLine
+from drystone.server.storage.nats.stream import NatsStream
 
-__all__ = ["NatsAddress", "NatsLine", "NatsUnusable", "parse_address"]
+__all__ = ["NatsAddress", "NatsLine", "NatsStream", "NatsUnusable", "parse_address"]
