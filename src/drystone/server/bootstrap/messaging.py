@@ -20,7 +20,11 @@ FindHeads = Callable[[Collection[NamespaceId]], Awaitable[Mapping[NamespaceId, i
 
 
 def make_bell(
-    settings: ServerSettings, background: Background, worker: str, find_heads: FindHeads
+    settings: ServerSettings,
+    background: Background,
+    worker: str,
+    own: Bell,
+    find_heads: FindHeads,
 ) -> Bell:
     """Returns the bell that the settings name; what it needs to run is added to ``background``.
 
@@ -28,13 +32,14 @@ def make_bell(
         settings: Of the server.
         background: Runs its job, if it has one.
         worker: Who this is, among those on the same server of messages.
+        own: What rings on this machine; all there is to ``local``.
         find_heads: Reads heads from the metadata.
 
     Raises:
         Misconfigured: Its address cannot be used, or its library is missing.
     """
     if settings.bell == "local":
-        return LocalBell()
+        return own
     bell = SharedBell(LocalBell(), _make_line(settings.bell, worker), find_heads)
     background.add("bell", bell.run)
     return bell
