@@ -96,10 +96,9 @@ class SharedBell:
         self._poll_s = poll_s
         self._sweep_s = sweep_s
         self._check_s = check_s
-        self._listened: dict[NamespaceId, _Listened] = {}
-        self._to_admit: list[NamespaceId] = []
-        self._to_drop: set[NamespaceId] = set()
-        self._to_ring: dict[NamespaceId, int] = {}
+        self._register = _Register()
+        self._listened = self._register.listened
+        self._unsent = _Unsent()
         self._all_count = 0
         self._hears_all = False
         self._is_up = self._is_running = False
@@ -113,14 +112,8 @@ class SharedBell:
 
     def stats(self) -> SharedBellStats:
         """Returns what it did so far."""
-        return SharedBellStats(
-            self._is_up,
-            self._published,
-            self._heard,
-            self._found,
-            self._losses,
-            len(self._listened),
-        )
+        counts = (self._published, self._heard, self._found, self._losses, len(self._listened))
+        return SharedBellStats(self._is_up, *counts)
 
     # --- the port ----------------------------------------------------------------------------
 
@@ -128,9 +121,8 @@ class SharedBell:
         self._local.ring(namespace_id, head)
         if listened := self._listened.get(namespace_id):
             listened.note(head)
-        if namespace_id in self._to_ring or len(self._to_ring) < RINGS_KEPT_MAX:
-            self._to_ring[namespace_id] = max(head, self._to_ring.get(namespace_id, 0))
-            self._stirred.set()
+        self._unsent.add(namespace_id, head)
+        self._stirred.set()
 
     @asynccontextmanager
     async def listen(
@@ -138,7 +130,8 @@ class SharedBell:
     ) -> AsyncIterator[AsyncIterator[tuple[NamespaceId, int]]]:
         wanted = frozenset(namespace_ids)
         async with self._local.listen(wanted) as rings:
-            admissions = [self._add_listener(namespace_id) for namespace_id in wanted]
+            admissions = [self._register.add(namespace_id) for namespace_id in wanted]
+            self._came.set()
             try:
                 if self._is_running:
                     for admission in admissions:
@@ -146,7 +139,8 @@ class SharedBell:
                 yield rings
             finally:
                 for namespace_id in wanted:
-                    self._remove_listener(namespace_id)
+                    self._register.remove(namespace_id)
+                self._stirred.set()
 
     @asynccontextmanager
     async def listen_all(self) -> AsyncIterator[AsyncIterator[tuple[NamespaceId, int]]]:
@@ -161,21 +155,6 @@ class SharedBell:
 
     # --- who listens here --------------------------------------------------------------------
 
-    def _add_listener(self, namespace_id: NamespaceId) -> "asyncio.Future[None]":
-        listened = self._listened.get(namespace_id)
-        if listened is None:
-            listened = self._listened[namespace_id] = _Listened()
-            self._to_admit.append(namespace_id)
-            self._came.set()
-        listened.count += 1
-        return listened.admitted
-
-    def _remove_listener(self, namespace_id: NamespaceId) -> None:
-        self._listened[namespace_id].count -= 1
-        if not self._listened[namespace_id].count:
-            self._to_drop.add(namespace_id)
-            self._stirred.set()
-
     async def _admit(self) -> None:
         """Lets new listeners begin, those that came together at once: subscribed if there is a
         line, and what the head was before they read it noted.
@@ -183,7 +162,7 @@ class SharedBell:
         while self._is_running:
             await self._came.wait()
             self._came.clear()
-            new, self._to_admit = self._to_admit, []
+            new = self._register.take_new()
             if self._is_up:
                 with suppress(LineLost):
                     await self._subscribe(new)
@@ -226,16 +205,16 @@ class SharedBell:
             await asyncio.gather(*tasks, return_exceptions=True)
             for listened in self._listened.values():
                 listened.admit()
-            if self._is_up and self._to_ring:  # What was committed last need not be looked for.
+            if self._is_up:  # What was committed last need not be looked for.
                 with suppress(LineLost):
-                    await self._line.publish(list(self._to_ring.items()))
+                    await self._publish()
             self._is_up = False
             await self._line.close()
 
     async def _keep_line(self) -> None:
         tries = 0
         while self._is_running:
-            self._forget_unlistened()
+            self._register.take_gone()  # Nobody is to be told.
             try:
                 await self._open()
                 tries = 0
@@ -284,28 +263,18 @@ class SharedBell:
         raise LineLost(self._why_lost)
 
     async def _publish(self) -> None:
-        rings, self._to_ring = self._to_ring, {}
-        if not rings:
+        if not (rings := self._unsent.take()):
             return
         try:
-            await self._line.publish(list(rings.items()))
+            await self._line.publish(rings)
         except LineLost:
-            for namespace_id, head in rings.items():
-                if len(self._to_ring) < RINGS_KEPT_MAX:
-                    self._to_ring[namespace_id] = max(head, self._to_ring.get(namespace_id, 0))
+            for ring in rings:
+                self._unsent.add(*ring)
             raise
         self._published += len(rings)
 
     async def _drop(self) -> None:
-        gone = [n for n in self._to_drop if not self._listened[n].count]
-        self._to_drop.clear()
-        # Those that are being admitted are dropped when that is done.
-        self._to_drop.update(n for n in gone if not self._listened[n].admitted.done())
-        done = [n for n in gone if n not in self._to_drop]
-        subscribed = [n for n in done if self._listened[n].is_subscribed]
-        for namespace_id in done:
-            del self._listened[namespace_id]
-        for some in _cut(subscribed, SUBSCRIBED_AT_ONCE):
+        for some in _cut(self._register.take_gone(), SUBSCRIBED_AT_ONCE):
             # Somebody may have begun to listen again while the ones before were dropped.
             await self._line.unsubscribe([n for n in some if n not in self._listened])
 
@@ -339,22 +308,26 @@ class SharedBell:
         before = {n: one.known for n in namespace_ids if (one := self._listened.get(n))}
         for namespace_id, head in (await self._find_heads(namespace_ids)).items():
             listened = self._listened.get(namespace_id)
-            if listened is None or head == listened.known:
+            if listened is None or not listened.is_news(head, before.get(namespace_id)):
                 continue
-            if listened.known != before.get(namespace_id) and head < (listened.known or 0):
-                continue  # It rang while we read.
-            if not listened.admitted.done():
-                continue  # Nobody has read it yet.
             listened.known = head
             self._found += 1
             self._local.ring(namespace_id, head)
 
-    def _forget_unlistened(self) -> None:
-        """Without a line nobody is to be told that some are not wanted any more."""
-        for namespace_id in [n for n in self._to_drop if not self._listened[n].count]:
-            if self._listened[namespace_id].admitted.done():
-                del self._listened[namespace_id]
-                self._to_drop.discard(namespace_id)
+
+class _Unsent:
+    """Rings that the others have not been told: the highest head of each namespace."""
+
+    def __init__(self) -> None:
+        self._heads: dict[NamespaceId, int] = {}
+
+    def add(self, namespace_id: NamespaceId, head: int) -> None:
+        if namespace_id in self._heads or len(self._heads) < RINGS_KEPT_MAX:
+            self._heads[namespace_id] = max(head, self._heads.get(namespace_id, 0))
+
+    def take(self) -> list[tuple[NamespaceId, int]]:
+        heads, self._heads = self._heads, {}
+        return list(heads.items())
 
 
 class _Listened:
@@ -376,9 +349,55 @@ class _Listened:
     def note(self, head: int) -> None:
         self.known = max(head, self.known or 0)
 
+    def is_news(self, head: int, known_before: int | None) -> bool:
+        """Tells whether listeners are to be rung for a head that was read just now;
+        ``known_before`` was known when reading began.
+        """
+        if head == self.known or not self.admitted.done():  # Nobody has read an older one.
+            return False
+        has_rung = self.known != known_before  # ... while we read.
+        return not (has_rung and head < (self.known or 0))
+
     def admit(self) -> None:
         if not self.admitted.done():
             self.admitted.set_result(None)
+
+
+class _Register:
+    """Which namespaces somebody in this worker listens to."""
+
+    def __init__(self) -> None:
+        self.listened: dict[NamespaceId, _Listened] = {}
+        self._new: list[NamespaceId] = []
+        self._left: set[NamespaceId] = set()
+
+    def add(self, namespace_id: NamespaceId) -> "asyncio.Future[None]":
+        """Counts one more; returns what is done once it may begin."""
+        listened = self.listened.get(namespace_id)
+        if listened is None:
+            listened = self.listened[namespace_id] = _Listened()
+            self._new.append(namespace_id)
+        listened.count += 1
+        return listened.admitted
+
+    def remove(self, namespace_id: NamespaceId) -> None:
+        """Counts one less."""
+        self.listened[namespace_id].count -= 1
+        self._left.add(namespace_id)
+
+    def take_new(self) -> list[NamespaceId]:
+        """Returns those that are to be admitted, each once."""
+        new, self._new = self._new, []
+        return new
+
+    def take_gone(self) -> list[NamespaceId]:
+        """Forgets those that nobody listens to any more; returns those of them that the line
+        brings. One that is being admitted is forgotten when that is done.
+        """
+        left = [n for n in self._left if not self.listened[n].count]
+        self._left = {n for n in left if not self.listened[n].admitted.done()}
+        gone = {n: self.listened.pop(n) for n in left if n not in self._left}
+        return [n for n, listened in gone.items() if listened.is_subscribed]
 
 
 def _cut(items: Sequence[T], length: int) -> list[list[T]]:
