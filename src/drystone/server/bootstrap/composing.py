@@ -13,8 +13,8 @@ from drystone.server.bootstrap.background import Background
 from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
 from drystone.server.bootstrap.libraries import library
 from drystone.server.bootstrap.messaging import add_outlet, make_bell
+from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
 from drystone.server.faces.native.app import NativeApp
-from drystone.server.ports.bell import Bell
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
 from drystone.server.service.identity.admin import Admin
@@ -22,12 +22,16 @@ from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.identity.stamps import ToldStamp
 from drystone.server.service.service import Engines, Service, make_service
 from drystone.server.service.trees.brakes import BrakeBounds
-from drystone.server.settings import ServerSettings, check_settings, read_cloud_environment
+from drystone.server.settings import (
+    BadSetting,
+    ServerSettings,
+    check_settings,
+    read_cloud_environment,
+)
 from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.bell_relayed import RelayedBell
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
-from drystone.server.storage.objects_files import FileObjects
 from drystone.server.storage.packs import ObjectPacks
 
 _CURSOR_KEY: Final = "cursor"
@@ -48,22 +52,26 @@ class Server:
         data_dir: What it stands on, held against other servers.
         bell: What it rings.
         background: What whoever serves runs beside the requests.
+        made_key_path: Where this start made a master key; None if it made none.
+        warnings: Sentences for the operator.
     """
 
     def __init__(
         self,
+        engines: Engines,
         service: Service,
         data_dir: ServerHome,
-        metadata: Metadata,
-        bell: Bell,
+        opened: OpenedObjects,
         background: Background,
     ) -> None:
         self.app = NativeApp(service)
         self.background = background
         self.service = service
         self.data_dir = data_dir
-        self.bell = bell
-        self._metadata = metadata
+        self.bell = engines.bell
+        self.made_key_path = opened.made_key_path
+        self.warnings = opened.warnings
+        self._metadata = engines.metadata
 
     async def count_accounts(self) -> int:
         """Returns how many accounts there are."""
@@ -108,7 +116,8 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         undo.callback(metadata.close)
         cursor_key = _load_cursor_key(settings, data_dir, metadata)
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
-        packs = ObjectPacks(_open_objects(settings, data_dir))
+        opened = _open_store(settings, data_dir)
+        packs = ObjectPacks(opened.objects)
         background, worker, clock = Background(), secrets.token_hex(8), SystemClock()
 
         def find_heads(ids: Collection[NamespaceId]) -> Awaitable[Mapping[NamespaceId, int]]:
@@ -129,7 +138,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         )
         undo.callback(service.close)
         add_outlet(settings, background, worker, writer=service.writer, bell=bell, clock=clock)
-        server = Server(service, data_dir, metadata, bell, background)
+        server = Server(engines, service, data_dir, opened, background)
         undo.pop_all()
         return server
 
@@ -218,15 +227,25 @@ def _load_cursor_key(settings: ServerSettings, data_dir: ServerHome, metadata: M
 
 
 def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
+    return _open_store(settings, data_dir).objects
+
+
+def _open_store(settings: ServerSettings, data_dir: ServerHome) -> OpenedObjects:
     if settings.objects == "files":
-        return FileObjects(data_dir.objects_path)
+        return open_embedded_objects(settings, data_dir)
+    if settings.master_key not in ("file", "none"):
+        raise BadSetting(
+            "master_key is set, but only what lies in the data directory is encrypted with it",
+            advice="Remove it, and have the object store encrypt what it keeps.",
+        )
     with library("object stores", "cloud"):
         from drystone.server.storage.objects_cloud import (  # noqa: PLC0415
             CloudObjects,
             parse_location,
         )
     location = parse_location(settings.objects)
-    return CloudObjects(location, environment=read_cloud_environment(), clock=SystemClock())
+    cloud = CloudObjects(location, environment=read_cloud_environment(), clock=SystemClock())
+    return OpenedObjects(cloud, None, ())
 
 
 def _passwords(settings: ServerSettings) -> Passwords:
