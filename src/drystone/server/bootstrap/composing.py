@@ -2,15 +2,18 @@
 """Composing: which engines a server stands on, and how an operator's command reaches them."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
 
 from drystone.core.errors import Misconfigured
+from drystone.core.ids import NamespaceId
 from drystone.core.journal.eras import ERA_ID_BYTES
+from drystone.server.bootstrap.background import Background
 from drystone.server.bootstrap.checking import make_checks
 from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
 from drystone.server.bootstrap.libraries import library
+from drystone.server.bootstrap.messaging import add_outlet, make_bell
 from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
 from drystone.server.bootstrap.watching import Watch
 from drystone.server.faces.native.app import NativeApp
@@ -54,6 +57,7 @@ class Server:
         metadata: Where it keeps what is not blocks.
         bell: What it rings.
         watch: What it counts of itself.
+        background: What whoever serves runs beside the requests.
         made_key_path: Where this start made a master key; None if it made none.
         warnings: Sentences for the operator.
     """
@@ -67,8 +71,10 @@ class Server:
         *,
         opened: OpenedObjects,
         watch: Watch,
+        background: Background,
     ) -> None:
         self.app = NativeApp(service)
+        self.background = background
         self.service = service
         self.data_dir = data_dir
         self.bell = bell
@@ -127,8 +133,14 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
         opened = _open_store(settings, data_dir)
         packs = ObjectPacks(watch.objects(opened.objects))
-        bell = LocalBell() if membership is None else RelayedBell(LocalBell())
-        engines = Engines(metadata, packs, watch.bell(bell), SystemClock(), _passwords(settings))
+        background, worker, clock = Background(), secrets.token_hex(8), SystemClock()
+
+        def find_heads(ids: Collection[NamespaceId]) -> Awaitable[Mapping[NamespaceId, int]]:
+            return service.writer.read(lambda unit: unit.tree.find_heads(ids))
+
+        own = LocalBell() if membership is None else RelayedBell(LocalBell())
+        bell = make_bell(settings, background, worker, own, find_heads)
+        engines = Engines(metadata, packs, watch.bell(bell), clock, _passwords(settings))
         service = make_service(
             engines,
             cursor_key,
@@ -143,7 +155,17 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             ),
         )
         undo.callback(service.close)
-        server = Server(service, data_dir, versioned, bell, opened=opened, watch=watch)
+        add_outlet(settings, background, worker, writer=service.writer, bell=bell, clock=clock)
+        background.add("readiness", service.readiness.watch)
+        server = Server(
+            service,
+            data_dir,
+            versioned,
+            bell,
+            opened=opened,
+            watch=watch,
+            background=background,
+        )
         undo.pop_all()
         return server
 

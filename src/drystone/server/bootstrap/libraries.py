@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Libraries that only some engines need, and what to do where one is missing."""
+"""Libraries that only some engines need, and how to say that one is missing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ class LibraryMissing(Misconfigured):
 
 @contextmanager
 def library(what: str, extra: str) -> Iterator[None]:
-    """Tells how to install a library that is not there, when it is imported inside."""
+    """Tells how to install a library that is not there."""
     try:
         yield
     except ImportError as error:
