@@ -155,7 +155,10 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             ),
         )
         undo.callback(service.close)
-        add_outlet(settings, background, worker, writer=service.writer, bell=bell, clock=clock)
+        outlet = add_outlet(
+            settings, background, worker, writer=service.writer, bell=bell, clock=clock
+        )
+        watch.beside(background, bell, outlet)
         background.add("readiness", service.readiness.watch)
         server = Server(
             service,

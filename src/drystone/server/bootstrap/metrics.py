@@ -15,13 +15,18 @@ import uvicorn
 from prometheus_client.process_collector import ProcessCollector
 
 from drystone import __version__
+from drystone.core.errors import DrystoneError
 from drystone.server.bootstrap.listening import CannotListen, QuietUvicorn, bind_to
 from drystone.server.bootstrap.peers import Peers, joined
 from drystone.server.faces.metrics import MetricsApp
 from drystone.server.ports.measuring import Family, Measures, Sample
 from drystone.server.service.service import Service
+from drystone.server.storage.bell_shared import SharedBellStats
+from drystone.server.workers.projector import ProjectorRunner
 
 _BIND_ADVICE: Final = "Choose another address and port with the setting `metrics`."
+_LAG_S: Final = 15.0
+"""How often it is looked how far projectors are behind: as often as scrapes usually come."""
 _STAND_BY_S: Final = 2.0
 """How often a process looks whether it must answer in place of another one."""
 _POOL_STATES: Final = {"open": "pool_size", "free": "pool_available", "waited": "requests_waiting"}
@@ -57,6 +62,63 @@ def watch_pool(measures: Measures, read_stats: Callable[[], Mapping[str, int]]) 
 
     for state, key in _POOL_STATES.items():
         watch(state, key)
+
+
+def watch_shared_bell(measures: Measures, read_stats: Callable[[], SharedBellStats]) -> None:
+    """Tells how the line to other servers' workers is, and what came over it."""
+    text = "Rings of the bell between servers: told to others, heard of them, missed but found."
+    name = "drystone_shared_bell_rings_total"
+    measures.watch(name, text, lambda: read_stats().published, direction="published")
+    measures.watch(name, text, lambda: read_stats().heard, direction="heard")
+    measures.watch(name, text, lambda: read_stats().found, direction="found")
+    measures.watch(
+        "drystone_shared_bell_up",
+        "Whether the line to other servers' workers is there: 1 or 0.",
+        lambda: float(read_stats().is_up),
+    )
+    measures.watch(
+        "drystone_shared_bell_losses_total",
+        "Times that the line to other servers' workers was lost.",
+        lambda: read_stats().losses,
+    )
+
+
+async def watch_projector(measures: Measures, runner: ProjectorRunner) -> None:
+    """Tells what a projector has carried, and, until cancelled, how far it is behind."""
+    measures.watch(
+        "drystone_projector_records_total",
+        "Records that a projector's target has taken from this worker.",
+        lambda: runner.stats().records,
+        projector=runner.name,
+    )
+    measures.watch(
+        "drystone_projector_troubles_total",
+        "Times that a projector's target, the database or a record made it wait.",
+        lambda: runner.stats().troubles,
+        projector=runner.name,
+    )
+    measures.watch(
+        "drystone_projector_on_duty",
+        "Whether it is this worker that carries for a projector: 1 or 0.",
+        lambda: float(runner.stats().is_on_duty),
+        projector=runner.name,
+    )
+    records = measures.gauge(
+        "drystone_projector_behind_records",
+        "Records that a projector has not carried yet, whichever worker carries.",
+        projector=runner.name,
+    )
+    namespaces = measures.gauge(
+        "drystone_projector_behind_namespaces",
+        "Journals in which a projector is behind.",
+        projector=runner.name,
+    )
+    while True:
+        with suppress(DrystoneError):  # It is told when the database is back.
+            lag = await runner.measure()
+            records.set(lag.records)
+            namespaces.set(lag.namespaces)
+        await asyncio.sleep(_LAG_S)
 
 
 @asynccontextmanager

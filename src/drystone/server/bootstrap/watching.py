@@ -3,8 +3,10 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Protocol, runtime_checkable
 
+from drystone.server.bootstrap.background import Background
 from drystone.server.bootstrap.libraries import library
 from drystone.server.ports.bell import Bell
 from drystone.server.ports.measuring import Measures
@@ -13,7 +15,9 @@ from drystone.server.ports.objects import Objects
 from drystone.server.ports.tracing import NO_TRACING, Tracing
 from drystone.server.service.service import Service
 from drystone.server.settings import ServerSettings
+from drystone.server.storage.bell_shared import SharedBell
 from drystone.server.storage.measured import MeasuredBell, MeasuredMetadata, MeasuredObjects
+from drystone.server.workers.projector import ProjectorRunner
 
 
 @runtime_checkable
@@ -65,6 +69,18 @@ class Watch:
     def bell(self, inner: Bell) -> Bell:
         """Returns the bell to be used."""
         return MeasuredBell(inner, self.measures) if self._is_on else inner
+
+    def beside(self, background: Background, bell: Bell, runner: ProjectorRunner | None) -> None:
+        """Tells how the bell between servers and a projector do, if there are any."""
+        if self._where == "none":
+            return
+        from drystone.server.bootstrap import metrics  # noqa: PLC0415
+
+        if isinstance(bell, SharedBell):
+            metrics.watch_shared_bell(self.measures, bell.stats)
+        if runner is not None:
+            job = partial(metrics.watch_projector, self.measures, runner)
+            background.add(f"measure {runner.name}", job)
 
     def close(self) -> None:
         """Sends the last traces, for a few seconds at most. Idempotent."""
