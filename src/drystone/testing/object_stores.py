@@ -2,6 +2,7 @@
 """Object stores on loopback, for tests: moto's server for S3, and one that checks signatures."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -46,6 +47,18 @@ class S3Server:
         name = f"bucket-{os.getpid()}-{next(self._names)}"
         self._put_bucket(name)
         return name
+
+    def list_names(self, bucket: str) -> list[str]:
+        """Returns what lies in a bucket, whatever its name."""
+        with urllib.request.urlopen(f"{self.endpoint}/{bucket}?list-type=2", timeout=30) as page:  # noqa: S310
+            return re.findall(r"<Key>([^<]*)</Key>", page.read().decode())
+
+    def head(self, bucket: str, name: str) -> dict[str, str]:
+        """Returns what the store tells of an object, names in small letters."""
+        url = f"{self.endpoint}/{bucket}/{name}?Signature=any"  # that there is one is enough
+        request = urllib.request.Request(url, method="HEAD")  # noqa: S310
+        with urllib.request.urlopen(request, timeout=30) as found:  # noqa: S310
+            return {key.lower(): value for key, value in found.headers.items()}
 
     def _put_bucket(self, name: str) -> None:
         request = urllib.request.Request(f"{self.endpoint}/{name}", method="PUT")  # noqa: S310
@@ -119,6 +132,9 @@ class StrictS3Server(S3Server):
         where = ["--host", "127.0.0.1", "--port", str(self._port)]
         kept = ["--data-dir", str(self.folder / "kept"), "--log-level", "warning"]
         return [sys.executable, "-m", "nanio", "serve", *where, *kept, "--no-access-log"]
+
+    def url(self, bucket: str, folder: str = "") -> str:
+        return f"{super().url(bucket, folder)}&encryption=none"
 
     def _put_bucket(self, name: str) -> None:
         # A bucket is a folder.

@@ -110,10 +110,14 @@ class StoreAsker:
 
 def _take(found: "http.client.HTTPResponse | urllib.error.HTTPError", status: int) -> StoreAnswer:
     headers = {name.lower(): value for name, value in found.headers.items()}
-    return StoreAnswer(status, headers, found.read(_BODY_BYTES_MAX))
+    body = found.read(_BODY_BYTES_MAX)
+    announced = headers.get("content-length", "")
+    if announced.isdecimal() and len(body) < min(int(announced), _BODY_BYTES_MAX):
+        raise http.client.IncompleteRead(body, int(announced) - len(body))
+    return StoreAnswer(status, headers, body)
 
 
 def _parse_retry_after(headers: Mapping[str, str]) -> float:
     """Returns the seconds that a store asks to wait; 0 if it does not say, or says a date."""
     text = headers.get("retry-after", "")
-    return min(float(text), RETRY_S) if text.isdecimal() else 0.0
+    return float(text) if text.isdecimal() else 0.0

@@ -18,6 +18,9 @@ SCHEMES: Final = ("s3", "az", "gs")
 
 _SECRET: Final = ("key", "secret", "token", "password", "sas")
 
+_NO_SECRETS: Final = ("kms_key",)
+"""The name of a key, which stays with the provider."""
+
 
 class StoreLocation(NamedTuple):
     """A place in a store.
@@ -54,7 +57,8 @@ def parse_location(url: str) -> StoreLocation:
             advice="Write s3://bucket/folder, az://container/folder or gs://bucket/folder.",
         )
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    secret = next((key for key in options if any(word in key for word in _SECRET)), None)
+    doubtful = (key for key in options if key not in _NO_SECRETS)
+    secret = next((key for key in doubtful if any(word in key for word in _SECRET)), None)
     if secret is not None:
         raise StoreUnusable(
             f"{parts.scheme}://{parts.netloc}{parts.path}",
