@@ -12,6 +12,7 @@ from drystone.server.storage.metadata_sql import SqliteMetadata
 from drystone.server.storage.metadata_sql.postgres import PostgresMetadata
 from drystone.testing.conformance.metadata import (
     AccountsSuite,
+    ArrivalsSuite,
     BlocksSuite,
     BrakesSuite,
     JournalSuite,
@@ -94,3 +95,12 @@ class TestTransactionsInSqlite(InSqlite, TransactionsSuite): ...
 
 
 class TestTransactionsInPostgres(InPostgres, TransactionsSuite): ...
+
+
+class TestArrivalsInMemory(InMemory, ArrivalsSuite): ...
+
+
+class TestArrivalsInSqlite(InSqlite, ArrivalsSuite): ...
+
+
+class TestArrivalsInPostgres(InPostgres, ArrivalsSuite): ...
