@@ -74,6 +74,7 @@ class StoreFaults:
 
     Args:
         endpoint: Of the store, ``http://127.0.0.1:PORT``.
+        retry_s: How long whoever uses its addresses tries again.
 
     Attributes:
         endpoint: Where the proxy answers.
@@ -81,7 +82,8 @@ class StoreFaults:
         broken_count: Requests that something went wrong with.
     """
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, *, retry_s: float = 1) -> None:
+        self._retry_s = retry_s
         self.asked: list[tuple[str, str]] = []
         self.broken_count = 0
         self._lock = threading.Lock()
@@ -96,7 +98,8 @@ class StoreFaults:
 
     def url(self, bucket: str, folder: str = "") -> str:
         """Returns the address of a place in the store, by way of the proxy."""
-        return f"s3://{bucket}/{folder}?endpoint={self.endpoint}&allow_http=true"
+        options = f"endpoint={self.endpoint}&allow_http=true&retry_s={self._retry_s}"
+        return f"s3://{bucket}/{folder}?{options}"
 
     def breaks(
         self, fault: Fault, *, methods: str = "", within: str = "", skip: int = 0, times: int = -1

@@ -45,9 +45,7 @@ WORKS: dict[str, Callable[[CloudObjects], object]] = {
 def faults(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[StoreFaults]:
     for name, value in S3_CREDENTIALS.items():
         monkeypatch.setenv(name, value)
-    for module in ("cloud", "asking"):
-        monkeypatch.setattr(f"drystone.server.storage.objects_cloud.{module}.RETRY_S", 0.3)
-    with StoreFaults(s3.endpoint) as proxy:
+    with StoreFaults(s3.endpoint, retry_s=0.3) as proxy:
         yield proxy
 
 

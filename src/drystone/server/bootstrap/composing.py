@@ -9,6 +9,7 @@ from typing import Final
 from drystone.core.errors import Misconfigured
 from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.server.bootstrap.data_dir import ServerHome, opened_data_dir
+from drystone.server.bootstrap.objects_folder import find_objects_folder
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
@@ -172,6 +173,8 @@ def _open_metadata(settings: ServerSettings, data_dir: ServerHome) -> Metadata:
 def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
     if settings.objects == "files":
         return FileObjects(data_dir.objects_path)
+    if settings.objects.startswith("file:"):
+        return FileObjects(find_objects_folder(settings.objects, data_dir.path))
     with _library("object stores", "cloud"):
         from drystone.server.storage.objects_cloud import (  # noqa: PLC0415
             CloudObjects,

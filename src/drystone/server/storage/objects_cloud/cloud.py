@@ -2,7 +2,7 @@
 """Objects in S3, Azure Blob or Google Cloud Storage, through obstore.
 
 The library retries what is worth retrying (5xx, slow down, lost connections) with waits that
-grow, up to ``RETRY_S``; what it then raises is told as "try again" to whoever asked.
+grow, for ``retry_s`` seconds; what it then raises is told as "try again" to whoever asked.
 """
 
 import itertools
@@ -34,12 +34,11 @@ from drystone.server.storage.objects_cloud.asking import StoreAsker
 from drystone.server.storage.objects_cloud.encryption import (
     ACCEPTING,
     NONE,
-    OPTIONS,
     NotEncrypted,
     find_fault_of,
     parse_encryption,
 )
-from drystone.server.storage.objects_cloud.location import StoreLocation
+from drystone.server.storage.objects_cloud.location import OURS, StoreLocation, find_retry_s
 from drystone.server.storage.objects_cloud.probing import TAKEN, finds_out_puts_once
 from drystone.server.storage.objects_cloud.signers import make_signing
 from drystone.server.storage.objects_cloud.trouble import (
@@ -58,11 +57,8 @@ LOOKED_AT_EACH: Final = 64
 
 log = structlog.get_logger()
 
-RETRY_S: Final = 30
-"""How long a request is tried again before whoever asked is told to."""
-
 TRIES_MAX: Final = 50
-"""More than fit into ``RETRY_S``, so that time is what bounds them: eight take two seconds."""
+"""More than fit into the time, so that the time is what bounds them: eight take two seconds."""
 
 _BACKOFF: Final[Any] = {
     "init_backoff": timedelta(milliseconds=100),
@@ -116,8 +112,10 @@ class CloudObjects:
         """
         self._where = location.shown
         self._encryption = parse_encryption(location)
+        self._retry_s = find_retry_s(location)
         self._asker = StoreAsker(
-            verifies=location.options.get("allow_invalid_certificates") != "true"
+            verifies=location.options.get("allow_invalid_certificates") != "true",
+            retry_s=self._retry_s,
         )
         try:
             self._store = _STORES[location.scheme](
@@ -130,7 +128,7 @@ class CloudObjects:
                 },
                 retry_config={
                     "max_retries": TRIES_MAX,
-                    "retry_timeout": timedelta(seconds=RETRY_S),
+                    "retry_timeout": timedelta(seconds=self._retry_s),
                     "backoff": _BACKOFF,
                 },
                 config={
@@ -138,7 +136,7 @@ class CloudObjects:
                     **self._encryption.store_options,
                 },
             )
-            try_again(lambda: obstore.list_with_delimiter(self._store, "packs"), RETRY_S)
+            try_again(lambda: obstore.list_with_delimiter(self._store, "packs"), self._retry_s)
             # A store that has no conditional put says so once, or is seen to overwrite.
             self._is_conditional = self._find_out_puts_once()
         except Unavailable as error:
@@ -209,7 +207,7 @@ class CloudObjects:
             return next(pages, ()), pages
 
         with translated("list", prefix or "its objects"):
-            first, others = try_again(begin, RETRY_S)
+            first, others = try_again(begin, self._retry_s)
             for page in itertools.chain([first], others):
                 for item in page:
                     if item["path"].startswith(prefix) and is_object_name(item["path"]):
@@ -219,7 +217,7 @@ class CloudObjects:
     def delete(self, name: str) -> None:
         with translated("delete", name):
             try:
-                try_again(lambda: obstore.delete(self._store, name), RETRY_S)
+                try_again(lambda: obstore.delete(self._store, name), self._retry_s)
             except (NotFoundError, FileNotFoundError) as error:
                 if is_bucket_missing(error):
                     raise
@@ -253,7 +251,7 @@ class CloudObjects:
 
     def _put(self, name: str, content: Any) -> None:
         # Whether a put that broke off was done is seen when it is done again.
-        if try_again(lambda: self._put_new(name, content), RETRY_S):
+        if try_again(lambda: self._put_new(name, content), self._retry_s):
             if next(self._puts) % LOOKED_AT_EACH == 0:
                 self._look_at(name)
         elif not self._is_same(name, content):
@@ -345,7 +343,7 @@ def _take_client_options(options: Any) -> dict[str, Any]:
 
 
 def _take_store_options(location: StoreLocation) -> dict[str, Any]:
-    ours = (*_CLIENT_OPTIONS, *OPTIONS)
+    ours = (*_CLIENT_OPTIONS, *OURS)
     options = {key: v for key, v in location.options.items() if key not in ours}
     if location.scheme == "s3":
         # TLS and our own hashes guard the bytes; hashing them once more costs a third of a put.

@@ -20,9 +20,6 @@ from drystone.server.storage.objects_cloud.trouble import StoreUnusable, raise_a
 
 NONE: Final = "none"
 
-OPTIONS: Final = ("encryption", "kms_key", "encryption_scope")
-"""What an address may say about it; none of it is the library's."""
-
 _S3_KINDS: Final = ("AES256", "aws:kms", "aws:kms:dsse", NONE)
 
 ACCEPTING: Final = (

@@ -16,6 +16,15 @@ from drystone.server.storage.objects_cloud.trouble import StoreUnusable
 
 SCHEMES: Final = ("s3", "az", "gs")
 
+OURS: Final = ("retry_s", "encryption", "kms_key", "encryption_scope")
+"""Options that are Drystone's own; all others are the library's."""
+
+RETRY_S: Final = 30
+"""How long a request is tried again before whoever asked is told to."""
+
+RETRY_S_MAX: Final = 300
+"""Beyond it, whoever asked has given up."""
+
 _SECRET: Final = ("key", "secret", "token", "password", "sas")
 
 _NO_SECRETS: Final = ("kms_key",)
@@ -41,6 +50,26 @@ class StoreLocation(NamedTuple):
     def shown(self) -> str:
         """The place as it may be told to anybody."""
         return f"{self.scheme}://{self.bucket}/{self.folder}".rstrip("/")
+
+
+def find_retry_s(location: StoreLocation) -> float:
+    """Returns for how many seconds requests are tried again.
+
+    Raises:
+        StoreUnusable: The address says something else than a number.
+    """
+    text = location.options.get("retry_s", str(RETRY_S))
+    try:
+        retry_s = float(text)
+    except ValueError:
+        retry_s = -1.0
+    if not 0.1 <= retry_s <= RETRY_S_MAX:
+        raise StoreUnusable(
+            location.shown,
+            f"retry_s is {text}",
+            advice=f"It takes seconds, 0.1 to {RETRY_S_MAX}.",
+        )
+    return retry_s
 
 
 def parse_location(url: str) -> StoreLocation:

@@ -25,7 +25,7 @@ from drystone.server.storage.objects_cloud.v4 import make_google_signer
 EMAIL = "drystone@project.iam.gserviceaccount.com"
 KEY = generate_private_key(65_537, 2_048)
 LOCATION = parse_location("gs://bucket/some/folder")
-ASKER = StoreAsker(verifies=True)
+ASKER = StoreAsker(verifies=True, retry_s=1)
 NAME = "packs/ab/abcd"
 
 
