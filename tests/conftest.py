@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from drystone.testing.azurite import AZURE_CREDENTIALS, AzureServer, install_azurite
 from drystone.testing.object_stores import S3_CREDENTIALS, S3Server, StrictS3Server
 from drystone.testing.postgres import PostgresServer
+from drystone.testing.stores.azurite import AZURE_CREDENTIALS, AzureServer, install_azurite
 
 TESTS = Path(__file__).parent
 

@@ -12,7 +12,7 @@ from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.objects_cloud import CloudObjects, StoreUnusable, parse_location
 from drystone.server.storage.objects_cloud.encryption import NotEncrypted
 from drystone.testing.object_stores import S3_CREDENTIALS, S3Server
-from drystone.testing.store_faults import (
+from drystone.testing.stores.faults import (
     NO_BUCKET,
     QUOTA_EXCEEDED,
     SLOW_DOWN,

@@ -28,6 +28,11 @@ from drystone.server.storage.objects_cloud.trouble import raise_answer
 
 _VERSION: Final = "2020-12-06"
 
+_READ: Final = ("GET", "r")
+_CREATE: Final = ("PUT", "c")
+_WRITE: Final = ("PUT", "w")
+"""Methods, each with the right that it takes."""
+
 _UPLOAD_BYTES: Final = 12
 _BLOCK_ID: Final = "{upload}-{number:05d}"
 """All ids of a blob's blocks have to be of one length."""
@@ -100,7 +105,7 @@ class AzureSigning:
     def sign_put(self, name: str, length_bytes: int, sha256: bytes, lasts_s: int) -> SignedRequest:
         headers = {"content-length": str(length_bytes), "x-ms-blob-type": "BlockBlob"}
         # The right to create does not let anybody overwrite.
-        return self._sign("PUT", name, "c", headers, {}, lasts_s)
+        return self._sign(_CREATE, name, headers, {}, lasts_s)
 
     def sign_get(
         self, name: str, offset_bytes: int, length_bytes: int, lasts_s: int
@@ -108,7 +113,7 @@ class AzureSigning:
         assert offset_bytes >= 0
         assert length_bytes > 0
         headers = {"range": f"bytes={offset_bytes}-{offset_bytes + length_bytes - 1}"}
-        return self._sign("GET", name, "r", headers, {}, lasts_s)
+        return self._sign(_READ, name, headers, {}, lasts_s)
 
     def begin_parts(self, name: str) -> str:
         return secrets.token_hex(_UPLOAD_BYTES)
@@ -124,11 +129,11 @@ class AzureSigning:
     ) -> SignedRequest:
         assert 1 <= number <= 10_000
         query = {"comp": "block", "blockid": _format_block_id(upload, number)}
-        return self._sign("PUT", name, "w", {"content-length": str(length_bytes)}, query, lasts_s)
+        return self._sign(_WRITE, name, {"content-length": str(length_bytes)}, query, lasts_s)
 
     def list_parts(self, name: str, upload: str) -> list[Part]:
         query = {"comp": "blocklist", "blocklisttype": "uncommitted"}
-        answer = self._ask("look at the parts of", "GET", name, "r", {}, query)
+        answer = self._ask("look at the parts of", _READ, name, {}, query)
         parts = []
         for block in ET.fromstring(answer.body).iterfind("./UncommittedBlocks/Block"):  # noqa: S314  our own store
             its_upload, _, number = b64decode(block.findtext("Name") or "").decode().rpartition("-")
@@ -144,22 +149,22 @@ class AzureSigning:
         )
         body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{ids}</BlockList>'.encode()
         headers = {"if-none-match": "*"}
-        self._ask("complete", "PUT", name, "w", headers, {"comp": "blocklist"}, body)
+        self._ask("complete", _WRITE, name, headers, {"comp": "blocklist"}, body)
 
     def abort_parts(self, name: str, upload: str) -> None:
         """Does nothing: Azure drops blocks that are in no list after a week."""
 
-    def _sign(  # noqa: PLR0917  all of a request
+    def _sign(
         self,
-        method: str,
+        act: tuple[str, str],
         name: str,
-        rights: str,
         headers: Mapping[str, str],
         query: Mapping[str, str],
         lasts_s: int,
     ) -> SignedRequest:
         assert is_object_name(name)
         assert 0 < lasts_s <= SIGNED_S_MAX
+        method, rights = act
         place = self._place
         key = f"{place.folder}/{name}".lstrip("/")
         expires_s = self._clock.now_ns() // NS_PER_S + lasts_s
@@ -180,14 +185,13 @@ class AzureSigning:
     def _ask(  # noqa: PLR0917  all of a request
         self,
         doing: str,
-        method: str,
+        act: tuple[str, str],
         name: str,
-        rights: str,
         headers: Mapping[str, str],
         query: Mapping[str, str],
         body: bytes = b"",
     ) -> StoreAnswer:
-        request = self._sign(method, name, rights, headers, query, ASKING_S)
+        request = self._sign(act, name, headers, query, ASKING_S)
         answer = self._asker.ask(request, body)
         if answer.status == 400 and b"InvalidBlockList" in answer.body:
             raise FileNotFoundError(name)

@@ -24,7 +24,7 @@ class Says:
     """The store answers so; unless ``after``, it does nothing else."""
 
     status: int
-    code: str = "InternalError"
+    word: str = "InternalError"
     headers: Mapping[str, str] = field(default_factory=dict)
     after: bool = False
 
@@ -90,8 +90,8 @@ class StoreFaults:
         self._choose: Chooser = lambda _method, _path: None
         port = urlsplit(endpoint).port
         assert port is not None
-        handler = type("Handler", (_Handler,), {"faults": self, "port": port})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        connection = type("Connection", (_Connection,), {"faults": self, "port": port})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), connection)
         self._server.daemon_threads = True
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, name="faults", daemon=True).start()
@@ -152,7 +152,7 @@ class StoreFaults:
         self.close()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Connection(BaseHTTPRequestHandler):
     """One connection from whoever uses the store."""
 
     protocol_version = "HTTP/1.1"
@@ -190,7 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(fault, Resets):
             self._end(is_reset=True)
             return
-        body = f"<Error><Code>{fault.code}</Code><Message>told so</Message></Error>".encode()
+        body = f"<Error><Code>{fault.word}</Code><Message>told so</Message></Error>".encode()
         self.send_response(fault.status)
         for name, value in fault.headers.items():
             self.send_header(name, value)

