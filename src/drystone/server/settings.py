@@ -66,6 +66,20 @@ class ServerSettings:
         starts=("sqlite", "postgresql://", "postgres://"),
         shown_values="`sqlite` or a URL",
     )
+    database_replica: str = _setting(
+        "none",
+        "A hot standby of the PostgreSQL, from which listings, histories and pages of changes are"
+        " read as long as it keeps up: `none`, or its URL.",
+        starts=("none", "postgresql://", "postgres://"),
+        shown_values="`none` or a URL",
+    )
+    database_writes: int = _setting(
+        4,
+        "Transactions that each process writes side by side on a PostgreSQL, each in a namespace"
+        " of its own.",
+        least=1,
+        most=64,
+    )
     objects: str = _setting(
         "files",
         "Where packs are kept: `files`, in the data directory; a folder elsewhere"
@@ -95,7 +109,16 @@ class ServerSettings:
         "The least important line that is logged.",
         choices=("debug", "info", "warning", "error"),
     )
-    read_threads: int = _setting(4, "Threads that read the database.", least=1, most=64)
+    workers: int = _setting(
+        1,
+        "Processes that answer requests, behind one address. More than one make use of more than"
+        " one processor; each has its own threads, and connections to a database.",
+        least=1,
+        most=64,
+    )
+    read_threads: int = _setting(
+        4, "Threads of each worker that read the database.", least=1, most=64
+    )
     stop_grace_s: float = _setting(
         30.0,
         "Seconds that requests in flight get to end when the server is told to stop.",
@@ -129,11 +152,21 @@ class ServerSettings:
     )
 
     def __post_init__(self) -> None:
+        if self.database_replica != "none" and self.database == "sqlite":
+            raise BadSetting(
+                "database_replica is set, and the database is SQLite, which has none",
+                advice="Set database to the PostgreSQL whose replica it is, or leave it out.",
+            )
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise BadSetting(
                 "only one of tls_certificate and tls_key is set",
                 advice="Set both to serve TLS, or none.",
             )
+
+    @property
+    def is_embedded(self) -> bool:
+        """True if the metadata are a file in the data directory."""
+        return self.database == "sqlite"
 
     @property
     def has_tls(self) -> bool:

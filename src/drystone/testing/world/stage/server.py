@@ -2,9 +2,9 @@
 """The server of a world: the real service over engines in memory, which crashes and is restored."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from typing import Any, Final, TypeVar
 
 from drystone.core.content.manifest import decode_manifest
@@ -57,6 +57,7 @@ class WorldServer:
         self.life.end()
         self.service: Service | None = None
         self.starts_count = 0
+        self._era_numbers = count(1)
         self.told = Told()
         """What devices were answered."""
         self.on_end: list[Callable[[], None]] = []
@@ -76,8 +77,10 @@ class WorldServer:
         engines = Engines(metadata, packs, LocalBell(), self._clock, _PASSWORDS)
         writer = _LoopWriter(metadata, self._timeline)
         self.starts_count += 1
-        era_id = self.starts_count.to_bytes(ERA_ID_BYTES)
-        self.service = make_service(engines, _CURSOR_KEY, era_id=era_id, writer=writer)
+        self._metadata.begin_run()
+        self.service = make_service(
+            engines, _CURSOR_KEY, make_era_id=self._make_era_id, writer=writer
+        )
 
     def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Lets the running server do something."""
@@ -111,6 +114,9 @@ class WorldServer:
         self._tasks.pop(task, None)
         if not task.cancelled():
             task.exception()  # whoever asked is told, if they are still there
+
+    def _make_era_id(self) -> bytes:
+        return next(self._era_numbers).to_bytes(ERA_ID_BYTES)
 
     # --- for devices and checkers --------------------------------------------------------------
 
@@ -179,7 +185,8 @@ class _LoopWriter(Writer):
     def __init__(self, metadata: Metadata, timeline: Timeline) -> None:
         self._metadata = metadata
         self._readers = ThreadPoolExecutor(4)  # No thread begins: the timeline does the work.
-        self._waiting = deque()
+        self._waiting = {}
+        self._busy_lanes = set()
         self._changed = _Bell(timeline, self._turn)  # type: ignore[assignment]  # what it needs
         self._is_closing = False
         self._works = self._groups = self._largest = 0
@@ -189,7 +196,9 @@ class _LoopWriter(Writer):
 
     def _turn(self) -> None:
         if self._waiting:
-            self._carry_out(self._take_group())
+            jobs = self._take_group()
+            self._busy_lanes.discard(jobs[0].lane)
+            self._carry_out(jobs)
 
 
 class _Bell:
@@ -212,6 +221,9 @@ class _Bell:
 class _MortalMetadata:
     """Implements ``Metadata`` as long as a life lasts."""
 
+    writes_at_once = 1
+    has_copy = False
+
     def __init__(self, metadata: MemoryMetadata, life: Life) -> None:
         self._metadata = metadata
         self._life = life
@@ -232,6 +244,9 @@ class _MortalMetadata:
         if not self._life.is_alive:
             raise Killed
         return self._metadata.read(work)
+
+    def read_copy(self, work: Callable[[Unit], T]) -> T:
+        return self.read(work)
 
     def close(self) -> None:
         pass
