@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from drystone.core.errors import Misconfigured
+from drystone.server.bootstrap.data_dir import ServerHome
 
 MARK: Final = ".drystone-objects"
 """In the folder: names it. Begins with a dot, so it is no object."""
@@ -25,6 +26,22 @@ class UnusableObjectsFolder(Misconfigured):
     """The folder that the setting ``objects`` names cannot be used, or is not the one it was."""
 
     code = "unusable-objects-folder"
+
+
+def is_folder(objects: str) -> bool:
+    """Tells whether a setting ``objects`` names a folder, in the data directory or elsewhere."""
+    return objects == "files" or objects.startswith("file:")
+
+
+def locate_objects(objects: str, data_dir: ServerHome) -> Path:
+    """Returns the folder that a setting ``objects`` names.
+
+    Raises:
+        UnusableObjectsFolder: As ``find_objects_folder``.
+    """
+    if objects == "files":
+        return data_dir.objects_path
+    return find_objects_folder(objects, data_dir.path)
 
 
 def find_objects_folder(url: str, data_dir: Path) -> Path:
