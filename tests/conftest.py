@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from drystone.testing.nats import NatsServer
 from drystone.testing.object_stores import S3_CREDENTIALS, S3Server, StrictS3Server
 from drystone.testing.postgres import PostgresServer
 from drystone.testing.stores.azurite import AZURE_CREDENTIALS, AzureServer, install_azurite
+from drystone.testing.valkey import ValkeyServer
 
 TESTS = Path(__file__).parent
 
@@ -57,6 +59,20 @@ def s3_url(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in S3_CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     return s3.url(s3.make_bucket(), "some/folder")
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    """One Valkey for all tests of a process that do not end it."""
+    with ValkeyServer(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """One NATS with JetStream for all tests of a process that do not end it."""
+    with NatsServer(tmp_path_factory.mktemp("nats")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
