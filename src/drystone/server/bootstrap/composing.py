@@ -2,13 +2,17 @@
 """Composing: which engines a server stands on, and how an operator's command reaches them."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
 
 from drystone.core.errors import Misconfigured
+from drystone.core.ids import NamespaceId
 from drystone.core.journal.eras import ERA_ID_BYTES
+from drystone.server.bootstrap.background import Background
 from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
+from drystone.server.bootstrap.libraries import library
+from drystone.server.bootstrap.messaging import add_outlet, make_bell
 from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.metadata import Metadata
@@ -34,12 +38,6 @@ from drystone.server.storage.packs import ObjectPacks
 _CURSOR_KEY: Final = "cursor"
 
 
-class LibraryMissing(Misconfigured):
-    """An engine is asked for whose library is not installed."""
-
-    code = "library-missing"
-
-
 class NotEmbedded(Misconfigured):
     """What is asked for is about metadata in the data directory, and they are not there."""
 
@@ -55,14 +53,21 @@ class Server:
         data_dir: What it stands on, held against other servers.
         metadata: Where it keeps what is not blocks.
         bell: What it rings.
+        background: What whoever serves runs beside the requests.
         made_key_path: Where this start made a master key; None if it made none.
         warnings: Sentences for the operator.
     """
 
     def __init__(
-        self, engines: Engines, service: Service, data_dir: ServerHome, opened: OpenedObjects
+        self,
+        engines: Engines,
+        service: Service,
+        data_dir: ServerHome,
+        opened: OpenedObjects,
+        background: Background,
     ) -> None:
         self.app = NativeApp(service)
+        self.background = background
         self.service = service
         self.data_dir = data_dir
         self.bell = engines.bell
@@ -117,8 +122,14 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
         opened = _open_store(settings, data_dir)
         packs = ObjectPacks(opened.objects)
-        bell = LocalBell() if membership is None else RelayedBell(LocalBell())
-        engines = Engines(metadata, packs, bell, SystemClock(), _passwords(settings))
+        background, worker, clock = Background(), secrets.token_hex(8), SystemClock()
+
+        def find_heads(ids: Collection[NamespaceId]) -> Awaitable[Mapping[NamespaceId, int]]:
+            return service.writer.read(lambda unit: unit.tree.find_heads(ids))
+
+        own = LocalBell() if membership is None else RelayedBell(LocalBell())
+        bell = make_bell(settings, background, worker, own, find_heads)
+        engines = Engines(metadata, packs, bell, clock, _passwords(settings))
         service = make_service(
             engines,
             cursor_key,
@@ -130,7 +141,8 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             ),
         )
         undo.callback(service.close)
-        server = Server(engines, service, data_dir, opened)
+        add_outlet(settings, background, worker, writer=service.writer, bell=bell, clock=clock)
+        server = Server(engines, service, data_dir, opened, background)
         undo.pop_all()
         return server
 
@@ -178,7 +190,7 @@ def move_metadata(
             advice="Use PostgreSQL's own tools to move it from one to another.",
         )
     check_settings({"database": url})
-    with _library("PostgreSQL", "postgres"):
+    with library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import move_to  # noqa: PLC0415
     with opened_data_dir(settings.data_dir) as data_dir:
         data_dir.hold()
@@ -188,24 +200,12 @@ def move_metadata(
             data_dir.close()
 
 
-@contextmanager
-def _library(what: str, extra: str) -> Iterator[None]:
-    """Tells how to install a library that is not there."""
-    try:
-        yield
-    except ImportError as error:
-        raise LibraryMissing(
-            f"the library for {what} is not installed",
-            advice=f"Install it with `pip install 'drystone[{extra}]'`.",
-        ) from error
-
-
 def _open_metadata(
     settings: ServerSettings, data_dir: ServerHome, run: str | None = None
 ) -> Metadata:
     if settings.is_embedded:
         return SqliteMetadata(data_dir.database_path, run=run)
-    with _library("PostgreSQL", "postgres"):
+    with library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import (  # noqa: PLC0415
             PostgresMetadata,
         )
@@ -242,7 +242,7 @@ def _open_store(settings: ServerSettings, data_dir: ServerHome) -> OpenedObjects
             "master_key is set, but only what lies in the data directory is encrypted with it",
             advice="Remove it, and have the object store encrypt what it keeps.",
         )
-    with _library("object stores", "cloud"):
+    with library("object stores", "cloud"):
         from drystone.server.storage.objects_cloud import (  # noqa: PLC0415
             CloudObjects,
             parse_location,
