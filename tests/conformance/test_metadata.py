@@ -15,6 +15,7 @@ from drystone.testing.conformance.metadata import (
     BlocksSuite,
     BrakesSuite,
     JournalSuite,
+    SurveySuite,
     TransactionsSuite,
     TreeSuite,
 )
@@ -94,3 +95,12 @@ class TestTransactionsInSqlite(InSqlite, TransactionsSuite): ...
 
 
 class TestTransactionsInPostgres(InPostgres, TransactionsSuite): ...
+
+
+class TestSurveyInMemory(InMemory, SurveySuite): ...
+
+
+class TestSurveyInSqlite(InSqlite, SurveySuite): ...
+
+
+class TestSurveyInPostgres(InPostgres, SurveySuite): ...

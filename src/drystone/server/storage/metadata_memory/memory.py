@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from drystone.server.ports.metadata import Unit
 from drystone.server.storage.metadata_memory.brakes import MemoryBrakes
+from drystone.server.storage.metadata_memory.survey import MemorySurvey
 from drystone.server.storage.metadata_memory.tables import Tables
 from drystone.server.storage.metadata_memory.units import MemoryAccounts, MemoryBlocks, MemoryTree
 
@@ -22,6 +23,7 @@ class _MemoryUnit:
         self.tree = MemoryTree(tables)
         self.blocks = MemoryBlocks(tables)
         self.brakes = MemoryBrakes(tables)
+        self.survey = MemorySurvey(tables)
 
 
 class MemoryMetadata:

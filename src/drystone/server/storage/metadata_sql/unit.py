@@ -3,13 +3,14 @@
 
 from drystone.server.storage.metadata_sql.accounts import SqlAccounts, SqlBrakes
 from drystone.server.storage.metadata_sql.blocks import SqlBlocks
+from drystone.server.storage.metadata_sql.keeping import SqlSurvey
 from drystone.server.storage.metadata_sql.numbers import Numbers
 from drystone.server.storage.metadata_sql.session import Session
 from drystone.server.storage.metadata_sql.trees import SqlTree
 
 
 class SqlUnit:
-    """Implements the port ``Unit``."""
+    """Implements the port ``Unit``, and ``Surveyed``."""
 
     def __init__(self, session: Session) -> None:
         numbers = Numbers(session)
@@ -17,3 +18,4 @@ class SqlUnit:
         self.tree = SqlTree(session, numbers)
         self.blocks = SqlBlocks(session, numbers)
         self.brakes = SqlBrakes(session, numbers)
+        self.survey = SqlSurvey(session, numbers)

@@ -10,6 +10,7 @@ from drystone.testing.conformance.metadata.accounts import AccountsSuite
 from drystone.testing.conformance.metadata.blocks import BlocksSuite
 from drystone.testing.conformance.metadata.brakes import BrakesSuite
 from drystone.testing.conformance.metadata.journal import JournalSuite
+from drystone.testing.conformance.metadata.survey import SurveySuite
 from drystone.testing.conformance.metadata.transactions import TransactionsSuite
 from drystone.testing.conformance.metadata.trees import TreeSuite
 
@@ -18,6 +19,7 @@ __all__ = [
     "BlocksSuite",
     "BrakesSuite",
     "JournalSuite",
+    "SurveySuite",
     "TransactionsSuite",
     "TreeSuite",
 ]
