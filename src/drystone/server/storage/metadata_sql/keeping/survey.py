@@ -72,7 +72,8 @@ class SqlSurvey:
 
 
 def _parse_entry_row(row: Row) -> EntryRow:
-    return EntryRow(*row[:-1], row[-1] == 1)
+    *values, deleted = row
+    return EntryRow(*values, is_deleted=deleted == 1)
 
 
 def _parse_place(row: Row) -> PlaceLine:
