@@ -72,8 +72,8 @@ class SqlSurvey:
 
 
 def _parse_entry_row(row: Row) -> EntryRow:
-    *values, deleted = row
-    return EntryRow(*values, is_deleted=deleted == 1)
+    file_id, parent_id, name, folded, kind, seq, rev, deleted = row
+    return EntryRow(file_id, parent_id, name, folded, kind, seq, rev, deleted == 1)
 
 
 def _parse_place(row: Row) -> PlaceLine:
