@@ -7,7 +7,7 @@ once, in an order of its own. Every engine has it, beside the families of ``Unit
     lines = survey_of(unit).list_packs(after, 1_000)
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from drystone.core.ids import AccountId, FileId, NamespaceId, PackId, Seq
@@ -60,11 +60,13 @@ class PlaceLine(NamedTuple):
     Attributes:
         number: Where it stands in the order of the index: new ones come last.
         place: Where the block lies. Without a pack id (``b""``): its pack is not known.
+        pack_bytes: Length of the pack, as it is noted; 0 if the pack is not known.
         is_damaged: Whether it could not be read back from there.
     """
 
     number: int
     place: BlockPlace
+    pack_bytes: int
     is_damaged: bool
 
 
@@ -129,3 +131,24 @@ def survey_of(unit: Unit) -> SurveyUnit:
     """Returns the survey of a unit of work; every engine has one."""
     assert isinstance(unit, Surveyed), "an engine without a survey"
     return unit.survey
+
+
+@runtime_checkable
+class Adopting(Protocol):
+    """What a survey has whose engine can take over a tree without its history."""
+
+    def adopt_records(self, namespace_id: NamespaceId, records: Sequence[Record]) -> None:
+        """Takes over last records of entries, with seqs beyond the head that need not follow.
+
+        Entries and head are then as the records say, each entry as the last of them tells.
+        """
+        ...
+
+
+@runtime_checkable
+class Examined(Protocol):
+    """Metadata whose engine can look for damage in what it stands on."""
+
+    def examine(self, *, is_deep: bool) -> list[str]:
+        """Returns what is wrong with the database's own structures, a line each; some at most."""
+        ...

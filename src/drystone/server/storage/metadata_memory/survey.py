@@ -58,7 +58,12 @@ class MemorySurvey:
     def list_places(self, after: int, limit: int) -> list[PlaceLine]:
         places = list(self._tables.places.values())[after : after + limit]
         return [
-            PlaceLine(number, place, place.block_id in self._tables.damaged)
+            PlaceLine(
+                number,
+                place,
+                self._tables.packs.get(place.pack_id, 0),
+                place.block_id in self._tables.damaged,
+            )
             for number, place in enumerate(places, after + 1)
         ]
 

@@ -110,6 +110,7 @@ class SurveySuite:
         assert ask(metadata, lambda s: s.list_packs(b"", 1)) == packs[:1]
         assert ask(metadata, lambda s: s.list_packs(pack_id(1), 10)) == packs[1:]
         assert [line.place for line in lines] == two + one
+        assert [line.pack_bytes for line in lines] == [300, 400, 400]
         assert [line.is_damaged for line in lines] == [False, True, False]
         assert ask(metadata, lambda s: s.list_places(0, 1)) == lines[:1]
         assert ask(metadata, lambda s: s.list_places(lines[0].number, 10)) == lines[1:]

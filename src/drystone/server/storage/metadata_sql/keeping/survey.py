@@ -8,7 +8,7 @@ from drystone.core.ids import ID_BYTES, FileId, NamespaceId, PackId, Seq
 from drystone.core.journal.record import Record
 from drystone.server.ports.metadata import BlockPlace
 from drystone.server.ports.survey import EntryRow, NamespaceLine, PackLine, PlaceLine
-from drystone.server.storage.metadata_sql.numbers import Numbers
+from drystone.server.storage.metadata_sql.keeping.adopting import SqlAdopting
 from drystone.server.storage.metadata_sql.rows import (
     RECORD_COLUMNS,
     Row,
@@ -16,15 +16,10 @@ from drystone.server.storage.metadata_sql.rows import (
     many,
     parse_record,
 )
-from drystone.server.storage.metadata_sql.session import Session
 
 
-class SqlSurvey:
+class SqlSurvey(SqlAdopting):
     """Implements ``server.ports.survey.SurveyUnit`` inside the transaction of its connection."""
-
-    def __init__(self, session: Session, numbers: Numbers) -> None:
-        self._session = session
-        self._numbers = numbers
 
     def list_namespaces(self, after: bytes, limit: int) -> list[NamespaceLine]:
         rows = self._session.execute(_LIST_NAMESPACES, {"after": after, "limit": limit})
@@ -77,9 +72,9 @@ def _parse_entry_row(row: Row) -> EntryRow:
 
 
 def _parse_place(row: Row) -> PlaceLine:
-    number, block_id, pack_id, *rest, damaged = row
+    number, block_id, pack_id, *rest, pack_bytes, damaged = row
     place = BlockPlace(block_id, PackId(pack_id or b""), *rest)
-    return PlaceLine(number, place, damaged is not None)
+    return PlaceLine(number, place, pack_bytes or 0, damaged is not None)
 
 
 _LIST_NAMESPACES: Final = """
@@ -135,7 +130,7 @@ _LIST_PACKS: Final = """
 
 _LIST_PLACES: Final = """
     SELECT b.block, b.block_id, p.pack_id, b.offset_bytes, b.stored_bytes, b.plain_bytes,
-        b.codec, d.block
+        b.codec, p.length_bytes, d.block
     FROM block AS b
         LEFT JOIN pack AS p ON p.pack = b.pack
         LEFT JOIN damaged_block AS d ON d.block = b.block
