@@ -78,10 +78,10 @@ def _parse_place(row: Row) -> PlaceLine:
 
 
 _LIST_NAMESPACES: Final = """
-    SELECT namespace_id, account_id, head
-    FROM namespace
-    WHERE namespace_id > :after
-    ORDER BY namespace_id
+    SELECT n.namespace_id, n.account_id, coalesce(j.head, 0)
+    FROM namespace AS n LEFT JOIN journal AS j ON j.ns = n.ns
+    WHERE n.namespace_id > :after
+    ORDER BY n.namespace_id
     LIMIT :limit
 """
 
