@@ -182,3 +182,27 @@ def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
 
 def _passwords(settings: ServerSettings) -> Passwords:
     return Passwords(memory_kib=settings.password_memory_kib, rounds=settings.password_rounds)
+
+
+# --- for the other doors of this room ------------------------------------------------------------
+
+
+def open_metadata(settings: ServerSettings, data_dir: ServerHome) -> Metadata:
+    """Opens the metadata that the settings name, and brings them up to date."""
+    return _open_metadata(settings, data_dir)
+
+
+def open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
+    """Opens the object store that the settings name."""
+    return _open_objects(settings, data_dir)
+
+
+def carry_over(path: str, url: str) -> None:
+    """Carries the metadata in a file of SQLite that nobody uses over to an empty PostgreSQL.
+
+    Raises:
+        MovingTo: There is something in the new one already. Nothing was changed.
+    """
+    with _library("PostgreSQL", "postgres"):
+        from drystone.server.storage.metadata_sql.postgres import move_to  # noqa: PLC0415
+    move_to(path, url)
