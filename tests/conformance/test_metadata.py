@@ -12,6 +12,7 @@ from drystone.server.storage.metadata_sql import SqliteMetadata
 from drystone.server.storage.metadata_sql.postgres import PostgresMetadata
 from drystone.testing.conformance.metadata import (
     AccountsSuite,
+    ArrivalsSuite,
     BlocksSuite,
     BrakesSuite,
     JournalSuite,
@@ -104,3 +105,12 @@ class TestSurveyInSqlite(InSqlite, SurveySuite): ...
 
 
 class TestSurveyInPostgres(InPostgres, SurveySuite): ...
+
+
+class TestArrivalsInMemory(InMemory, ArrivalsSuite): ...
+
+
+class TestArrivalsInSqlite(InSqlite, ArrivalsSuite): ...
+
+
+class TestArrivalsInPostgres(InPostgres, ArrivalsSuite): ...

@@ -13,6 +13,8 @@ from drystone.core.errors import Refused
 from drystone.core.ids import AccountId, BlockId, DeviceId, FileId, NamespaceId, PackId, Seq
 from drystone.core.journal.eras import Era
 from drystone.core.journal.record import Record, StoredEntry
+from drystone.server.ports.arrivals import ArrivalsUnit
+from drystone.server.ports.places import BlockPlace as BlockPlace  # noqa: PLC0414  part of this port
 
 T = TypeVar("T")
 
@@ -62,26 +64,6 @@ class Device(NamedTuple):
     created_ns: int
     seen_ns: int
     revoked_ns: int = 0
-
-
-class BlockPlace(NamedTuple):
-    """Where a block lies: one line of the block index.
-
-    Attributes:
-        block_id: The block.
-        pack_id: The pack that holds it.
-        offset_bytes: Of its *payload* in the pack (its frame header lies before).
-        stored_bytes: Length of the payload.
-        plain_bytes: Length of the block.
-        codec: 0 raw, 1 zstd (``core.content.frame.Codec``).
-    """
-
-    block_id: BlockId
-    pack_id: PackId
-    offset_bytes: int
-    stored_bytes: int
-    plain_bytes: int
-    codec: int
 
 
 class Brake(NamedTuple):
@@ -410,6 +392,11 @@ class Unit(Protocol):
     @property
     def blocks(self) -> BlocksUnit:
         """Block index and holders."""
+        ...
+
+    @property
+    def arrivals(self) -> ArrivalsUnit:
+        """Packs that devices put into the object store themselves."""
         ...
 
 

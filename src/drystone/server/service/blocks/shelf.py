@@ -54,9 +54,24 @@ class Shelf(NamedTuple):
 def locate_held(
     unit: Unit, namespace_id: NamespaceId, block_ids: Collection[BlockId]
 ) -> dict[BlockId, BlockPlace]:
-    """Returns where those of these blocks lie that the namespace holds."""
+    """Returns where those of these blocks lie that the namespace holds.
+
+    What it holds only by its own claim (``ports.arrivals``) lies where it claims, and nowhere
+    else: who knows a block's id must not get what others have sent under it.
+    """
     held = unit.blocks.find_held(namespace_id, block_ids)
-    return unit.blocks.locate(held) if held else {}
+    places = unit.blocks.locate(held) if held else {}
+    rest = [block_id for block_id in block_ids if block_id not in held]
+    return places | unit.arrivals.locate(namespace_id, rest) if rest else places
+
+
+def find_held(
+    unit: Unit, namespace_id: NamespaceId, block_ids: Collection[BlockId]
+) -> set[BlockId]:
+    """Returns which of these blocks the namespace holds, verified or not yet."""
+    held = unit.blocks.find_held(namespace_id, block_ids)
+    rest = [block_id for block_id in block_ids if block_id not in held]
+    return held.union(unit.arrivals.locate(namespace_id, rest)) if rest else held
 
 
 def iter_batches(places: Sequence[BlockPlace]) -> Iterator[list[BlockPlace]]:

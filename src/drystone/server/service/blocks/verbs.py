@@ -37,7 +37,13 @@ from drystone.server.service.blocks.contents import Verdict, check_contents, dec
 from drystone.server.service.blocks.damage import note_damage, read_again, verify_blocks
 from drystone.server.service.blocks.ingest import Ingest, PutTally
 from drystone.server.service.blocks.reading import Wanted, stream_frames
-from drystone.server.service.blocks.shelf import Shelf, iter_batches, locate_held, read_plain
+from drystone.server.service.blocks.shelf import (
+    Shelf,
+    find_held,
+    iter_batches,
+    locate_held,
+    read_plain,
+)
 from drystone.server.service.blocks.turns import Turns
 from drystone.server.service.writer import Writer
 
@@ -126,7 +132,7 @@ class Blocks:
 
         def look_up(unit: Unit) -> set[BlockId]:
             gate.require_namespace(unit, actor, namespace_id)
-            return unit.blocks.find_held(namespace_id, block_ids)
+            return find_held(unit, namespace_id, block_ids)
 
         held = await self.shelf.writer.read(look_up)
         if held:
@@ -356,7 +362,10 @@ class _Found(NamedTuple):
 def _find(unit: Unit, namespace_id: NamespaceId, block_ids: Collection[BlockId]) -> _Found:
     held = locate_held(unit, namespace_id, block_ids)
     rest = [name for name in block_ids if name not in held]
-    return _Found(held, unit.blocks.find_damaged(namespace_id, rest) if rest else {})
+    if not rest:
+        return _Found(held, {})
+    arrived = unit.arrivals.find_damaged(namespace_id, rest)
+    return _Found(held, arrived | unit.blocks.find_damaged(namespace_id, rest))
 
 
 def _base_of(

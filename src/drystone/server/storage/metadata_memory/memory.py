@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from drystone.server.ports.metadata import Unit
+from drystone.server.storage.metadata_memory.arrivals import MemoryArrivals
 from drystone.server.storage.metadata_memory.brakes import MemoryBrakes
 from drystone.server.storage.metadata_memory.survey import MemorySurvey
 from drystone.server.storage.metadata_memory.tables import Tables
@@ -24,6 +25,7 @@ class _MemoryUnit:
         self.blocks = MemoryBlocks(tables)
         self.brakes = MemoryBrakes(tables)
         self.survey = MemorySurvey(tables)
+        self.arrivals = MemoryArrivals(tables)
 
 
 class MemoryMetadata:

@@ -2,6 +2,7 @@
 """Unit: one unit of work, on a session that is in a transaction."""
 
 from drystone.server.storage.metadata_sql.accounts import SqlAccounts, SqlBrakes
+from drystone.server.storage.metadata_sql.arrivals import SqlArrivals
 from drystone.server.storage.metadata_sql.blocks import SqlBlocks
 from drystone.server.storage.metadata_sql.keeping import SqlSurvey
 from drystone.server.storage.metadata_sql.numbers import Numbers
@@ -19,3 +20,4 @@ class SqlUnit:
         self.blocks = SqlBlocks(session, numbers)
         self.brakes = SqlBrakes(session, numbers)
         self.survey = SqlSurvey(session, numbers)
+        self.arrivals = SqlArrivals(session, numbers)

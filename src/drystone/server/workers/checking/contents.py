@@ -88,12 +88,18 @@ class ContentCheck:
 
     def _find(self, block_ids: set[BlockId]) -> _Standing:
         def work(unit: Unit) -> _Standing:
+            namespace_id = self._namespace_id
             located = unit.blocks.locate(block_ids)
+            held = unit.blocks.find_held(namespace_id, block_ids)
+            damaged = unit.blocks.find_damaged(namespace_id, block_ids)
+            # What a device put into the store itself and nobody has verified yet.
+            arrived = unit.arrivals.locate(namespace_id, block_ids - held)
+            doubted = unit.arrivals.find_damaged(namespace_id, block_ids - held - arrived.keys())
+            # What lies in a pack that is not known is told with the index.
+            known = {block_id: place for block_id, place in located.items() if place.pack_id}
+            damaged = {**damaged, **doubted}
             return _Standing(
-                # What lies in a pack that is not known is told with the index.
-                {block_id: place for block_id, place in located.items() if place.pack_id},
-                unit.blocks.find_held(self._namespace_id, block_ids),
-                unit.blocks.find_damaged(self._namespace_id, block_ids),
+                known | arrived, held | arrived.keys(), damaged.keys() - arrived.keys()
             )
 
         return self._metadata.read(work)
