@@ -5,10 +5,19 @@
 it stands on, for tests and for other ways to run it; ``open_admin`` gives what the operator's
 commands use, beside a running server or without one; ``move_metadata`` carries an embedded
 server's metadata over to PostgreSQL; ``open_check`` and ``rebuild_metadata`` look after what is
-kept. All take ``ServerSettings`` and raise
+kept; ``back_up`` and ``restore`` carry all of it elsewhere and back. All take ``ServerSettings``
+and raise
 ``Misconfigured`` with a message for the operator if the server cannot start.
 """
 
+from drystone.server.bootstrap.backups import (
+    BackedUp,
+    Restored,
+    back_up,
+    list_backups,
+    restore,
+)
+from drystone.server.bootstrap.backups import verify as verify_backup
 from drystone.server.bootstrap.composing import Server, move_metadata, open_admin, open_server
 from drystone.server.bootstrap.keeping import (
     CheckFinding,
@@ -20,15 +29,21 @@ from drystone.server.bootstrap.keeping import (
 from drystone.server.bootstrap.serving import Started, run_server
 
 __all__ = [
+    "BackedUp",
     "CheckFinding",
     "CheckSummary",
     "Rebuilt",
+    "Restored",
     "Server",
     "Started",
+    "back_up",
+    "list_backups",
     "move_metadata",
     "open_admin",
     "open_check",
     "open_server",
     "rebuild_metadata",
+    "restore",
     "run_server",
+    "verify_backup",
 ]

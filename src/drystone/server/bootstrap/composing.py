@@ -4,6 +4,7 @@
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Final
 
 from drystone.core.errors import Misconfigured
@@ -20,6 +21,7 @@ from drystone.server.settings import ServerSettings, check_settings
 from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
+from drystone.server.storage.metadata_sql.keeping import copy_sqlite
 from drystone.server.storage.objects_files import FileObjects
 from drystone.server.storage.packs import ObjectPacks
 
@@ -206,3 +208,32 @@ def carry_over(path: str, url: str) -> None:
     with _library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import move_to  # noqa: PLC0415
     move_to(path, url)
+
+
+def open_store(address: str) -> Objects:
+    """Opens an object store at an address (``s3://…``), apart from the server's own."""
+    with _library("object stores", "cloud"):
+        from drystone.server.storage.objects_cloud import (  # noqa: PLC0415
+            CloudObjects,
+            parse_location,
+        )
+    return CloudObjects(parse_location(address))
+
+
+def copy_metadata(
+    settings: ServerSettings, data_dir: ServerHome, path: Path, tell: Callable[[int], None]
+) -> None:
+    """Writes all metadata, as they are at one instant, to a new SQLite database.
+
+    Args:
+        settings: Of the server, which may run.
+        data_dir: Its data directory.
+        path: Of the new file.
+        tell: Is told how much was copied: bytes or rows.
+    """
+    if settings.database == "sqlite":
+        copy_sqlite(data_dir.database_path, path, tell)
+        return
+    with _library("PostgreSQL", "postgres"):
+        from drystone.server.storage.metadata_sql.postgres import export_to  # noqa: PLC0415
+    export_to(settings.database, path, tell)

@@ -21,6 +21,9 @@ from drystone.core.errors import Misconfigured
 
 FORMAT: Final = 1
 KEY_BYTES: Final = 32
+RESTORING: Final = "restoring"
+"""Stands in a data directory from the beginning of a restore to its end, and tells which."""
+
 SETUP_WAIT_S: Final = 30.0
 """Longest wait for another process that makes or migrates the same directory."""
 
@@ -38,6 +41,18 @@ class NewerHome(Misconfigured):
     """The data directory was made by a newer version, which this one cannot read."""
 
     code = "newer-data-dir"
+
+
+class UnfinishedRestore(Misconfigured):
+    """A restore into the data directory was interrupted; a server must not start on half of it."""
+
+    code = "restore-unfinished"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"a restore into {path} was interrupted: not everything is there",
+            advice="Run the same `drystone admin restore` again, or remove the directory.",
+        )
 
 
 class HomeInUse(Misconfigured):
@@ -148,21 +163,28 @@ class ServerHome:
 
 
 @contextmanager
-def opened_data_dir(path: Path) -> Iterator[ServerHome]:
+def opened_data_dir(path: Path, *, may_be_unfinished: bool = False) -> Iterator[ServerHome]:
     """Opens a data directory and keeps other processes from making or migrating it meanwhile.
 
     The context is for what must be done by one process at a time: making, migrating, opening.
     The ``ServerHome`` outlives it.
 
+    Args:
+        path: The directory; made if it is missing.
+        may_be_unfinished: For whoever finishes a restore.
+
     Raises:
         UnusableHome: It cannot be made or written, or holds something else.
         NewerHome: It is of a newer version.
+        UnfinishedRestore: A restore into it was interrupted.
     """
     with _translated(path):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _setup_lock(path):
         with _translated(path):
             is_new = _check_format(path)
+            if not may_be_unfinished and (path / RESTORING).exists():
+                raise UnfinishedRestore(path)
         yield ServerHome(path, is_new=is_new)
 
 

@@ -11,5 +11,6 @@ a whole.
 """
 
 from drystone.server.storage.objects_files.files import FileObjects
+from drystone.server.storage.objects_files.linking import FileLinks
 
-__all__ = ["FileObjects"]
+__all__ = ["FileLinks", "FileObjects"]
