@@ -25,7 +25,8 @@ class FileLinks:
             return False
         place = self._target / name
         try:
-            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in reversed(place.relative_to(self._target).parents):
+                (self._target / folder).mkdir(mode=0o700, exist_ok=True)
             place.hardlink_to(self._source / name)
         except FileNotFoundError:
             return False
