@@ -248,7 +248,7 @@ def test_full_disk_leaves_no_server_and_the_restore_can_be_run_again(
     def open_small(settings: ServerSettings, _: object) -> Objects:
         return Limited(settings.data_dir / "objects", 1)
 
-    monkeypatch.setattr("drystone.server.bootstrap.backups.open_objects", open_small)
+    monkeypatch.setattr("drystone.server.bootstrap.backups._open_bare", open_small)
     assert refused(lambda: restore(new, target, "", tell)) == "server-storage-full"
     monkeypatch.undo()
 

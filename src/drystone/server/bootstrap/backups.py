@@ -14,7 +14,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from drystone.core.errors import Refused, Unavailable
+from drystone.core.errors import Misconfigured, Refused, Unavailable
 from drystone.server.bootstrap.composing import (
     copy_metadata,
     open_metadata,
@@ -28,6 +28,7 @@ from drystone.server.bootstrap.keeping import (
     Tell,
     install_database,
     make_check,
+    private_files,
     remove_database,
     require_data_dir,
 )
@@ -37,12 +38,17 @@ from drystone.server.settings import FILE_NAME, ServerSettings
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
 from drystone.server.storage.objects_files import FileLinks, FileObjects
-from drystone.server.workers.backup.backing_up import BackingUp, Source, check_place, list_stamps
+from drystone.server.workers.backup.backing_up import BackingUp, Source
 from drystone.server.workers.backup.manifest import Manifest, NoBackup
 from drystone.server.workers.backup.pieces import read_piece
+from drystone.server.workers.backup.places import (
+    KEYRING,
+    check_place,
+    list_stamps,
+    load_manifest,
+)
 from drystone.server.workers.backup.restoring import (
     find_missing,
-    load_manifest,
     remove_older,
     restore_metadata,
     restore_objects,
@@ -52,6 +58,7 @@ from drystone.server.workers.backup.restoring import (
 _UNFINISHED: Final = "metadata.db.unfinished"
 _RESTORED_SETTINGS: Final = "drystone.toml.restored"
 _COPYING: Final = ".copying"
+_MASTER_KEY: Final = "master.key"
 
 
 class BackupInUse(Unavailable):
@@ -92,6 +99,8 @@ class Restored(NamedTuple):
         lacking: Objects that were not in it, or damaged.
         settings_file: Where the settings of then lie, for a human to look at; ``""`` if none were
             in the backup.
+        needs_key: True if what is there is encrypted, and the master key is not at hand: then
+            nothing was checked yet.
         checked: What a check of all that is there now came to.
         findings: Of that check.
     """
@@ -99,11 +108,19 @@ class Restored(NamedTuple):
     manifest: Manifest
     lacking: tuple[str, ...]
     settings_file: str
+    needs_key: bool
     checked: CheckSummary
     findings: tuple[CheckFinding, ...]
 
 
-def back_up(settings: ServerSettings, where: str, tell: Tell, *, keep_count: int = 0) -> BackedUp:
+def back_up(
+    settings: ServerSettings,
+    where: str,
+    tell: Tell,
+    *,
+    keep_count: int = 0,
+    with_master_key: bool = False,
+) -> BackedUp:
     """Makes a backup beside a running server, or without one.
 
     Args:
@@ -111,6 +128,7 @@ def back_up(settings: ServerSettings, where: str, tell: Tell, *, keep_count: int
         where: A folder, or the address of a place in an object store.
         tell: Is told of progress.
         keep_count: How many backups are to stay; older ones go. 0: all stay.
+        with_master_key: Whether the master key, if it lies in the data directory, is to be in it.
 
     Raises:
         NoServerThere: There is no data directory.
@@ -121,9 +139,10 @@ def back_up(settings: ServerSettings, where: str, tell: Tell, *, keep_count: int
     require_data_dir(settings)
     _require_outside(settings, where)
     with ExitStack() as stack:
+        stack.enter_context(private_files())
         with opened_data_dir(settings.data_dir) as data_dir:
             metadata = stack.enter_context(closing(open_metadata(settings, data_dir)))
-            objects = open_objects(settings, data_dir)
+            opened = open_objects(settings, data_dir)
         target, workshop = stack.enter_context(_opened_place(where, is_new=True))
         check_place(target, where)
         now_ns = SystemClock().now_ns()
@@ -134,8 +153,9 @@ def back_up(settings: ServerSettings, where: str, tell: Tell, *, keep_count: int
                 copy,
                 copied,
                 "sqlite" if settings.database == "sqlite" else "postgresql",
-                objects,
-                _read_files(data_dir),
+                _open_stored(settings, data_dir, opened),
+                opened,
+                _read_files(data_dir, with_master_key=with_master_key),
                 now_ns,
             )
             links = _find_links(settings, data_dir, where)
@@ -201,14 +221,15 @@ def restore(
         Unavailable: No room, or something is away: the same restore can be run again.
     """
     with ExitStack() as stack:
+        stack.enter_context(private_files())
         backup, _ = stack.enter_context(_opened_place(where, is_new=False))
         check_place(backup, where)
         manifest = load_manifest(backup, where, stamp)
-        _require_whole(backup, manifest, despite_damage=despite_damage)
+        _require_fit(settings, backup, manifest, despite_damage=despite_damage)
         with opened_data_dir(settings.data_dir, may_be_unfinished=True) as data_dir:
             data_dir.hold()
             stack.callback(data_dir.close)
-            objects = open_objects(settings, data_dir)
+            objects = _open_bare(settings, data_dir)
             _begin(settings, data_dir, objects, manifest)
         lacking = restore_objects(backup, manifest, objects, tell, despite_damage=despite_damage)
         settings_file = _restore_files(backup, manifest, data_dir)
@@ -223,10 +244,18 @@ def restore(
         finally:
             remove_database(path)
         (data_dir.path / RESTORING).unlink()
+        try:
+            opened = open_objects(settings, data_dir)
+        except Misconfigured:
+            if not any(objects.iter_names(KEYRING)):
+                raise
+            nothing = CheckSummary({}, {}, is_sound=False)
+            return Restored(manifest, tuple(lacking), settings_file, True, nothing, ())  # noqa: FBT003
         with closing(open_metadata(settings, data_dir)) as metadata:
-            check = make_check(metadata, objects, tell, is_deep=False)
+            check = make_check(metadata, opened, tell, is_deep=False)
             findings = tuple(check.iter_findings())
-        return Restored(manifest, tuple(lacking), settings_file, check.sum_up(), findings)
+        summary = check.sum_up()
+        return Restored(manifest, tuple(lacking), settings_file, False, summary, findings)  # noqa: FBT003
 
 
 # --- places ---------------------------------------------------------------------------------------
@@ -285,10 +314,16 @@ def _find_links(settings: ServerSettings, data_dir: ServerHome, where: str) -> F
     return FileLinks(data_dir.objects_path, Path(where).expanduser().absolute())
 
 
-def _read_files(data_dir: ServerHome) -> dict[str, bytes]:
+def _open_stored(settings: ServerSettings, data_dir: ServerHome, opened: Objects) -> Objects:
+    """Returns the store as its objects lie there: in the data directory maybe encrypted."""
+    return FileObjects(data_dir.objects_path) if settings.objects == "files" else opened
+
+
+def _read_files(data_dir: ServerHome, *, with_master_key: bool) -> dict[str, bytes]:
     """Returns the keys and settings of a server, by their paths in the data directory."""
     keys = sorted((data_dir.path / "keys").glob("*.key"))
-    paths = [*keys, data_dir.path / FILE_NAME]
+    paths = [key for key in keys if with_master_key or key.name != _MASTER_KEY]
+    paths.append(data_dir.path / FILE_NAME)
     return {str(p.relative_to(data_dir.path)): p.read_bytes() for p in paths if p.exists()}
 
 
@@ -299,7 +334,21 @@ def _keeper(_: Metadata) -> Callable[[], None]:
 # --- restoring ------------------------------------------------------------------------------------
 
 
-def _require_whole(backup: Objects, manifest: Manifest, *, despite_damage: bool) -> None:
+def _open_bare(settings: ServerSettings, data_dir: ServerHome) -> Objects:
+    """Returns the store into which objects are put as they lie in the backup."""
+    if settings.objects == "files":
+        return FileObjects(data_dir.objects_path)
+    return open_objects(settings, data_dir)
+
+
+def _require_fit(
+    settings: ServerSettings, backup: Objects, manifest: Manifest, *, despite_damage: bool
+) -> None:
+    if settings.objects != "files" and any(backup.iter_names(KEYRING)):
+        raise RestoreRefused(
+            "the backup is of an encrypted data directory, and the settings name an object store",
+            advice="Restore it into a data directory of its own, without the setting `objects`.",
+        )
     missing = find_missing(backup, manifest)
     if missing and not despite_damage:
         raise RestoreRefused(

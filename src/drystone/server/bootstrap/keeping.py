@@ -83,9 +83,9 @@ def rebuild_metadata(settings: ServerSettings, tell: Tell) -> RebuiltAndChecked:
         RebuildRefused: There is a database already, or nothing to rebuild one from.
         Misconfigured: The server runs, or something cannot be opened.
     """
-    with opened_data_dir(settings.data_dir) as data_dir:
+    with private_files(), opened_data_dir(settings.data_dir) as data_dir:
         data_dir.hold()
-    with closing(data_dir):
+    with private_files(), closing(data_dir):
         _require_no_database(settings, data_dir)
         objects = open_objects(settings, data_dir)
         if not any(objects.iter_names("packs/")) and not any(objects.iter_names("journal/")):
@@ -101,6 +101,16 @@ def rebuild_metadata(settings: ServerSettings, tell: Tell) -> RebuiltAndChecked:
         finally:
             remove_database(path)
         return done
+
+
+@contextmanager
+def private_files() -> Iterator[None]:
+    """Makes what is written meanwhile readable by its owner alone."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def require_data_dir(settings: ServerSettings) -> None:

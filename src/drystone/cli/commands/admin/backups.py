@@ -53,6 +53,10 @@ def backup(
         bool, typer.Option("--list", help="Make none; list those that there are.")
     ] = False,
     at: AtOption = "",
+    include_master_key: Annotated[
+        bool,
+        typer.Option("--include-master-key", help="Put the master key beside what it encrypts."),
+    ] = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
     as_json: JsonFlag = False,
@@ -62,7 +66,8 @@ def backup(
     The first one copies everything; later ones into the same place copy what is new. On the same
     disk packs are linked, not copied: that guards against deletion, not against the disk. A backup
     holds the files of all users, hashes of passwords and tokens, and the server's keys: guard it as
-    you do the server. The master key of encryption at rest is never in it.
+    you do the server. What the server encrypts stays so, and its master key is not in the backup
+    unless you ask for it: keep that elsewhere.
 
     Examples:
       drystone admin backup /mnt/backup/drystone
@@ -80,7 +85,13 @@ def backup(
 
     settings = read_settings(data_dir, config)
     with counting(out) as counts:
-        done = back_up(settings, target, counts.tell, keep_count=keep)
+        done = back_up(
+            settings,
+            target,
+            counts.tell,
+            keep_count=keep,
+            with_master_key=include_master_key,
+        )
     manifest = done.manifest
     out.answer(
         {
@@ -135,12 +146,13 @@ def restore(
             "objects": done.manifest.objects_count,
             "lacking": [*done.manifest.lacking, *done.lacking],
             "settings_file": done.settings_file,
+            "needs_key": done.needs_key,
             "check": done.checked,
             "findings": done.findings,
         },
         _describe_restore(done),
     )
-    return ExitCode.OK if done.checked.is_sound else ExitCode.DIFFERENT
+    return ExitCode.OK if done.needs_key or done.checked.is_sound else ExitCode.DIFFERENT
 
 
 def _list(out: Output, target: str) -> int:
@@ -209,5 +221,9 @@ def _describe_restore(done: "Restored") -> "Iterator[str]":
         yield f"  {finding.code}: {printable(finding.what)} ({printable(finding.where)})"
     if done.settings_file:
         yield f"The settings of then are in {printable(done.settings_file)}; none counts yet."
+    if done.needs_key:
+        yield "It is encrypted, and its master key is not here: put that in its place, then run"
+        yield "  drystone admin check"
+        return
     verdict = "It is sound." if done.checked.is_sound else "It is NOT sound."
     yield f"Checked: {verdict} Start the server; devices send again what it lost since then."

@@ -23,16 +23,21 @@ from drystone.server.workers.backup.manifest import (
     BACKUPS,
     MARK_NAME,
     Manifest,
-    NotForBackups,
     Whole,
-    check_mark,
     encode_manifest,
     encode_mark,
     make_stamp,
     manifest_name,
-    parse_manifest_name,
 )
 from drystone.server.workers.backup.pieces import PIECE_BYTES, write_piece, write_whole
+from drystone.server.workers.backup.places import (
+    KEYRING,
+    NAMED,
+    ObjectLine,
+    is_what_it_should_be,
+    load_hashes,
+    read_object,
+)
 
 _PAGE: Final = 4_096
 _LINES_PER_LIST: Final = 100_000
@@ -43,13 +48,6 @@ Tell = Callable[[str, int], None]
 """Is told how far something has come: what, and how many of it are done."""
 
 
-class ObjectLine(NamedTuple):
-    """An object that belongs to a backup."""
-
-    name: str
-    length_bytes: int
-
-
 class Source(NamedTuple):
     """What is backed up.
 
@@ -57,7 +55,8 @@ class Source(NamedTuple):
         copy: A SQLite database with all metadata, of one instant, that nobody else uses.
         metadata: The same, opened.
         database: Where it came from: ``sqlite`` or ``postgresql``.
-        objects: The server's.
+        objects: The server's store, as its objects lie there: encrypted, maybe.
+        opened: The same store as the server reads it.
         files: Contents of keys and settings, by their paths in the data directory.
         now_ns: When the copy was made.
     """
@@ -66,6 +65,7 @@ class Source(NamedTuple):
     metadata: Metadata
     database: str
     objects: Objects
+    opened: Objects
     files: Mapping[str, bytes]
     now_ns: int
 
@@ -100,6 +100,8 @@ class BackingUp:
         self._keep = keep
         self._tell = tell
         self._lacking: list[str] = []
+        self._is_sealed = any(True for _ in source.objects.iter_names(KEYRING))
+        self._hashes: dict[str, ObjectLine] = {}
         self._objects_count = self._objects_bytes = 0
         self.copied_count = self.copied_bytes = 0
 
@@ -111,6 +113,8 @@ class BackingUp:
             Unavailable: The target or the server's store is away.
         """
         self._target.put(MARK_NAME, [encode_mark()])
+        if self._is_sealed:
+            self._hashes = load_hashes(self._target)
         stamp = self._choose_stamp()
         folder = f"{BACKUPS}{stamp}"
         lists = tuple(self._copy_objects(folder))
@@ -169,7 +173,7 @@ class BackingUp:
             yield self._write_list(f"{folder}/objects/{number + 1:04d}", lines)
 
     def _write_list(self, folder: str, lines: Iterable[ObjectLine]) -> Whole:
-        text = "".join(f"{name} {length_bytes}\n" for name, length_bytes in lines).encode("ascii")
+        text = "".join(f"{' '.join(map(str, line))}\n" for line in lines).encode("ascii")
         parts = [text[at : at + PIECE_BYTES] for at in range(0, len(text), PIECE_BYTES)]
         return write_whole(self._target, folder, parts)
 
@@ -177,85 +181,85 @@ class BackingUp:
         """Yields the objects of the backup as soon as each is there."""
         known: dict[str, int] = {}
         shard = ""
-        for line in self._iter_named():
+        for name, length_bytes in self._iter_named():
             self._keep()
             # Names come in their order: what is there already is listed a folder at a time.
-            prefix = f"{line.name.rpartition('/')[0]}/"
+            prefix = f"{name.rpartition('/')[0]}/"
             if prefix != shard:
                 shard = prefix
                 known = {s.name: s.length_bytes for s in self._target.iter_names(prefix)}
-            if known.get(line.name) == line.length_bytes or self._copy(line):
-                self._objects_count += 1
-                self._objects_bytes += line.length_bytes
-                self._tell("objects", self._objects_count)
-                yield line
+            line = self._find_known(name, length_bytes, known) or self._copy(name, length_bytes)
+            if line is None:
+                self._lacking.append(name)
+                continue
+            self._objects_count += 1
+            self._objects_bytes += line.length_bytes
+            self._tell("objects", self._objects_count)
+            yield line
 
-    def _iter_named(self) -> Iterator[ObjectLine]:
+    def _find_known(
+        self, name: str, length_bytes: int, known: Mapping[str, int]
+    ) -> ObjectLine | None:
+        """Returns an object that an earlier backup left there; None if it is to be copied."""
+        if name not in known:
+            return None
+        if not self._is_sealed:
+            return ObjectLine(name, length_bytes) if known[name] == length_bytes else None
+        stored_bytes = self._source.objects.find_length(name)
+        line = self._hashes.get(name)
+        if line is None or not known[name] == stored_bytes == line.length_bytes:
+            return None
+        return line
+
+    def _iter_named(self) -> Iterator[tuple[str, int]]:
+        """Yields names and lengths of all objects that belong to it, as the metadata tell."""
+        for stat in sorted(self._source.objects.iter_names(KEYRING)):
+            yield stat.name, stat.length_bytes
         metadata = self._source.metadata
         after = b""
         while packs := metadata.read(
             lambda unit, after=after: survey_of(unit).list_packs(after, _PAGE)  # type: ignore[misc]
         ):
             for pack in packs:
-                yield ObjectLine(pack_name(pack.pack_id), pack.length_bytes)
+                yield pack_name(pack.pack_id), pack.length_bytes
             after = packs[-1].pack_id
         for state in (ArrivalState.UNVERIFIED, ArrivalState.QUARANTINED):
             arrivals = metadata.read(
                 lambda unit, state=state: unit.arrivals.list_due(state, _END_OF_TIME_S, _ALL)  # type: ignore[misc]
             )
             for arrival in sorted(arrivals, key=lambda arrival: arrival.name):
-                yield ObjectLine(arrival.name, arrival.length_bytes)
+                yield arrival.name, arrival.length_bytes
 
-    def _copy(self, line: ObjectLine) -> bool:
-        """Brings one object into the target; False, noted, if it cannot be had whole."""
-        if self._link(line.name):
-            if self._target.find_length(line.name) == line.length_bytes:
-                return True
-            self._target.delete(line.name)
-        content = read_object(self._source.objects, line)
+    def _copy(self, name: str, length_bytes: int) -> ObjectLine | None:
+        """Brings one object into the target; None if it cannot be had whole."""
+        is_plain_pack = not self._is_sealed and parse_pack_name(name) is not None
+        if is_plain_pack and self._link(name):
+            line = ObjectLine(name, length_bytes)
+            if self._target.find_length(name) == length_bytes:
+                return line
+            self._target.delete(name)
+        content = self._read(name, length_bytes)
         if content is None:
-            self._lacking.append(line.name)
-            return False
-        self._target.put(line.name, [content])
-        self.copied_count += 1
-        self.copied_bytes += len(content)
+            return None
+        check = NAMED if is_plain_pack else sha256(content).hexdigest()
+        if self._is_sealed:
+            # What an earlier backup has may be the same, encrypted otherwise.
+            self._target.delete(name)
+        if not (self._is_sealed and self._link(name)):
+            self._target.put(name, [content])
+            self.copied_count += 1
+            self.copied_bytes += len(content)
         self._tell("bytes", self.copied_bytes)
-        return True
+        return ObjectLine(name, len(content), check)
 
-
-def read_object(objects: Objects, line: ObjectLine) -> bytes | None:
-    """Returns the bytes of an object, or None if it is gone, damaged, or not of its name."""
-    try:
-        [content] = objects.read(line.name, [(0, line.length_bytes + 1)])
-    except (FileNotFoundError, Corrupt):
-        return None
-    return content if is_what_it_should_be(line, content) else None
-
-
-def is_what_it_should_be(line: ObjectLine, content: bytes) -> bool:
-    """Tells whether these are the bytes of an object: a pack's name is their SHA-256."""
-    pack_id = parse_pack_name(line.name)
-    return len(content) == line.length_bytes and pack_id in (None, sha256(content).digest())
-
-
-def check_place(objects: Objects, where: str) -> None:
-    """Returns if backups may be made at a place: there are some already, or it is empty.
-
-    Raises:
-        NewerBackup: There are some of a newer version.
-        NotForBackups: There is something else.
-    """
-    try:
-        [content] = objects.read(MARK_NAME, [(0, 100)])
-    except FileNotFoundError:
-        first = next(iter(objects.iter_names()), None)
-        if first is not None:
-            raise NotForBackups(where, first.name) from None
-        return
-    check_mark(content, where)
-
-
-def list_stamps(objects: Objects) -> list[str]:
-    """Returns the names of all backups that have a manifest, oldest first."""
-    stamps = (parse_manifest_name(stat.name) for stat in objects.iter_names(BACKUPS))
-    return sorted(stamp for stamp in stamps if stamp is not None)
+    def _read(self, name: str, length_bytes: int) -> bytes | None:
+        """Returns an object as it is stored, if what it holds is what its name says."""
+        try:
+            if self._is_sealed and not name.startswith(KEYRING):
+                [opened] = self._source.opened.read(name, [(0, length_bytes + 1)])
+                if not is_what_it_should_be(ObjectLine(name, length_bytes), opened):
+                    return None
+                length_bytes = self._source.objects.find_length(name) or 0
+        except (FileNotFoundError, Corrupt):
+            return None
+        return read_object(self._source.objects, ObjectLine(name, length_bytes))

@@ -6,63 +6,23 @@ from pathlib import Path
 from typing import Final
 
 from drystone.server.ports.objects import Objects
-from drystone.server.workers.backup.backing_up import (
-    ObjectLine,
-    list_stamps,
-    read_object,
-)
 from drystone.server.workers.backup.manifest import (
     BACKUPS,
     DamagedBackup,
     Manifest,
-    NoBackup,
-    decode_manifest,
     manifest_name,
 )
 from drystone.server.workers.backup.pieces import iter_whole, read_piece
+from drystone.server.workers.backup.places import (
+    iter_objects,
+    list_stamps,
+    load_manifest,
+    read_object,
+)
 
 _MANIFEST_BYTES_MAX: Final = 1 << 28
 
 Tell = Callable[[str, int], None]
-
-
-def load_manifest(backup: Objects, where: str, stamp: str = "") -> Manifest:
-    """Returns the manifest of one backup; the newest one if none is named.
-
-    Raises:
-        NoBackup: There is none, or none that was finished.
-        DamagedBackup, NewerBackup: It cannot be read.
-    """
-    stamps = list_stamps(backup)
-    if not stamps or (stamp and stamp not in stamps):
-        which = f"backup {stamp}" if stamp else "finished backup"
-        raise NoBackup(
-            f"there is no {which} in {where}",
-            advice="drystone admin backup TARGET --list shows which there are.",
-        )
-    stamp = stamp or stamps[-1]
-    [content] = backup.read(manifest_name(stamp), [(0, _MANIFEST_BYTES_MAX)])
-    manifest = decode_manifest(content)
-    if manifest.stamp != stamp:
-        raise DamagedBackup(f"the manifest of {stamp} is that of another backup")
-    return manifest
-
-
-def iter_objects(backup: Objects, manifest: Manifest) -> Iterator[ObjectLine]:
-    """Yields the objects that belong to a backup, in the order of their names.
-
-    Raises:
-        DamagedBackup: The lists of them are damaged.
-    """
-    for whole in manifest.objects:
-        rest = b""
-        for part in iter_whole(backup, whole):
-            *lines, rest = (rest + part).split(b"\n")
-            for line in lines:
-                name, _, length = line.decode("ascii", "replace").partition(" ")
-                if not length.isdecimal():
-                    raise DamagedBackup("a list of objects does not follow the format")
-                yield ObjectLine(name, int(length))
 
 
 def verify_backup(backup: Objects, manifest: Manifest, tell: Tell) -> list[str]:
