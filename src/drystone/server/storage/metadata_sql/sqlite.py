@@ -50,6 +50,9 @@ LOG_BYTES_KEPT_MAX: Final = 64 * 1024 * 1024
 class SqliteMetadata:
     """Implements the port ``Metadata`` on one file. A work must not begin another one."""
 
+    writes_at_once: Final = 1
+    has_copy: Final = False
+
     def __init__(
         self, path: str | PathLike[str], *, migrations: Sequence[Migration] | None = None
     ) -> None:
@@ -105,6 +108,9 @@ class SqliteMetadata:
             f"a row of {table} refers to one of {other} that there is not"
             for table, _, other, _ in strays
         ]
+
+    def read_copy(self, work: Callable[[Unit], T]) -> T:
+        return self.read(work)
 
     def close(self) -> None:
         """Ends all connections once the work under way is done; idempotent.
