@@ -152,7 +152,7 @@ def back_up(
             source = Source(
                 copy,
                 copied,
-                "sqlite" if settings.database == "sqlite" else "postgresql",
+                "sqlite" if settings.is_embedded else "postgresql",
                 _open_stored(settings, data_dir, opened),
                 opened,
                 _read_files(data_dir, with_master_key=with_master_key),
@@ -388,7 +388,7 @@ def _begin(
 
 
 def _has_accounts(settings: ServerSettings, data_dir: ServerHome) -> bool:
-    if settings.database == "sqlite":
+    if settings.is_embedded:
         return False
     with closing(open_metadata(settings, data_dir)) as metadata:
         return bool(metadata.read(lambda unit: unit.accounts.list_accounts()))

@@ -128,7 +128,7 @@ def install_database(settings: ServerSettings, data_dir: ServerHome, path: Path)
     Raises:
         MovingTo: There is something in the PostgreSQL that the settings name. Nothing was changed.
     """
-    if settings.database == "sqlite":
+    if settings.is_embedded:
         path.replace(data_dir.database_path)
         flush_folder(data_dir.path)
         return
@@ -152,7 +152,7 @@ def flush_folder(path: Path) -> None:
 
 
 def _require_no_database(settings: ServerSettings, data_dir: ServerHome) -> None:
-    if settings.database == "sqlite":
+    if settings.is_embedded:
         if data_dir.database_path.exists():
             raise RebuildRefused(
                 f"there is a database already: {data_dir.database_path}",

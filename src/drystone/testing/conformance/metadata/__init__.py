@@ -11,6 +11,7 @@ from drystone.testing.conformance.metadata.arrivals import ArrivalsSuite
 from drystone.testing.conformance.metadata.blocks import BlocksSuite
 from drystone.testing.conformance.metadata.brakes import BrakesSuite
 from drystone.testing.conformance.metadata.journal import JournalSuite
+from drystone.testing.conformance.metadata.shared import SharedSuite
 from drystone.testing.conformance.metadata.survey import SurveySuite
 from drystone.testing.conformance.metadata.transactions import TransactionsSuite
 from drystone.testing.conformance.metadata.trees import TreeSuite
@@ -21,6 +22,7 @@ __all__ = [
     "BlocksSuite",
     "BrakesSuite",
     "JournalSuite",
+    "SharedSuite",
     "SurveySuite",
     "TransactionsSuite",
     "TreeSuite",
