@@ -27,6 +27,7 @@ from drystone.server.storage.metadata_sql import SqliteMetadata
 from drystone.server.storage.metadata_sql.keeping import copy_sqlite
 from drystone.server.storage.objects_files import FileObjects
 from drystone.server.storage.packs import ObjectPacks
+from drystone.server.workers.journals.keeper import JournalKeeper
 
 _CURSOR_KEY: Final = "cursor"
 
@@ -51,15 +52,23 @@ class Server:
         service: What it asks.
         data_dir: What it stands on, held against other servers.
         bell: What it rings.
+        journals: Writes them beside the packs, while whoever serves lets it; None if that is not
+            wanted.
     """
 
     def __init__(
-        self, service: Service, data_dir: ServerHome, metadata: Metadata, bell: Bell
+        self,
+        service: Service,
+        data_dir: ServerHome,
+        metadata: Metadata,
+        bell: Bell,
+        journals: JournalKeeper | None,
     ) -> None:
         self.app = NativeApp(service)
         self.service = service
         self.data_dir = data_dir
         self.bell = bell
+        self.journals = journals
         self._metadata = metadata
 
     async def count_accounts(self) -> int:
@@ -105,7 +114,8 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         undo.callback(metadata.close)
         cursor_key = _load_cursor_key(settings, data_dir, metadata)
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
-        packs = ObjectPacks(_open_objects(settings, data_dir))
+        objects = _open_objects(settings, data_dir)
+        packs = ObjectPacks(objects)
         bell = LocalBell() if membership is None else RelayedBell(LocalBell())
         engines = Engines(metadata, packs, bell, SystemClock(), _passwords(settings))
         service = make_service(
@@ -119,7 +129,8 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             ),
         )
         undo.callback(service.close)
-        server = Server(service, data_dir, metadata, bell)
+        journals = _make_keeper(settings, metadata, objects)
+        server = Server(service, data_dir, metadata, bell, journals)
         undo.pop_all()
         return server
 
@@ -229,6 +240,14 @@ def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
         )
     location = parse_location(settings.objects)
     return CloudObjects(location, environment=read_cloud_environment(), clock=SystemClock())
+
+
+def _make_keeper(
+    settings: ServerSettings, metadata: Metadata, objects: Objects
+) -> JournalKeeper | None:
+    if not settings.journal_lag_s:
+        return None
+    return JournalKeeper(metadata, objects, SystemClock(), lag_s=settings.journal_lag_s)
 
 
 def _passwords(settings: ServerSettings) -> Passwords:

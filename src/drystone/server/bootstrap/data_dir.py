@@ -14,7 +14,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -117,6 +117,25 @@ class ServerHome:
         """Returns a descriptor that holds it as well, until it is closed; for another process."""
         assert self._lock_fd is not None, "the data directory is not held"
         return os.dup(self._lock_fd)
+
+    @contextmanager
+    def contending(self, name: str) -> Iterator[Callable[[], bool]]:
+        """Yields what tells whether this process may do what one of several on the directory is
+        to do: it is asked again and again, and stays true until the end. Cost: a system call.
+        """
+        fd = _open_lock(self.path / f"{name}.lock")
+
+        def has_turn() -> bool:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        try:
+            yield has_turn
+        finally:
+            os.close(fd)
 
     def load_key(self, name: str) -> bytes:
         """Returns the secret key of this name; makes it, for the owner only, the first time.

@@ -194,6 +194,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     watching = asyncio.create_task(server.service.devices.watch_stamp(TELL_INTERVAL_S))
+    keeping = asyncio.create_task(_keep_journals(server))
     serving = asyncio.create_task(outer.serve(sockets=[listening]))
     listens = asyncio.create_task(outer.listens.wait())
     try:
@@ -202,12 +203,19 @@ async def _serve(
             await tell_up()
         await serving
     finally:
-        tasks = (watching, serving, listens, *stops)
+        tasks = (watching, keeping, serving, listens, *stops)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     works, groups, largest = server.service.writer.stats()
     log.info("server.stopped", works=works, groups=groups, largest_group=largest)
+
+
+async def _keep_journals(server: Server) -> None:
+    """Lets journals follow into the object store; of the workers of one machine one does so."""
+    if server.journals is not None:
+        with server.data_dir.contending("journals") as may_work:
+            await server.journals.run(may_work)
 
 
 async def _stop(server: Server, outer: "_Uvicorn", grace_s: float) -> None:

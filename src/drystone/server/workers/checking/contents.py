@@ -20,6 +20,9 @@ _REMEMBERED: Final = 200_000
 
 _BLOCKS_AT_ONCE: Final = 20_000
 
+_PATHS_MAX: Final = 10_000
+"""Findings of one namespace whose path is looked up: more of one kind than are told."""
+
 
 class _Standing(NamedTuple):
     """Where blocks of a namespace are, as one unit of work had it."""
@@ -43,6 +46,7 @@ class ContentCheck:
         self._packs = packs
         self._namespace_id = line.namespace_id
         self._checked: OrderedDict[Content, None] = OrderedDict()
+        self._told_count = 0
 
     def iter_findings(self, records: Collection[Record]) -> Iterator[Finding]:
         """Yields what is wrong with the contents of these records, each content once."""
@@ -118,8 +122,11 @@ class ContentCheck:
             self._checked.popitem(last=False)
 
     def _tell(self, code: str, what: str, record: Record) -> Finding:
-        path = self._metadata.read(lambda u: find_path(u, self._namespace_id, record))
-        where = f"namespace {self._namespace_id.hex()}, seq {record.seq:,}: {path}"
+        where = f"namespace {self._namespace_id.hex()}, seq {record.seq:,}"
+        self._told_count += 1
+        if self._told_count <= _PATHS_MAX:
+            path = self._metadata.read(lambda u: find_path(u, self._namespace_id, record))
+            where = f"{where}: {path}"
         return make_finding(code, what, where)
 
 

@@ -58,7 +58,7 @@ _HARMFUL: Final = {
 _HARMLESS: Final = {
     "pack-unknown": _COLLECT,
     "object-unknown": "Nothing needs to be done: Drystone did not write it, and leaves it there.",
-    "journal-copy-damaged": _WRITTEN_AGAIN,
+    "journal-copy-damaged": f"Remove the object. {_WRITTEN_AGAIN}",
     "journal-copy-missing": _WRITTEN_AGAIN,
 }
 
