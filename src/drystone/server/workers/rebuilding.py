@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rebuilding: the metadata made anew from what lies in the object store.
 
-    packs            the block index: every frame of every pack that can be read
+    packs            the block index: every frame of every pack that can be read; and those that
+                     devices put there themselves, if each of their blocks is what it is said to be
     accounts         who there is; without passwords, and with every device signed out
     journals         records appended as they were; eras; who holds which block
 
@@ -10,16 +11,22 @@ notice that the journal was put back, and send it again.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
 from typing import Final, NamedTuple
 
-from drystone.core.ids import AccountId, BlockId, NamespaceId, Seq
+from drystone.core.content.coding import decode_frame
+from drystone.core.content.frame import Frame
+from drystone.core.errors import Corrupt
+from drystone.core.ids import AccountId, BlockId, NamespaceId, PackId, Seq
 from drystone.core.journal.eras import Era
 from drystone.core.journal.record import Record
 from drystone.core.journal.segment import Segment
+from drystone.server.ports.arrivals import ARRIVING
 from drystone.server.ports.blocks import CorruptPack, Packs
 from drystone.server.ports.metadata import Account, BlockPlace, Device, Metadata, Unit
 from drystone.server.ports.objects import Objects
 from drystone.server.ports.survey import Adopting, survey_of
+from drystone.server.storage.packs.layout import pack_name, parse_pack
 from drystone.server.workers.journals.people import People, find_people
 from drystone.server.workers.journals.reading import (
     Life,
@@ -138,8 +145,24 @@ class Rebuilding:
             self._metadata.write(lambda unit, pack=pack: unit.blocks.add_pack(*pack))  # type: ignore[misc]
             packs_count += 1
             self._tell("packs", packs_count)
+        self._join_arrivals()
         totals = self._metadata.read(lambda unit: unit.blocks.totals())
         return totals["packs"], totals["blocks"]
+
+    def _join_arrivals(self) -> None:
+        """Makes packs of what arrived and was not verified yet: nobody knows for whom any more."""
+        for stat in list(self._objects.iter_names(ARRIVING)):
+            [content] = self._objects.read(stat.name, [(0, stat.length_bytes)])
+            name = pack_name(PackId(sha256(content).digest()))
+            try:
+                pack = parse_pack(name, content)
+                for place in pack.places:
+                    _verify(content, place)
+            except Corrupt:
+                self._damaged.append(stat.name)
+                continue
+            self._objects.put(name, [content])
+            self._metadata.write(lambda unit, pack=pack: unit.blocks.add_pack(*pack))  # type: ignore[misc]
 
     def _add_people(self, people: People, lives: Sequence[Life]) -> dict[AccountId, str]:
         """Adds accounts and devices; whoever is only known from a journal gets a made-up name."""
@@ -258,6 +281,13 @@ class Rebuilding:
 
     def _locate(self, block_ids: set[BlockId]) -> dict[BlockId, BlockPlace]:
         return self._metadata.read(lambda unit: unit.blocks.locate(block_ids))
+
+
+def _verify(content: bytes, place: BlockPlace) -> None:
+    """Raises ``Corrupt`` unless what lies there is the block that its header names."""
+    payload = memoryview(content)[place.offset_bytes :][: place.stored_bytes]
+    frame = Frame(place.block_id, place.plain_bytes, place.codec, payload)
+    decode_frame(frame, lambda _: None)
 
 
 def _begin_eras(unit: Unit, namespace_id: NamespaceId, eras: Iterable[Era]) -> None:
