@@ -15,24 +15,35 @@ import pytest
 from drystone.core.errors import DrystoneError
 from drystone.core.ids import Seq
 from drystone.server.bootstrap import (
-    back_up,
+    BackedUp,
     list_backups,
     open_check,
     restore,
     verify_backup,
 )
+from drystone.server.bootstrap import back_up as back_up_server
 from drystone.server.bootstrap.data_dir import opened_data_dir
 from drystone.server.ports.objects import ObjectParts, Objects, ObjectStoreFull
 from drystone.server.ports.survey import survey_of
 from drystone.server.settings import ServerSettings
 from drystone.server.storage.metadata_sql import SqliteMetadata
 from drystone.server.storage.objects_files import FileObjects
-from drystone.testing.real_devices import RealDevice, converge, list_packs
-from drystone.testing.servers import ServerProcess
+from drystone.testing.real_devices import PASSWORD, RealDevice, converge, list_packs
+from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
 from tests.integration.cli_user import User
 
 
 def tell(_what: str, _count: int) -> None:
+    pass
+
+
+def back_up(settings: ServerSettings, where: str, tell: object, *, keep_count: int = 0) -> BackedUp:
+    """Makes a backup from which alone a server can be had again."""
+    assert tell is not None
+    return back_up_server(settings, where, _ignore, keep_count=keep_count, with_master_key=True)
+
+
+def _ignore(_what: str, _count: int) -> None:
     pass
 
 
@@ -172,7 +183,7 @@ def test_keys_and_what_is_secret_are_for_their_owner_alone(
     restored = restore(settings_of(tmp_path / "new"), str(tmp_path / "backups"), "", tell)
     key = tmp_path / "new" / "keys" / "cursor.key"
 
-    assert sorted(done.manifest.files) == ["drystone.toml", "keys/cursor.key"]
+    assert sorted(done.manifest.files) == ["drystone.toml", "keys/cursor.key", "keys/master.key"]
     assert key.read_bytes() == (server.data_dir / "keys" / "cursor.key").read_bytes()
     assert Path(restored.settings_file).read_text() == "log_level = 'warning'\n"
     assert not (tmp_path / "new" / "drystone.toml").exists()
@@ -340,9 +351,8 @@ def test_backup_of_a_server_that_lost_a_pack_says_so(
     done = back_up(settings_of(server.data_dir), f"{tmp_path}/backups", tell)
     _, faults = verify_backup(f"{tmp_path}/backups", "", tell)
 
-    assert [Path(name).name for name in done.manifest.lacking] == [lost.name]
-    # It was linked: its bytes are looked at when somebody asks for it.
-    assert [Path(fault.split()[0]).name for fault in faults] == [damaged.name]
+    assert {Path(name).name for name in done.manifest.lacking} == {lost.name, damaged.name}
+    assert faults == []
 
 
 def test_places_that_are_no_good_are_refused(
@@ -374,15 +384,71 @@ def test_command_line(
     made = user.ask("admin", "backup", target, *here)
     listed = user.ask("admin", "backup", target, "--list")
     verified = user.ask("admin", "backup", target, "--verify")
-    restored = user.ask("admin", "restore", target, "--data-dir", tmp_path / "new")
+    needs_key = user.ask("admin", "restore", target, "--data-dir", tmp_path / "new")
+    assert needs_key["needs_key"]
+    line = user.run("admin", "export-key", *here).out
+    user.run("admin", "recover-key", "--data-dir", tmp_path / "new", typed=line)
     again = user.run("admin", "restore", target, "--data-dir", tmp_path / "new")
     checked = user.ask("admin", "check", "--deep", "--data-dir", tmp_path / "new")
     told = user.run("admin", "backup", target, *here).out
 
     assert [line["stamp"] for line in listed] == [made["stamp"]]
     assert verified == {"stamp": made["stamp"], "faults": []}
-    assert restored["check"]["is_sound"]
     assert again.code == 3
     assert checked["is_sound"]
     assert checked["counts"]["records"] == 3
     assert "password and token hashes, and keys/cursor.key" in told
+
+
+def test_what_is_encrypted_stays_so_and_needs_its_key(
+    server: ServerProcess, pair: tuple[RealDevice, RealDevice], tmp_path: Path
+) -> None:
+    target, new = tmp_path / "backups", tmp_path / "new"
+    done = back_up_server(settings_of(server.data_dir), str(target), tell)
+    restored = restore(settings_of(new), str(target), "", tell)
+
+    assert sorted(done.manifest.files) == ["keys/cursor.key"]
+    assert verify_backup(str(target), "", tell)[1] == []
+    assert restored.needs_key
+    assert not (new / "keys" / "master.key").exists()
+    assert all(b"first plan" not in path.read_bytes() for path in target.glob("packs/*/*"))
+    assert refused(lambda: open_check(settings_of(new), tell, is_deep=True).__enter__())
+    shutil.copy(server.data_dir / "keys" / "master.key", new / "keys" / "master.key")
+    assert is_sound(new)
+
+
+def test_store_that_is_not_encrypted_is_backed_up_and_checked_as_it_is(
+    tmp_path: Path, pair_of_plain: tuple[ServerProcess, RealDevice]
+) -> None:
+    server, one = pair_of_plain
+    plain = ServerSettings(data_dir=server.data_dir, master_key="none")
+    target = tmp_path / "backups"
+    done = back_up_server(plain, str(target), tell)
+    damaged = list_packs(server)[0]
+    pack = target / "packs" / damaged.parent.name / damaged.name
+    assert pack.samefile(damaged)
+    assert done.copied_count == 0
+    restored = restore(settings_of(tmp_path / "new"), str(target), "", tell)
+    assert restored.checked.is_sound
+    assert not (tmp_path / "new" / "keys" / "master.key").exists()
+
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:-1] + b"?")
+    # It was linked: its bytes are looked at when somebody asks for it.
+    assert back_up_server(plain, str(target), tell).manifest.lacking == ()
+    [fault] = verify_backup(str(target), "", tell)[1]
+    assert damaged.name in fault
+
+
+@pytest.fixture
+def pair_of_plain(tmp_path: Path) -> Iterator[tuple[ServerProcess, RealDevice]]:
+    """A server that encrypts nothing, and a device."""
+    environment = {**CHEAP_PASSWORDS, "DRYSTONE_SERVER_MASTER_KEY": "none"}
+    with ServerProcess(tmp_path / "plain", environment=environment) as server:
+        server.add_account("anna", PASSWORD)
+        one = RealDevice(tmp_path / "one", server.url, "anna", "one")
+        one.folder.mkdir(parents=True)
+        one.log_in()
+        one.write("plan", b"first plan")
+        one.sync()
+        yield server, one

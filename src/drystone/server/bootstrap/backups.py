@@ -28,6 +28,7 @@ from drystone.server.bootstrap.keeping import (
     Tell,
     install_database,
     make_check,
+    open_store_as_it_is,
     private_files,
     remove_database,
     require_data_dir,
@@ -142,7 +143,7 @@ def back_up(
         stack.enter_context(private_files())
         with opened_data_dir(settings.data_dir) as data_dir:
             metadata = stack.enter_context(closing(open_metadata(settings, data_dir)))
-            opened = open_objects(settings, data_dir)
+            store = open_store_as_it_is(settings, data_dir)
         target, workshop = stack.enter_context(_opened_place(where, is_new=True))
         check_place(target, where)
         now_ns = SystemClock().now_ns()
@@ -153,8 +154,7 @@ def back_up(
                 copy,
                 copied,
                 "sqlite" if settings.is_embedded else "postgresql",
-                _open_stored(settings, data_dir, opened),
-                opened,
+                *store,
                 _read_files(data_dir, with_master_key=with_master_key),
                 now_ns,
             )
@@ -245,7 +245,7 @@ def restore(
             remove_database(path)
         (data_dir.path / RESTORING).unlink()
         try:
-            opened = open_objects(settings, data_dir)
+            opened = open_store_as_it_is(settings, data_dir).opened
         except Misconfigured:
             if not any(objects.iter_names(KEYRING)):
                 raise
@@ -312,11 +312,6 @@ def _find_links(settings: ServerSettings, data_dir: ServerHome, where: str) -> F
     if settings.objects != "files" or "://" in where:
         return None
     return FileLinks(data_dir.objects_path, Path(where).expanduser().absolute())
-
-
-def _open_stored(settings: ServerSettings, data_dir: ServerHome, opened: Objects) -> Objects:
-    """Returns the store as its objects lie there: in the data directory maybe encrypted."""
-    return FileObjects(data_dir.objects_path) if settings.objects == "files" else opened
 
 
 def _read_files(data_dir: ServerHome, *, with_master_key: bool) -> dict[str, bytes]:

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 from drystone.core.errors import Misconfigured
 from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
+from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
 from drystone.server.faces.native.app import NativeApp
-from drystone.server.ports.bell import Bell
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
 from drystone.server.service.identity.admin import Admin
@@ -19,13 +19,17 @@ from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.identity.stamps import ToldStamp
 from drystone.server.service.service import Engines, Service, make_service
 from drystone.server.service.trees.brakes import BrakeBounds
-from drystone.server.settings import ServerSettings, check_settings, read_cloud_environment
+from drystone.server.settings import (
+    BadSetting,
+    ServerSettings,
+    check_settings,
+    read_cloud_environment,
+)
 from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.bell_relayed import RelayedBell
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
 from drystone.server.storage.metadata_sql.keeping import copy_sqlite
-from drystone.server.storage.objects_files import FileObjects
 from drystone.server.storage.packs import ObjectPacks
 from drystone.server.workers.journals.keeper import JournalKeeper
 
@@ -54,22 +58,26 @@ class Server:
         bell: What it rings.
         journals: Writes them beside the packs, while whoever serves lets it; None if that is not
             wanted.
+        made_key_path: Where this start made a master key; None if it made none.
+        warnings: Sentences for the operator.
     """
 
     def __init__(
         self,
+        engines: Engines,
         service: Service,
         data_dir: ServerHome,
-        metadata: Metadata,
-        bell: Bell,
+        opened: OpenedObjects,
         journals: JournalKeeper | None,
     ) -> None:
         self.app = NativeApp(service)
         self.service = service
         self.data_dir = data_dir
-        self.bell = bell
+        self.bell = engines.bell
         self.journals = journals
-        self._metadata = metadata
+        self.made_key_path = opened.made_key_path
+        self.warnings = opened.warnings
+        self._metadata = engines.metadata
 
     async def count_accounts(self) -> int:
         """Returns how many accounts there are."""
@@ -114,8 +122,8 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         undo.callback(metadata.close)
         cursor_key = _load_cursor_key(settings, data_dir, metadata)
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
-        objects = _open_objects(settings, data_dir)
-        packs = ObjectPacks(objects)
+        opened = _open_store(settings, data_dir)
+        packs = ObjectPacks(opened.objects)
         bell = LocalBell() if membership is None else RelayedBell(LocalBell())
         engines = Engines(metadata, packs, bell, SystemClock(), _passwords(settings))
         service = make_service(
@@ -129,8 +137,8 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             ),
         )
         undo.callback(service.close)
-        journals = _make_keeper(settings, metadata, objects)
-        server = Server(service, data_dir, metadata, bell, journals)
+        journals = _make_keeper(settings, metadata, opened.objects)
+        server = Server(engines, service, data_dir, opened, journals)
         undo.pop_all()
         return server
 
@@ -231,15 +239,25 @@ def _load_cursor_key(settings: ServerSettings, data_dir: ServerHome, metadata: M
 
 
 def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
+    return _open_store(settings, data_dir).objects
+
+
+def _open_store(settings: ServerSettings, data_dir: ServerHome) -> OpenedObjects:
     if settings.objects == "files":
-        return FileObjects(data_dir.objects_path)
+        return open_embedded_objects(settings, data_dir)
+    if settings.master_key not in ("file", "none"):
+        raise BadSetting(
+            "master_key is set, but only what lies in the data directory is encrypted with it",
+            advice="Remove it, and have the object store encrypt what it keeps.",
+        )
     with _library("object stores", "cloud"):
         from drystone.server.storage.objects_cloud import (  # noqa: PLC0415
             CloudObjects,
             parse_location,
         )
     location = parse_location(settings.objects)
-    return CloudObjects(location, environment=read_cloud_environment(), clock=SystemClock())
+    cloud = CloudObjects(location, environment=read_cloud_environment(), clock=SystemClock())
+    return OpenedObjects(cloud, None, ())
 
 
 def _make_keeper(
@@ -264,7 +282,7 @@ def open_metadata(settings: ServerSettings, data_dir: ServerHome) -> Metadata:
 
 def open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
     """Opens the object store that the settings name."""
-    return _open_objects(settings, data_dir)
+    return _open_store(settings, data_dir).objects
 
 
 def carry_over(path: str, url: str) -> None:
@@ -285,7 +303,8 @@ def open_store(address: str) -> Objects:
             CloudObjects,
             parse_location,
         )
-    return CloudObjects(parse_location(address))
+    location = parse_location(address)
+    return CloudObjects(location, environment=read_cloud_environment(), clock=SystemClock())
 
 
 def copy_metadata(

@@ -18,7 +18,9 @@ from drystone.server.ports.objects import Objects
 from drystone.server.settings import ServerSettings
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
+from drystone.server.storage.objects_files import FileObjects
 from drystone.server.storage.packs import ObjectPacks
+from drystone.server.workers.backup.places import KEYRING
 from drystone.server.workers.checking import Check
 from drystone.server.workers.checking import Checked as CheckSummary
 from drystone.server.workers.checking import Finding as CheckFinding
@@ -61,9 +63,35 @@ def open_check(settings: ServerSettings, tell: Tell, *, is_deep: bool) -> Iterat
     require_data_dir(settings)
     with opened_data_dir(settings.data_dir) as data_dir:
         metadata = open_metadata(settings, data_dir)
-        objects = open_objects(settings, data_dir)
+        objects = open_store_as_it_is(settings, data_dir).opened
     with closing(metadata):
         yield make_check(metadata, objects, tell, is_deep=is_deep)
+
+
+class OpenedStore(NamedTuple):
+    """A server's store of objects.
+
+    Attributes:
+        stored: Objects as they lie there: encrypted, maybe.
+        opened: Objects as the server reads them.
+    """
+
+    stored: Objects
+    opened: Objects
+
+
+def open_store_as_it_is(settings: ServerSettings, data_dir: ServerHome) -> OpenedStore:
+    """Opens a server's store without beginning to encrypt one that is not encrypted yet.
+
+    Raises:
+        Misconfigured: It cannot be opened; it is encrypted, and the master key is not at hand.
+    """
+    if settings.objects != "files":
+        objects = open_objects(settings, data_dir)
+        return OpenedStore(objects, objects)
+    stored = FileObjects(data_dir.objects_path)
+    is_sealed = any(True for _ in stored.iter_names(KEYRING))
+    return OpenedStore(stored, open_objects(settings, data_dir) if is_sealed else stored)
 
 
 def make_check(metadata: Metadata, objects: Objects, tell: Tell, *, is_deep: bool) -> Check:
@@ -87,7 +115,7 @@ def rebuild_metadata(settings: ServerSettings, tell: Tell) -> RebuiltAndChecked:
         data_dir.hold()
     with private_files(), closing(data_dir):
         _require_no_database(settings, data_dir)
-        objects = open_objects(settings, data_dir)
+        objects = open_store_as_it_is(settings, data_dir).opened
         if not any(objects.iter_names("packs/")) and not any(objects.iter_names("journal/")):
             raise RebuildRefused(
                 "there are neither packs nor journals in the object store",
