@@ -420,7 +420,7 @@ def test_what_is_encrypted_stays_so_and_needs_its_key(
 def test_store_that_is_not_encrypted_is_backed_up_and_checked_as_it_is(
     tmp_path: Path, pair_of_plain: tuple[ServerProcess, RealDevice]
 ) -> None:
-    server, one = pair_of_plain
+    server, _ = pair_of_plain
     plain = ServerSettings(data_dir=server.data_dir, master_key="none")
     target = tmp_path / "backups"
     done = back_up_server(plain, str(target), tell)

@@ -34,7 +34,6 @@ from drystone.server.workers.backup.places import (
     KEYRING,
     NAMED,
     ObjectLine,
-    is_what_it_should_be,
     load_hashes,
     read_object,
 )
@@ -254,12 +253,13 @@ class BackingUp:
 
     def _read(self, name: str, length_bytes: int) -> bytes | None:
         """Returns an object as it is stored, if what it holds is what its name says."""
+        line = ObjectLine(name, length_bytes)
+        if not self._is_sealed or name.startswith(KEYRING):
+            return read_object(self._source.objects, line)
+        if read_object(self._source.opened, line) is None:
+            return None
         try:
-            if self._is_sealed and not name.startswith(KEYRING):
-                [opened] = self._source.opened.read(name, [(0, length_bytes + 1)])
-                if not is_what_it_should_be(ObjectLine(name, length_bytes), opened):
-                    return None
-                length_bytes = self._source.objects.find_length(name) or 0
+            stored_bytes = self._source.objects.find_length(name) or 0
+            return self._source.objects.read(name, [(0, stored_bytes)])[0]
         except (FileNotFoundError, Corrupt):
             return None
-        return read_object(self._source.objects, ObjectLine(name, length_bytes))
