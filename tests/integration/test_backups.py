@@ -32,6 +32,9 @@ from drystone.testing.real_devices import PASSWORD, RealDevice, converge, list_p
 from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
 from tests.integration.cli_user import User
 
+# Several processes each, beside whatever else the machine does.
+pytestmark = pytest.mark.timeout(240)
+
 
 def tell(_what: str, _count: int) -> None:
     pass

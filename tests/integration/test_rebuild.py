@@ -25,6 +25,9 @@ from tests.integration.cli_user import User
 
 LAG = {"DRYSTONE_SERVER_JOURNAL_LAG_S": "0.4"}
 
+# Several processes each, beside whatever else the machine does.
+pytestmark = pytest.mark.timeout(240)
+
 
 def tell(_what: str, _count: int) -> None:
     pass
