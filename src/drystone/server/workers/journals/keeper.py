@@ -146,6 +146,9 @@ class JournalKeeper:
             self.work_round()
         except DrystoneError as error:
             log.warning("journals.not-written", code=error.code, reason=error.message)
+        except Exception:
+            # A defect must not end it for the rest of the server's life.
+            log.exception("journals.failed")
 
     def _look(self, line: NamespaceLine, journal: _Journal | None) -> _Journal | None:
         """Takes note of where a journal ends now; None for one that is empty."""
