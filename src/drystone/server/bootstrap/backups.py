@@ -9,7 +9,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -33,7 +33,6 @@ from drystone.server.bootstrap.keeping import (
     remove_database,
     require_data_dir,
 )
-from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
 from drystone.server.settings import FILE_NAME, ServerSettings
 from drystone.server.storage.clock_system import SystemClock
@@ -142,7 +141,6 @@ def back_up(
     with ExitStack() as stack:
         stack.enter_context(private_files())
         with opened_data_dir(settings.data_dir) as data_dir:
-            metadata = stack.enter_context(closing(open_metadata(settings, data_dir)))
             store = open_store_as_it_is(settings, data_dir)
         target, workshop = stack.enter_context(_opened_place(where, is_new=True))
         check_place(target, where)
@@ -164,7 +162,6 @@ def back_up(
                 target,
                 link=links.link if links else lambda _: False,
                 flush=links.flush if links else lambda: None,
-                keep=_keeper(metadata),
                 tell=tell,
             )
             manifest = backing_up.run()
@@ -320,10 +317,6 @@ def _read_files(data_dir: ServerHome, *, with_master_key: bool) -> dict[str, byt
     paths = [key for key in keys if with_master_key or key.name != _MASTER_KEY]
     paths.append(data_dir.path / FILE_NAME)
     return {str(p.relative_to(data_dir.path)): p.read_bytes() for p in paths if p.exists()}
-
-
-def _keeper(_: Metadata) -> Callable[[], None]:
-    return lambda: None
 
 
 # --- restoring ------------------------------------------------------------------------------------
