@@ -15,7 +15,9 @@ from drystone.testing.conformance.metadata import (
     ArrivalsSuite,
     BlocksSuite,
     BrakesSuite,
+    DutiesSuite,
     JournalSuite,
+    ProjectionsSuite,
     SharedSuite,
     SurveySuite,
     TransactionsSuite,
@@ -115,6 +117,24 @@ class TestSurveyInSqlite(InSqlite, SurveySuite): ...
 
 
 class TestSurveyInPostgres(InPostgres, SurveySuite): ...
+
+
+class TestDutiesInMemory(InMemory, DutiesSuite): ...
+
+
+class TestDutiesInSqlite(InSqlite, DutiesSuite): ...
+
+
+class TestDutiesInPostgres(InPostgres, DutiesSuite): ...
+
+
+class TestProjectionsInMemory(InMemory, ProjectionsSuite): ...
+
+
+class TestProjectionsInSqlite(InSqlite, ProjectionsSuite): ...
+
+
+class TestProjectionsInPostgres(InPostgres, ProjectionsSuite): ...
 
 
 class TestArrivalsInMemory(InMemory, ArrivalsSuite): ...

@@ -230,7 +230,7 @@ def test_full_disk_leaves_no_backup_and_the_next_one_goes_on(
     room = 0
     while True:
         monkeypatch.setattr(
-            "drystone.server.bootstrap.backups.FileObjects",
+            "drystone.server.bootstrap.keeping.backups.FileObjects",
             lambda path, room=room: Limited(path, room),
         )
         try:
@@ -262,7 +262,7 @@ def test_full_disk_leaves_no_server_and_the_restore_can_be_run_again(
     def open_small(settings: ServerSettings, _: object) -> Objects:
         return Limited(settings.data_dir / "objects", 1)
 
-    monkeypatch.setattr("drystone.server.bootstrap.backups._open_bare", open_small)
+    monkeypatch.setattr("drystone.server.bootstrap.keeping.backups._open_bare", open_small)
     assert refused(lambda: restore(new, target, "", tell)) == "server-storage-full"
     monkeypatch.undo()
 

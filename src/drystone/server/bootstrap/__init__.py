@@ -11,16 +11,16 @@ is done with the keys of stored objects. All take ``ServerSettings`` and raise
 ``Misconfigured`` with a message for the operator if the server cannot start.
 """
 
-from drystone.server.bootstrap.backups import (
+from drystone.server.bootstrap.composing import Server, move_metadata, open_admin, open_server
+from drystone.server.bootstrap.keeping.backups import (
     BackedUp,
     Restored,
     back_up,
     list_backups,
     restore,
 )
-from drystone.server.bootstrap.backups import verify as verify_backup
-from drystone.server.bootstrap.composing import Server, move_metadata, open_admin, open_server
-from drystone.server.bootstrap.keeping import (
+from drystone.server.bootstrap.keeping.backups import verify as verify_backup
+from drystone.server.bootstrap.keeping.checking import (
     CheckFinding,
     CheckSummary,
     Rebuilt,

@@ -2,14 +2,18 @@
 """Composing: which engines a server stands on, and how an operator's command reaches them."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from drystone.core.errors import Misconfigured
+from drystone.core.ids import NamespaceId
 from drystone.core.journal.eras import ERA_ID_BYTES
+from drystone.server.bootstrap.background import Background
 from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
+from drystone.server.bootstrap.libraries import library
+from drystone.server.bootstrap.messaging import add_outlet, make_bell
 from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.metadata import Metadata
@@ -37,12 +41,6 @@ from drystone.server.workers.journals.keeper import JournalKeeper
 _CURSOR_KEY: Final = "cursor"
 
 
-class LibraryMissing(Misconfigured):
-    """An engine is asked for whose library is not installed."""
-
-    code = "library-missing"
-
-
 class NotEmbedded(Misconfigured):
     """What is asked for is about metadata in the data directory, and they are not there."""
 
@@ -58,8 +56,7 @@ class Server:
         data_dir: What it stands on, held against other servers.
         metadata: Where it keeps what is not blocks.
         bell: What it rings.
-        journals: Writes them beside the packs, while whoever serves lets it; None if that is not
-            wanted.
+        background: What whoever serves runs beside the requests.
         made_key_path: Where this start made a master key; None if it made none.
         warnings: Sentences for the operator.
     """
@@ -70,13 +67,13 @@ class Server:
         service: Service,
         data_dir: ServerHome,
         opened: OpenedObjects,
-        journals: JournalKeeper | None,
+        background: Background,
     ) -> None:
         self.app = NativeApp(service)
+        self.background = background
         self.service = service
         self.data_dir = data_dir
         self.bell = engines.bell
-        self.journals = journals
         self.made_key_path = opened.made_key_path
         self.warnings = opened.warnings
         assert isinstance(engines.metadata, VersionedMetadata)
@@ -128,8 +125,14 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
         opened = _open_store(settings, data_dir)
         packs = ObjectPacks(opened.objects)
-        bell = LocalBell() if membership is None else RelayedBell(LocalBell())
-        engines = Engines(metadata, packs, bell, SystemClock(), _passwords(settings))
+        background, worker, clock = Background(), secrets.token_hex(8), SystemClock()
+
+        def find_heads(ids: Collection[NamespaceId]) -> Awaitable[Mapping[NamespaceId, int]]:
+            return service.writer.read(lambda unit: unit.tree.find_heads(ids))
+
+        own = LocalBell() if membership is None else RelayedBell(LocalBell())
+        bell = make_bell(settings, background, worker, own, find_heads)
+        engines = Engines(metadata, packs, bell, clock, _passwords(settings))
         service = make_service(
             engines,
             cursor_key,
@@ -141,8 +144,11 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             ),
         )
         undo.callback(service.close)
-        journals = _make_keeper(settings, metadata, opened.objects)
-        server = Server(engines, service, data_dir, opened, journals)
+        add_outlet(settings, background, worker, writer=service.writer, bell=bell, clock=clock)
+        if settings.journal_lag_s:
+            keeper = JournalKeeper(metadata, opened.objects, clock, lag_s=settings.journal_lag_s)
+            background.add("journals", lambda: _keep_journals(keeper, data_dir))
+        server = Server(engines, service, data_dir, opened, background)
         undo.pop_all()
         return server
 
@@ -190,7 +196,7 @@ def move_metadata(
             advice="Use PostgreSQL's own tools to move it from one to another.",
         )
     check_settings({"database": url})
-    with _library("PostgreSQL", "postgres"):
+    with library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import move_to  # noqa: PLC0415
     with opened_data_dir(settings.data_dir) as data_dir:
         data_dir.hold()
@@ -200,24 +206,12 @@ def move_metadata(
             data_dir.close()
 
 
-@contextmanager
-def _library(what: str, extra: str) -> Iterator[None]:
-    """Tells how to install a library that is not there."""
-    try:
-        yield
-    except ImportError as error:
-        raise LibraryMissing(
-            f"the library for {what} is not installed",
-            advice=f"Install it with `pip install 'drystone[{extra}]'`.",
-        ) from error
-
-
 def _open_metadata(
     settings: ServerSettings, data_dir: ServerHome, run: str | None = None
 ) -> Metadata:
     if settings.is_embedded:
         return SqliteMetadata(data_dir.database_path, run=run)
-    with _library("PostgreSQL", "postgres"):
+    with library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import (  # noqa: PLC0415
             PostgresMetadata,
         )
@@ -254,7 +248,7 @@ def _open_store(settings: ServerSettings, data_dir: ServerHome) -> OpenedObjects
             "master_key is set, but only what lies in the data directory is encrypted with it",
             advice="Remove it, and have the object store encrypt what it keeps.",
         )
-    with _library("object stores", "cloud"):
+    with library("object stores", "cloud"):
         from drystone.server.storage.objects_cloud import (  # noqa: PLC0415
             CloudObjects,
             parse_location,
@@ -264,12 +258,10 @@ def _open_store(settings: ServerSettings, data_dir: ServerHome) -> OpenedObjects
     return OpenedObjects(cloud, None, ())
 
 
-def _make_keeper(
-    settings: ServerSettings, metadata: Metadata, objects: Objects
-) -> JournalKeeper | None:
-    if not settings.journal_lag_s:
-        return None
-    return JournalKeeper(metadata, objects, SystemClock(), lag_s=settings.journal_lag_s)
+async def _keep_journals(keeper: JournalKeeper, data_dir: ServerHome) -> None:
+    """Lets journals follow into the object store; of the workers of one machine one does so."""
+    with data_dir.contending("journals") as may_work:
+        await keeper.run(may_work)
 
 
 def _passwords(settings: ServerSettings) -> Passwords:
@@ -295,14 +287,14 @@ def carry_over(path: str, url: str) -> None:
     Raises:
         MovingTo: There is something in the new one already. Nothing was changed.
     """
-    with _library("PostgreSQL", "postgres"):
+    with library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import move_to  # noqa: PLC0415
     move_to(path, url)
 
 
 def open_store(address: str) -> Objects:
     """Opens an object store at an address (``s3://…``), apart from the server's own."""
-    with _library("object stores", "cloud"):
+    with library("object stores", "cloud"):
         from drystone.server.storage.objects_cloud import (  # noqa: PLC0415
             CloudObjects,
             parse_location,
@@ -325,6 +317,6 @@ def copy_metadata(
     if settings.is_embedded:
         copy_sqlite(data_dir.database_path, path, tell)
         return
-    with _library("PostgreSQL", "postgres"):
+    with library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import export_to  # noqa: PLC0415
     export_to(settings.database, path, tell)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes on beside the requests: checking, copying and projecting what the server keeps.
+"""Workers: what runs in the background of a server, beside the requests.
 
-Workers stand on the ports, as the service does; nobody waits for them. What must not run twice at
-the same time takes a duty first.
+A worker of this room stands on the service's writer and on ports, never on a face. Where a job must
+be done by one of many processes it takes a duty (``duty``).
 """

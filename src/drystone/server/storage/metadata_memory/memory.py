@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from drystone.server.ports.metadata import Unit
 from drystone.server.storage.metadata_memory.arrivals import MemoryArrivals
 from drystone.server.storage.metadata_memory.brakes import MemoryBrakes
+from drystone.server.storage.metadata_memory.duties import MemoryDuties, MemoryProjections
 from drystone.server.storage.metadata_memory.shared import MemoryShared
 from drystone.server.storage.metadata_memory.survey import MemorySurvey
 from drystone.server.storage.metadata_memory.tables import Tables
@@ -26,6 +27,8 @@ class _MemoryUnit:
         self.blocks = MemoryBlocks(tables)
         self.brakes = MemoryBrakes(tables)
         self.survey = MemorySurvey(tables)
+        self.duties = MemoryDuties(tables)
+        self.projections = MemoryProjections(tables)
         self.shared = MemoryShared(tables, run)
         self.arrivals = MemoryArrivals(tables)
 

@@ -22,7 +22,7 @@ from drystone.server.bootstrap.composing import (
     open_store,
 )
 from drystone.server.bootstrap.data_dir import RESTORING, ServerHome, opened_data_dir
-from drystone.server.bootstrap.keeping import (
+from drystone.server.bootstrap.keeping.checking import (
     CheckFinding,
     CheckSummary,
     Tell,
