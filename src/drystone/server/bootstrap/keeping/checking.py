@@ -165,7 +165,7 @@ def install_database(settings: ServerSettings, data_dir: ServerHome, path: Path)
 
 def remove_database(path: Path) -> None:
     """Removes a file of SQLite and what stands beside it."""
-    for suffix in ("", "-wal", "-shm", "-journal"):
+    for suffix in ("", "-wal", "-shm", "-journal", "-turn"):
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).unlink()
 
