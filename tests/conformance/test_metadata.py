@@ -16,6 +16,7 @@ from drystone.testing.conformance.metadata import (
     BlocksSuite,
     BrakesSuite,
     JournalSuite,
+    SharedSuite,
     TransactionsSuite,
     TreeSuite,
 )
@@ -86,6 +87,15 @@ class TestBrakesInSqlite(InSqlite, BrakesSuite): ...
 
 
 class TestBrakesInPostgres(InPostgres, BrakesSuite): ...
+
+
+class TestSharedInMemory(InMemory, SharedSuite): ...
+
+
+class TestSharedInSqlite(InSqlite, SharedSuite): ...
+
+
+class TestSharedInPostgres(InPostgres, SharedSuite): ...
 
 
 class TestTransactionsInMemory(InMemory, TransactionsSuite): ...

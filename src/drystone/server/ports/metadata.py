@@ -15,6 +15,7 @@ from drystone.core.journal.eras import Era
 from drystone.core.journal.record import Record, StoredEntry
 from drystone.server.ports.arrivals import ArrivalsUnit
 from drystone.server.ports.places import BlockPlace as BlockPlace  # noqa: PLC0414  part of this port
+from drystone.server.ports.shared import SharedUnit
 
 T = TypeVar("T")
 
@@ -392,6 +393,11 @@ class Unit(Protocol):
     @property
     def blocks(self) -> BlocksUnit:
         """Block index and holders."""
+        ...
+
+    @property
+    def shared(self) -> SharedUnit:
+        """What all workers have in common."""
         ...
 
     @property

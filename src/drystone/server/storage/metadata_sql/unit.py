@@ -6,16 +6,23 @@ from drystone.server.storage.metadata_sql.arrivals import SqlArrivals
 from drystone.server.storage.metadata_sql.blocks import SqlBlocks
 from drystone.server.storage.metadata_sql.numbers import Numbers
 from drystone.server.storage.metadata_sql.session import Session
+from drystone.server.storage.metadata_sql.shared import SqlShared
 from drystone.server.storage.metadata_sql.trees import SqlTree
 
 
 class SqlUnit:
-    """Implements the port ``Unit``."""
+    """Implements the port ``Unit``.
 
-    def __init__(self, session: Session) -> None:
+    Args:
+        session: In a transaction.
+        run: See ``SqlShared``.
+    """
+
+    def __init__(self, session: Session, run: str = "") -> None:
         numbers = Numbers(session)
         self.accounts = SqlAccounts(session)
         self.tree = SqlTree(session, numbers)
         self.blocks = SqlBlocks(session, numbers)
         self.brakes = SqlBrakes(session, numbers)
+        self.shared = SqlShared(session, run)
         self.arrivals = SqlArrivals(session, numbers)

@@ -11,6 +11,7 @@ from drystone.testing.conformance.metadata.arrivals import ArrivalsSuite
 from drystone.testing.conformance.metadata.blocks import BlocksSuite
 from drystone.testing.conformance.metadata.brakes import BrakesSuite
 from drystone.testing.conformance.metadata.journal import JournalSuite
+from drystone.testing.conformance.metadata.shared import SharedSuite
 from drystone.testing.conformance.metadata.transactions import TransactionsSuite
 from drystone.testing.conformance.metadata.trees import TreeSuite
 
@@ -20,6 +21,7 @@ __all__ = [
     "BlocksSuite",
     "BrakesSuite",
     "JournalSuite",
+    "SharedSuite",
     "TransactionsSuite",
     "TreeSuite",
 ]
