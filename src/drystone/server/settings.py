@@ -87,6 +87,32 @@ class ServerSettings:
         starts=("files", "s3://", "az://", "gs://"),
         shown_values="`files` or an address",
     )
+    master_key: str = _setting(
+        "file",
+        "Where the master key is, with which packs in the data directory are encrypted: `file`,"
+        " in the data directory, made at the first start; `file:PATH`; `env:NAME`, a variable;"
+        " `command:PROGRAM ARGUMENTS`, which prints it; or `none`: packs are not encrypted.",
+        starts=("file", "env:", "command:", "none"),
+        is_private=True,
+        shown_values="`file`, `file:PATH`, `env:NAME`, `command:…` or `none`",
+    )
+    bell: str = _setting(
+        "local",
+        "How workers tell each other that something was committed: `local`, where there is one"
+        " machine, or the address of a Valkey or Redis (`valkey://:password@host:6379/0`,"
+        " `valkeys://` with TLS) or of a NATS (`nats://user:password@host:4222`, `tls://`).",
+        starts=("local", "valkey://", "valkeys://", "redis://", "rediss://", "nats://", "tls://"),
+        is_private=True,
+        shown_values="`local` or an address",
+    )
+    outlet: str = _setting(
+        "none",
+        "Where journals are published for other systems: `none`, or the address of a NATS with"
+        " JetStream (`nats://user:password@host:4222?subject=drystone`).",
+        starts=("none", "nats://", "tls://"),
+        is_private=True,
+        shown_values="`none` or an address",
+    )
     host: str = _setting("127.0.0.1", "Address to listen on. Others than loopback want TLS.")
     port: int = _setting(8440, "TCP port to listen on; 0 takes any free one.", least=0, most=65535)
     tls_certificate: Path | None = _setting(  # noqa: RUF009  it returns a field
@@ -224,6 +250,11 @@ def load_settings(
     return ServerSettings(**{**inner, **outer})
 
 
+def find_variable(name: str) -> str | None:
+    """Returns a variable of the environment that a setting names; None if it is not set."""
+    return os.environ.get(name)  # noqa: TID251  only here
+
+
 def read_cloud_environment() -> dict[str, str]:
     """Returns the clouds' own variables, with the credentials that their tools use too.
 
@@ -286,8 +317,11 @@ def _check_all(values: Mapping[str, object], source: str) -> dict[str, Any]:
         try:
             checked[key] = _check(fields[key], value)
         except ValueError as error:
+            # Of the key's place nothing is shown: somebody may have put the key itself there.
+            is_private = fields[key].metadata.get("is_private")
+            shown = "has a value" if is_private else f"is {value!r}"
             raise BadSetting(
-                f"{source}: {key} is {value!r}, which does not fit",
+                f"{source}: {key} {shown}, which does not fit",
                 advice=f"It takes {_article_of(fields[key])}{_describe_values(fields[key])}.",
             ) from error
     return checked

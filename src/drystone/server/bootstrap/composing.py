@@ -2,15 +2,19 @@
 """Composing: which engines a server stands on, and how an operator's command reaches them."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
 
 from drystone.core.errors import Misconfigured
+from drystone.core.ids import NamespaceId
 from drystone.core.journal.eras import ERA_ID_BYTES
+from drystone.server.bootstrap.background import Background
 from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
+from drystone.server.bootstrap.libraries import library
+from drystone.server.bootstrap.messaging import add_outlet, make_bell
+from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
 from drystone.server.faces.native.app import NativeApp
-from drystone.server.ports.bell import Bell
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
 from drystone.server.service.identity.admin import Admin
@@ -18,21 +22,20 @@ from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.identity.stamps import ToldStamp
 from drystone.server.service.service import Engines, Service, make_service
 from drystone.server.service.trees.brakes import BrakeBounds
-from drystone.server.settings import ServerSettings, check_settings, read_cloud_environment
+from drystone.server.settings import (
+    BadSetting,
+    ServerSettings,
+    check_settings,
+    read_cloud_environment,
+)
 from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.bell_relayed import RelayedBell
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
-from drystone.server.storage.objects_files import FileObjects
+from drystone.server.storage.metadata_versioned import VersionedMetadata
 from drystone.server.storage.packs import ObjectPacks
 
 _CURSOR_KEY: Final = "cursor"
-
-
-class LibraryMissing(Misconfigured):
-    """An engine is asked for whose library is not installed."""
-
-    code = "library-missing"
 
 
 class NotEmbedded(Misconfigured):
@@ -48,17 +51,30 @@ class Server:
         app: The ASGI app.
         service: What it asks.
         data_dir: What it stands on, held against other servers.
+        metadata: Where it keeps what is not blocks.
         bell: What it rings.
+        background: What whoever serves runs beside the requests.
+        made_key_path: Where this start made a master key; None if it made none.
+        warnings: Sentences for the operator.
     """
 
     def __init__(
-        self, service: Service, data_dir: ServerHome, metadata: Metadata, bell: Bell
+        self,
+        engines: Engines,
+        service: Service,
+        data_dir: ServerHome,
+        opened: OpenedObjects,
+        background: Background,
     ) -> None:
         self.app = NativeApp(service)
+        self.background = background
         self.service = service
         self.data_dir = data_dir
-        self.bell = bell
-        self._metadata = metadata
+        self.bell = engines.bell
+        self.made_key_path = opened.made_key_path
+        self.warnings = opened.warnings
+        assert isinstance(engines.metadata, VersionedMetadata)
+        self.metadata = engines.metadata
 
     async def count_accounts(self) -> int:
         """Returns how many accounts there are."""
@@ -67,7 +83,7 @@ class Server:
     def close(self) -> None:
         """Finishes what was handed over to be written and lets go of everything. Idempotent."""
         self.service.close()
-        self._metadata.close()
+        self.metadata.close()
         self.data_dir.close()
 
 
@@ -99,13 +115,21 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             data_dir.hold(is_shared=not settings.is_embedded)
         else:
             data_dir.join(membership.lock_fd)
-        metadata = _open_metadata(settings, data_dir, membership.run if membership else None)
+        run = membership.run if membership else None
+        metadata = VersionedMetadata(_open_metadata(settings, data_dir, run))
         undo.callback(metadata.close)
         cursor_key = _load_cursor_key(settings, data_dir, metadata)
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
-        packs = ObjectPacks(_open_objects(settings, data_dir))
-        bell = LocalBell() if membership is None else RelayedBell(LocalBell())
-        engines = Engines(metadata, packs, bell, SystemClock(), _passwords(settings))
+        opened = _open_store(settings, data_dir)
+        packs = ObjectPacks(opened.objects)
+        background, worker, clock = Background(), secrets.token_hex(8), SystemClock()
+
+        def find_heads(ids: Collection[NamespaceId]) -> Awaitable[Mapping[NamespaceId, int]]:
+            return service.writer.read(lambda unit: unit.tree.find_heads(ids))
+
+        own = LocalBell() if membership is None else RelayedBell(LocalBell())
+        bell = make_bell(settings, background, worker, own, find_heads)
+        engines = Engines(metadata, packs, bell, clock, _passwords(settings))
         service = make_service(
             engines,
             cursor_key,
@@ -117,7 +141,8 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             ),
         )
         undo.callback(service.close)
-        server = Server(service, data_dir, metadata, bell)
+        add_outlet(settings, background, worker, writer=service.writer, bell=bell, clock=clock)
+        server = Server(engines, service, data_dir, opened, background)
         undo.pop_all()
         return server
 
@@ -165,7 +190,7 @@ def move_metadata(
             advice="Use PostgreSQL's own tools to move it from one to another.",
         )
     check_settings({"database": url})
-    with _library("PostgreSQL", "postgres"):
+    with library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import move_to  # noqa: PLC0415
     with opened_data_dir(settings.data_dir) as data_dir:
         data_dir.hold()
@@ -175,24 +200,12 @@ def move_metadata(
             data_dir.close()
 
 
-@contextmanager
-def _library(what: str, extra: str) -> Iterator[None]:
-    """Tells how to install a library that is not there."""
-    try:
-        yield
-    except ImportError as error:
-        raise LibraryMissing(
-            f"the library for {what} is not installed",
-            advice=f"Install it with `pip install 'drystone[{extra}]'`.",
-        ) from error
-
-
 def _open_metadata(
     settings: ServerSettings, data_dir: ServerHome, run: str | None = None
 ) -> Metadata:
     if settings.is_embedded:
         return SqliteMetadata(data_dir.database_path, run=run)
-    with _library("PostgreSQL", "postgres"):
+    with library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import (  # noqa: PLC0415
             PostgresMetadata,
         )
@@ -218,15 +231,25 @@ def _load_cursor_key(settings: ServerSettings, data_dir: ServerHome, metadata: M
 
 
 def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
+    return _open_store(settings, data_dir).objects
+
+
+def _open_store(settings: ServerSettings, data_dir: ServerHome) -> OpenedObjects:
     if settings.objects == "files":
-        return FileObjects(data_dir.objects_path)
-    with _library("object stores", "cloud"):
+        return open_embedded_objects(settings, data_dir)
+    if settings.master_key not in ("file", "none"):
+        raise BadSetting(
+            "master_key is set, but only what lies in the data directory is encrypted with it",
+            advice="Remove it, and have the object store encrypt what it keeps.",
+        )
+    with library("object stores", "cloud"):
         from drystone.server.storage.objects_cloud import (  # noqa: PLC0415
             CloudObjects,
             parse_location,
         )
     location = parse_location(settings.objects)
-    return CloudObjects(location, environment=read_cloud_environment(), clock=SystemClock())
+    cloud = CloudObjects(location, environment=read_cloud_environment(), clock=SystemClock())
+    return OpenedObjects(cloud, None, ())
 
 
 def _passwords(settings: ServerSettings) -> Passwords:
