@@ -41,7 +41,6 @@ def main(arguments: list[str]) -> int:
                 **S3_CREDENTIALS,
                 "DRYSTONE_SERVER_DATABASE": database,
                 "DRYSTONE_SERVER_OBJECTS": store.url(bucket, _FOLDER),
-                "DRYSTONE_SERVER_TRANSFER": "direct",
                 "DRYSTONE_SERVER_BELL": valkey.url(),
                 "DRYSTONE_SERVER_WORKERS": "2",
             }
