@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 
 from drystone.core.errors import DrystoneError
-from drystone.server.bootstrap.checking import check_database, check_store
+from drystone.server.bootstrap.watching.checking import check_database, check_store
 from drystone.server.storage.metadata_sql.postgres import PostgresMetadata
 from drystone.server.storage.objects_cloud import CloudObjects, parse_location
 from drystone.testing.object_stores import S3_CREDENTIALS, S3Server

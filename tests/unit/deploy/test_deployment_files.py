@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from drystone.server.bootstrap.checking import check_disk
+from drystone.server.bootstrap.watching.checking import check_disk
 from drystone.server.faces.metrics.app import PATH as METRICS_PATH
 from drystone.server.faces.native import bell
 from drystone.server.faces.native.operations import OPERATIONS

@@ -11,13 +11,12 @@ from drystone.core.errors import Misconfigured
 from drystone.core.ids import NamespaceId
 from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.server.bootstrap.background import Background
-from drystone.server.bootstrap.checking import make_checks
 from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
 from drystone.server.bootstrap.libraries import library
 from drystone.server.bootstrap.messaging import add_outlet, make_bell
 from drystone.server.bootstrap.objects_folder import is_folder
 from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
-from drystone.server.bootstrap.watching import Watch
+from drystone.server.bootstrap.watching import Watch, make_checks
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.bell import Bell
 from drystone.server.ports.metadata import Metadata

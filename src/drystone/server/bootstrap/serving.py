@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from drystone.server.bootstrap.channel import Channel, receive_note
 from drystone.server.bootstrap.composing import Membership, Server, open_server
 from drystone.server.bootstrap.listening import CannotListen, QuietUvicorn, bind_to
-from drystone.server.bootstrap.logs import configure_logs
+from drystone.server.bootstrap.watching.logs import configure_logs
 from drystone.server.faces.http.proxies import BehindProxies
 from drystone.server.ports.shared import ProgramOutgrown
 from drystone.server.settings import ServerSettings

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from drystone.core.limits import SERVER_DISK_BYTES_MIN
-from drystone.server.bootstrap.checking import (
+from drystone.server.bootstrap.watching.checking import (
     HomeReadOnly,
     SchemaOlder,
     check_database,

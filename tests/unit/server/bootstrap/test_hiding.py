@@ -11,8 +11,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drystone.server.bootstrap.hiding import find_secrets, hide_secrets
-from drystone.server.bootstrap.logs import configure_logs
+from drystone.server.bootstrap.watching.hiding import find_secrets, hide_secrets
+from drystone.server.bootstrap.watching.logs import configure_logs
 from drystone.server.settings import ServerSettings
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_~.+*!$()%"

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from drystone.server.bootstrap.metrics import watch_pool, watch_projector, watch_shared_bell
+from drystone.server.bootstrap.watching.metrics import (
+    watch_pool,
+    watch_projector,
+    watch_shared_bell,
+)
 from drystone.server.ports.measuring import Measures
 from drystone.server.ports.projections import Lag
 from drystone.server.storage.bell_shared import SharedBellStats

@@ -55,7 +55,7 @@ class Watch:
         if not self._is_on:
             return inner
         if isinstance(engine, Pooled):
-            from drystone.server.bootstrap.metrics import watch_pool  # noqa: PLC0415
+            from drystone.server.bootstrap.watching.metrics import watch_pool  # noqa: PLC0415
 
             watch_pool(self.measures, engine.pool_stats)
         return MeasuredMetadata(inner, self.measures, self.tracing)
@@ -74,7 +74,7 @@ class Watch:
         """Tells how the bell between servers and a projector do, if there are any."""
         if self._where == "none":
             return
-        from drystone.server.bootstrap import metrics  # noqa: PLC0415
+        from drystone.server.bootstrap.watching import metrics  # noqa: PLC0415
 
         if isinstance(bell, SharedBell):
             metrics.watch_shared_bell(self.measures, bell.stats)
@@ -97,7 +97,7 @@ class Watch:
             yield None
             return
         # The library behind it takes memory, which a server without metrics need not have.
-        from drystone.server.bootstrap.metrics import (  # noqa: PLC0415
+        from drystone.server.bootstrap.watching.metrics import (  # noqa: PLC0415
             serving_metrics,
             watch_service,
         )

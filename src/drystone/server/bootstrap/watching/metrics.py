@@ -17,7 +17,7 @@ from prometheus_client.process_collector import ProcessCollector
 from drystone import __version__
 from drystone.core.errors import DrystoneError
 from drystone.server.bootstrap.listening import CannotListen, QuietUvicorn, bind_to
-from drystone.server.bootstrap.peers import Peers, joined
+from drystone.server.bootstrap.watching.peers import Peers, joined
 from drystone.server.faces.metrics import MetricsApp
 from drystone.server.ports.measuring import Family, Measures, Sample
 from drystone.server.service.service import Service

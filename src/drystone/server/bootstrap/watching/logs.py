@@ -15,7 +15,7 @@ from typing import TextIO
 import structlog
 from structlog.typing import Processor
 
-from drystone.server.bootstrap.hiding import find_secrets, make_hider
+from drystone.server.bootstrap.watching.hiding import find_secrets, make_hider
 from drystone.server.settings import ServerSettings
 
 
