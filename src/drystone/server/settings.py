@@ -71,6 +71,13 @@ class ServerSettings:
         starts=("files", "s3://", "az://", "gs://"),
         shown_values="`files` or an address",
     )
+    transfer: str = _setting(
+        "auto",
+        "How blocks travel between devices and `objects`: `relay`: through the server; `direct`: large"
+        " ones straight to the store and from it, by signed requests, and the server does not start"
+        " if it cannot sign; `auto`: `direct` where it can.",
+        choices=("auto", "relay", "direct"),
+    )
     host: str = _setting("127.0.0.1", "Address to listen on. Others than loopback want TLS.")
     port: int = _setting(8440, "TCP port to listen on; 0 takes any free one.", least=0, most=65535)
     tls_certificate: Path | None = _setting(  # noqa: RUF009  it returns a field
