@@ -90,8 +90,8 @@ DIRECT_PACK_BLOCKS_MAX: Final = 16_384
 """Blocks in such a pack: what is told of them is 720 KB."""
 
 DIRECT_RANGE_BYTES_MIN: Final = 256 * KIB
-"""Blocks that lie together in fewer bytes are read through the server: a request to a store takes as
-long as some hundred kilobytes."""
+"""Blocks that lie together in fewer bytes are read through the server: a request to a store takes
+as long as some hundred kilobytes."""
 
 DIRECT_RANGE_BYTES_MAX: Final = 8 * MIB
 """Largest range of one ticket: it is in memory where it arrives."""

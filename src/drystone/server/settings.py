@@ -73,9 +73,9 @@ class ServerSettings:
     )
     transfer: str = _setting(
         "auto",
-        "How blocks travel between devices and `objects`: `relay`: through the server; `direct`: large"
-        " ones straight to the store and from it, by signed requests, and the server does not start"
-        " if it cannot sign; `auto`: `direct` where it can.",
+        "How blocks travel between devices and `objects`: `relay`: through the server; `direct`:"
+        " large ones straight to the store and from it, by signed requests, and the server does not"
+        " start if it cannot sign; `auto`: `direct` where it can.",
         choices=("auto", "relay", "direct"),
     )
     host: str = _setting("127.0.0.1", "Address to listen on. Others than loopback want TLS.")

@@ -216,7 +216,9 @@ class Direct:
             one.arrival.arrival_id: one.trouble for one in found
         }
         # Asked twice, because the answer was lost.
-        troubles.update((a.arrival_id, None) for a in arrivals if a.state == ArrivalState.UNVERIFIED)
+        troubles.update(
+            (a.arrival_id, None) for a in arrivals if a.state == ArrivalState.UNVERIFIED
+        )
         now_s = self._now_s()
 
         def keep(unit: Unit) -> list[bytes]:
@@ -296,9 +298,7 @@ class Direct:
         unit.arrivals.add(arrival)
         return _Promise(arrival, is_new=True)
 
-    def _sign_ranges(
-        self, signing: Signing, places: Iterable[BlockPlace]
-    ) -> list[GrantedRange]:
+    def _sign_ranges(self, signing: Signing, places: Iterable[BlockPlace]) -> list[GrantedRange]:
         ranges = []
         for name, run in _iter_runs(places, self._shelf.packs.object_name):
             start = run[0].offset_bytes - HEADER_BYTES
@@ -378,7 +378,7 @@ def _iter_runs(
     """
     run: list[BlockPlace] = []
     run_bytes, run_name, next_bytes = 0, "", 0
-    named = sorted(((name_of(place), place.offset_bytes, place) for place in places))
+    named = sorted((name_of(place), place.offset_bytes, place) for place in places)
     for name, offset_bytes, place in named:
         frame_bytes = HEADER_BYTES + place.stored_bytes
         is_next = name == run_name and offset_bytes == next_bytes

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signed requests to a store in memory, and a device that sends them."""
+
+from collections.abc import Sequence
+
+from drystone.core.instant import NS_PER_S
+from drystone.server.ports.clock import Clock
+from drystone.server.ports.objects import Objects
+from drystone.server.ports.signing import Part, SignedRequest
+
+_URL = "https://store.invalid/"
+
+
+class FakeSigning:
+    """Implements ``server.ports.signing.Signing`` over any store; signs nothing.
+
+    Args:
+        objects: Where the requests lead.
+        clock: Tells when they expire.
+
+    Attributes:
+        restricts_ranges, restricts_bodies, puts_once: As of the port; to be changed at will.
+        signed: All requests that were signed.
+    """
+
+    def __init__(self, objects: Objects, clock: Clock) -> None:
+        self._objects = objects
+        self._clock = clock
+        self.restricts_ranges = True
+        self.restricts_bodies = False
+        self.puts_once = False
+        self.signed: list[SignedRequest] = []
+
+    def sign_put(self, name: str, length_bytes: int, sha256: bytes, lasts_s: int) -> SignedRequest:
+        headers = {"content-length": str(length_bytes), "x-sha256": sha256.hex()}
+        return self._sign("PUT", name, headers, lasts_s)
+
+    def sign_get(
+        self, name: str, offset_bytes: int, length_bytes: int, lasts_s: int
+    ) -> SignedRequest:
+        end = offset_bytes + length_bytes - 1
+        return self._sign("GET", name, {"range": f"bytes={offset_bytes}-{end}"}, lasts_s)
+
+    def begin_parts(self, name: str) -> str:
+        raise NotImplementedError
+
+    def sign_part(  # noqa: PLR0917  as the port has it
+        self,
+        name: str,
+        upload: str,
+        number: int,
+        length_bytes: int,
+        sha256: bytes,
+        lasts_s: int,
+    ) -> SignedRequest:
+        raise NotImplementedError
+
+    def list_parts(self, name: str, upload: str) -> list[Part]:
+        raise NotImplementedError
+
+    def complete_parts(self, name: str, upload: str, parts: Sequence[Part]) -> None:
+        raise NotImplementedError
+
+    def abort_parts(self, name: str, upload: str) -> None:
+        raise NotImplementedError
+
+    def send(self, request: SignedRequest, body: bytes = b"") -> bytes:
+        """Does what the store does with a request: whatever a device likes to put is put."""
+        assert request.expires_s * NS_PER_S > self._clock.now_ns(), "the ticket has expired"
+        name = request.url.removeprefix(_URL)
+        if request.method == "PUT":
+            if self._objects.find_length(name) is not None:
+                assert not self.puts_once, "there is something already"
+                self._objects.delete(name)
+            self._objects.put(name, [body])
+            return b""
+        first, _, last = request.headers["range"].removeprefix("bytes=").partition("-")
+        [found] = self._objects.read(name, [(int(first), int(last) + 1 - int(first))])
+        return found
+
+    def _sign(self, method: str, name: str, headers: dict[str, str], lasts_s: int) -> SignedRequest:
+        expires_s = self._clock.now_ns() // NS_PER_S + lasts_s
+        request = SignedRequest(method, _URL + name, headers, expires_s)
+        self.signed.append(request)
+        return request
