@@ -68,8 +68,8 @@ async def test_a_verified_pack_is_as_if_it_had_come_through_the_server(
     assert list_in(direct_server, ArrivalState.UNVERIFIED) == []
     packs = list(direct_server.packs.iter_packs())
     assert [place.block_id for place in packs[0].places] == ids_of(BLOCKS)
-    assert names_below(objects, "packs/") == [f"packs/{PACK.offer.pack_id.hex()[:2]}/"
-                                             f"{PACK.offer.pack_id.hex()}"]  # fmt: skip
+    digits = PACK.offer.pack_id.hex()
+    assert names_below(objects, "packs/") == [f"packs/{digits[:2]}/{digits}"]
     assert await anna.fetch(ids_of(BLOCKS)) == BLOCKS
     # Bob has them, too, and shows that he does: nothing is stored twice.
     assert (await bob.put(frames_of(BLOCKS))).stored_blocks_count == 0

@@ -25,7 +25,7 @@ from drystone.core.content.frame import (
     encode_header,
 )
 from drystone.core.content.hashing import PACK_TAG, Buffer
-from drystone.core.errors import Corrupt, DrystoneError, Refused
+from drystone.core.errors import Corrupt, DrystoneError, Refused, Unavailable
 from drystone.core.ids import BlockId, NamespaceId, PackId
 from drystone.core.limits import (
     BUNDLE_BLOCKS_MAX,
@@ -194,8 +194,10 @@ class DirectTransfer:
         except StoreAway as error:
             self._give_up(error)
         except Refused as error:
-            if error.code == "direct-off" or error.code == "unknown-route":
-                self._session.offers_direct = False
+            self._note_refusal(error)
+        except Unavailable as error:
+            if error.code != "too-many-arrivals":
+                raise
         return await relay(frames)
 
     async def _put_pack(self, frames: Sequence[Frame]) -> None:
@@ -249,9 +251,7 @@ class DirectTransfer:
 
     # --- down --------------------------------------------------------------------------------
 
-    async def iter_blocks(
-        self, block_ids: Sequence[BlockId]
-    ) -> AsyncIterator[list[FetchedBlock]]:
+    async def iter_blocks(self, block_ids: Sequence[BlockId]) -> AsyncIterator[list[FetchedBlock]]:
         """Yields those of these blocks that come straight from the store, verified, as they come.
         Those that do not are to be fetched from the server.
 
@@ -267,9 +267,7 @@ class DirectTransfer:
                     reading.add(asyncio.create_task(self._read_range(waiting.pop())))
                 if not reading:
                     return
-                done, reading = await asyncio.wait(
-                    reading, return_when=asyncio.FIRST_COMPLETED
-                )
+                done, reading = await asyncio.wait(reading, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     if blocks := task.result():
                         yield blocks
@@ -284,8 +282,7 @@ class DirectTransfer:
         try:
             answer = await self._session.post(GrantAnswer, "/v1/blocks/grant", message)
         except Refused as error:
-            if error.code in ("direct-off", "unknown-route"):
-                self._session.offers_direct = False
+            self._note_refusal(error)
             return []
         return [r for r in answer.ranges if 0 < r.length <= 2 * DIRECT_RANGE_BYTES_MAX]
 
@@ -326,6 +323,10 @@ class DirectTransfer:
                 connections_max=2 * AT_ONCE,
             )
         return self._stores
+
+    def _note_refusal(self, error: Refused) -> None:
+        if error.code in ("direct-off", "unknown-route"):
+            self._session.offers_direct = False
 
     def _give_up(self, error: DrystoneError) -> None:
         """Goes through the server for a while; says so the first time."""

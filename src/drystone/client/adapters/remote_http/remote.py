@@ -313,5 +313,5 @@ async def _iter_once(frames: Sequence[Frame]) -> AsyncIterator[Sequence[Frame]]:
 
 
 async def _iter_nothing() -> AsyncIterator[list[FetchedBlock]]:
-    for nothing in ():
+    for nothing in list[list[FetchedBlock]]():
         yield nothing

@@ -22,7 +22,7 @@ ATTEMPTS_MAX: Final = 5
 """Tries of one request while the store is busy or connections break."""
 
 UNREACHED_ATTEMPTS_MAX: Final = 2
-"""Tries of one request while no connection comes about: most likely this device cannot get there."""
+"""Tries of one request while no connection comes about: most likely, no way leads there."""
 
 _DELAY_S: Final = 0.3
 _DELAY_S_MAX: Final = 10.0
@@ -145,6 +145,7 @@ class StoreSession:
     async def _trying(self, attempt: Callable[[], Awaitable[T]]) -> T:
         delay_s = _DELAY_S
         unreached_count = 0
+        reason = ""
         for number in range(1, ATTEMPTS_MAX + 1):
             wait_s = 0.0
             try:
@@ -184,4 +185,3 @@ def _trouble(response: aiohttp.ClientResponse) -> Exception:
     if status in (400, 401, 403):
         return TicketVoid(status)
     return StoreAway(f"the object store answers {status} to what the server signed")
-
