@@ -24,6 +24,8 @@ ENVIRONMENT_PREFIX: Final = "DRYSTONE_SERVER_"
 CONFIG_VARIABLE: Final = "DRYSTONE_SERVER_CONFIG"
 FILE_NAME: Final = "drystone.toml"
 
+_CLOUDS: Final = ("AWS_", "AZURE_", "GOOGLE_")
+
 
 class BadSetting(Misconfigured):
     """A setting has a value that does not fit, or there is no such setting."""
@@ -194,6 +196,15 @@ def load_settings(
             advice="Remove the line, or name the file with --config.",
         )
     return ServerSettings(**{**inner, **outer})
+
+
+def read_cloud_environment() -> dict[str, str]:
+    """Returns the clouds' own variables, with the credentials that their tools use too.
+
+    They are no settings of ours: their names and meanings are the clouds'. Never shown.
+    """
+    variables = os.environ  # noqa: TID251  only here
+    return {name: value for name, value in variables.items() if name.startswith(_CLOUDS)}
 
 
 def check_settings(values: Mapping[str, object]) -> None:

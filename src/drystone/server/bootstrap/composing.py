@@ -16,7 +16,7 @@ from drystone.server.service.identity.admin import Admin
 from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.service import Engines, Service, make_service
 from drystone.server.service.trees.brakes import BrakeBounds
-from drystone.server.settings import ServerSettings, check_settings
+from drystone.server.settings import ServerSettings, check_settings, read_cloud_environment
 from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
@@ -177,7 +177,8 @@ def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
             CloudObjects,
             parse_location,
         )
-    return CloudObjects(parse_location(settings.objects))
+    location = parse_location(settings.objects)
+    return CloudObjects(location, environment=read_cloud_environment(), clock=SystemClock())
 
 
 def _passwords(settings: ServerSettings) -> Passwords:
