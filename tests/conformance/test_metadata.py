@@ -15,7 +15,9 @@ from drystone.testing.conformance.metadata import (
     ArrivalsSuite,
     BlocksSuite,
     BrakesSuite,
+    DutiesSuite,
     JournalSuite,
+    ProjectionsSuite,
     TransactionsSuite,
     TreeSuite,
 )
@@ -95,6 +97,24 @@ class TestTransactionsInSqlite(InSqlite, TransactionsSuite): ...
 
 
 class TestTransactionsInPostgres(InPostgres, TransactionsSuite): ...
+
+
+class TestDutiesInMemory(InMemory, DutiesSuite): ...
+
+
+class TestDutiesInSqlite(InSqlite, DutiesSuite): ...
+
+
+class TestDutiesInPostgres(InPostgres, DutiesSuite): ...
+
+
+class TestProjectionsInMemory(InMemory, ProjectionsSuite): ...
+
+
+class TestProjectionsInSqlite(InSqlite, ProjectionsSuite): ...
+
+
+class TestProjectionsInPostgres(InPostgres, ProjectionsSuite): ...
 
 
 class TestArrivalsInMemory(InMemory, ArrivalsSuite): ...

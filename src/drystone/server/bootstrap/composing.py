@@ -8,6 +8,7 @@ from typing import Final
 
 from drystone.core.errors import Misconfigured
 from drystone.core.journal.eras import ERA_ID_BYTES
+from drystone.server.bootstrap.background import Background
 from drystone.server.bootstrap.data_dir import ServerHome, opened_data_dir
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.metadata import Metadata
@@ -45,10 +46,12 @@ class Server:
         app: The ASGI app.
         service: What it asks.
         data_dir: What it stands on, held against other servers.
+        background: What whoever serves runs beside the requests.
     """
 
     def __init__(self, service: Service, data_dir: ServerHome, metadata: Metadata) -> None:
         self.app = NativeApp(service)
+        self.background = Background()
         self.service = service
         self.data_dir = data_dir
         self._metadata = metadata

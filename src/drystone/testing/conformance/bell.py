@@ -65,3 +65,14 @@ class BellSuite:
             assert await anext(rings) == (ONE, 1)
 
         bell.ring(ONE, 2)
+
+    @pytest.mark.asyncio
+    async def test_who_listens_to_all_hears_every_namespace(self, bell: Bell) -> None:
+        async with bell.listen_all() as rings:
+            bell.ring(ONE, 1)
+            bell.ring(ONE, 3)
+            bell.ring(OTHER, 2)
+
+            assert {await anext(rings), await anext(rings)} == {(ONE, 3), (OTHER, 2)}
+
+        bell.ring(ONE, 4)

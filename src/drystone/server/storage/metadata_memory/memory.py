@@ -9,6 +9,7 @@ from typing import TypeVar
 from drystone.server.ports.metadata import Unit
 from drystone.server.storage.metadata_memory.arrivals import MemoryArrivals
 from drystone.server.storage.metadata_memory.brakes import MemoryBrakes
+from drystone.server.storage.metadata_memory.duties import MemoryDuties, MemoryProjections
 from drystone.server.storage.metadata_memory.tables import Tables
 from drystone.server.storage.metadata_memory.units import MemoryAccounts, MemoryBlocks, MemoryTree
 
@@ -23,6 +24,8 @@ class _MemoryUnit:
         self.tree = MemoryTree(tables)
         self.blocks = MemoryBlocks(tables)
         self.brakes = MemoryBrakes(tables)
+        self.duties = MemoryDuties(tables)
+        self.projections = MemoryProjections(tables)
         self.arrivals = MemoryArrivals(tables)
 
 

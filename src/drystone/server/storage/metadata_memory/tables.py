@@ -4,7 +4,7 @@
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Generic, NamedTuple, TypeVar
 
-from drystone.core.ids import AccountId, BlockId, DeviceId, FileId, NamespaceId, PackId
+from drystone.core.ids import AccountId, BlockId, DeviceId, FileId, NamespaceId, PackId, Seq
 from drystone.core.journal.eras import Era
 from drystone.core.journal.record import Record, StoredEntry
 from drystone.server.ports.arrivals import Arrival
@@ -92,6 +92,14 @@ class Answer(NamedTuple):
     until_ns: int
 
 
+class Duty(NamedTuple):
+    """Who has taken a duty, until when, and how long that was to last."""
+
+    holder: str
+    until_ns: int
+    lasts_ns: int
+
+
 class Tables:
     """All there is. Keys lead with the namespace unless they are about accounts or blocks."""
 
@@ -115,6 +123,10 @@ class Tables:
         # Those of the places where a block cannot be read back.
         self.damaged: Table[BlockId, BlockPlace] = Table(self.undo)
         self.leases: Table[tuple[NamespaceId, BlockId], int] = Table(self.undo)
+        self.duties: Table[str, Duty] = Table(self.undo)
+        self.projectors: Table[str, None] = Table(self.undo)
+        # How far each projector has carried a journal.
+        self.positions: Table[tuple[NamespaceId, str], Seq] = Table(self.undo)
         self.arrivals: Table[tuple[NamespaceId, bytes], Arrival] = Table(self.undo)
         # Where blocks lie in an arrival, and whether they are damaged there.
         self.arrived: Table[tuple[NamespaceId, bytes, BlockId], tuple[BlockPlace, bool]] = Table(

@@ -4,6 +4,7 @@
 from drystone.server.storage.metadata_sql.accounts import SqlAccounts, SqlBrakes
 from drystone.server.storage.metadata_sql.arrivals import SqlArrivals
 from drystone.server.storage.metadata_sql.blocks import SqlBlocks
+from drystone.server.storage.metadata_sql.duties import SqlDuties, SqlProjections
 from drystone.server.storage.metadata_sql.numbers import Numbers
 from drystone.server.storage.metadata_sql.session import Session
 from drystone.server.storage.metadata_sql.trees import SqlTree
@@ -18,4 +19,6 @@ class SqlUnit:
         self.tree = SqlTree(session, numbers)
         self.blocks = SqlBlocks(session, numbers)
         self.brakes = SqlBrakes(session, numbers)
+        self.duties = SqlDuties(session)
+        self.projections = SqlProjections(session, numbers)
         self.arrivals = SqlArrivals(session, numbers)

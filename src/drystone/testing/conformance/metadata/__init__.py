@@ -10,7 +10,9 @@ from drystone.testing.conformance.metadata.accounts import AccountsSuite
 from drystone.testing.conformance.metadata.arrivals import ArrivalsSuite
 from drystone.testing.conformance.metadata.blocks import BlocksSuite
 from drystone.testing.conformance.metadata.brakes import BrakesSuite
+from drystone.testing.conformance.metadata.duties import DutiesSuite
 from drystone.testing.conformance.metadata.journal import JournalSuite
+from drystone.testing.conformance.metadata.projections import ProjectionsSuite
 from drystone.testing.conformance.metadata.transactions import TransactionsSuite
 from drystone.testing.conformance.metadata.trees import TreeSuite
 
@@ -19,7 +21,9 @@ __all__ = [
     "ArrivalsSuite",
     "BlocksSuite",
     "BrakesSuite",
+    "DutiesSuite",
     "JournalSuite",
+    "ProjectionsSuite",
     "TransactionsSuite",
     "TreeSuite",
 ]
