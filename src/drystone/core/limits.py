@@ -96,8 +96,9 @@ DIRECT_RANGE_BYTES_MIN: Final = 256 * KIB
 """Blocks that lie together in fewer bytes are read through the server: a request to a store takes
 as long as some hundred kilobytes."""
 
-DIRECT_RANGE_BYTES_MAX: Final = 8 * MIB
-"""Largest range of one ticket: it is in memory where it arrives."""
+DIRECT_RANGE_BYTES_MAX: Final = 9 * MIB
+"""Largest range of one ticket, a device's pack with all its headers: it is in memory where it
+arrives."""
 
 GRANT_PACKS_MAX: Final = 32
 """Packs in one request for tickets; more is refused."""
@@ -114,6 +115,10 @@ nobody has accounted for. More is told to come later."""
 
 ARRIVAL_QUARANTINE_S: Final = 30 * 24 * 3600
 """Seconds for which a pack is kept that was not what its device said, for whoever wants to look."""
+
+ARRIVAL_JOINED_S: Final = 2 * TICKET_S
+"""Seconds for which an object stays after its blocks have joined the common ones: who was told to
+read it may be about to."""
 
 ARRIVAL_STRAY_S: Final = 24 * 3600
 """Seconds after which an object is removed that a device put and of which nothing is known."""

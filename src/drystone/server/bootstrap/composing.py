@@ -10,6 +10,7 @@ from drystone.core.errors import Misconfigured
 from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.server.bootstrap.background import Background
 from drystone.server.bootstrap.data_dir import ServerHome, opened_data_dir
+from drystone.server.bootstrap.direct import add_jobs, find_store
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
@@ -79,8 +80,15 @@ def open_server(settings: ServerSettings) -> Server:
         cursor_key = data_dir.load_key(_CURSOR_KEY)
         metadata = _open_metadata(settings, data_dir)
         undo.callback(metadata.close)
-        packs = ObjectPacks(_open_objects(settings, data_dir))
-        engines = Engines(metadata, packs, LocalBell(), SystemClock(), _passwords(settings))
+        objects = _open_objects(settings, data_dir)
+        engines = Engines(
+            metadata,
+            ObjectPacks(objects),
+            LocalBell(),
+            SystemClock(),
+            _passwords(settings),
+            find_store(settings.transfer, objects),
+        )
         service = make_service(
             engines,
             cursor_key,
@@ -93,6 +101,7 @@ def open_server(settings: ServerSettings) -> Server:
         )
         undo.callback(service.close)
         server = Server(service, data_dir, metadata)
+        add_jobs(server.background, service, engines, objects)
         undo.pop_all()
         return server
 

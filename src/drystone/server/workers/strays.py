@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Strays: what devices began to put into the object store, and nobody ever accounts for.
 
-Three kinds. An arrival that was promised, and whose time is over: it is forgotten, then its object
-removed. One that was quarantined, and was kept long enough. And an object of which nothing is
-known, because a worker ended between the two, or a ticket was used again after its arrival was
-gone.
+An arrival that was promised, and whose time is over: it is forgotten, then its object removed. One
+whose blocks lie elsewhere by now. One that was quarantined, and was kept long enough. And an object
+of which nothing is known, because a worker ended between two steps, or a ticket was used again
+after its arrival was gone.
 """
 
 import asyncio
@@ -40,12 +40,28 @@ _NEVER_S: Final = 1 << 40
 
 
 class StraysStats(NamedTuple):
-    """What was removed since it began."""
+    """What was removed since it began.
+
+    Attributes:
+        given_up: Arrivals that nobody said had arrived.
+        joined: Objects of arrivals whose blocks lie elsewhere.
+        forgotten: Objects of arrivals that were quarantined.
+        strays: Objects of which nothing was known.
+        troubles: Times that a store or the database could not be used.
+    """
 
     given_up: int = 0
+    joined: int = 0
     forgotten: int = 0
     strays: int = 0
     troubles: int = 0
+
+
+_COUNTED: Final = {
+    ArrivalState.PROMISED: "given_up",
+    ArrivalState.JOINED: "joined",
+    ArrivalState.QUARANTINED: "forgotten",
+}
 
 
 class Strays:
@@ -93,7 +109,7 @@ class Strays:
         Raises:
             Unavailable: The database or the store cannot be used now.
         """
-        for state in (ArrivalState.PROMISED, ArrivalState.QUARANTINED):
+        for state in _COUNTED:
             while True:
                 due = await self._list_due(state)
                 if not due or not await self._duty.ensure():
@@ -161,9 +177,9 @@ class Strays:
         if not await self._writer.write(forget):
             return
         await asyncio.to_thread(self._objects.delete, arrival.name)
-        is_promise = arrival.state == ArrivalState.PROMISED
-        log.info("strays.removed", name=arrival.name, was_promised=is_promise)
-        self._count(given_up=int(is_promise), forgotten=int(not is_promise))
+        what = _COUNTED[ArrivalState(arrival.state)]
+        log.info("strays.removed", name=arrival.name, why=what)
+        self._count(**{what: 1})
 
     def _count(self, **more: int) -> None:
         counts = self._stats._asdict()

@@ -20,6 +20,7 @@ class FakeSigning:
 
     Attributes:
         restricts_ranges, restricts_bodies, puts_once: As of the port; to be changed at will.
+        url: What all addresses begin with.
         signed: All requests that were signed.
     """
 
@@ -29,6 +30,7 @@ class FakeSigning:
         self.restricts_ranges = True
         self.restricts_bodies = False
         self.puts_once = False
+        self.url = _URL
         self.signed: list[SignedRequest] = []
 
     def sign_put(self, name: str, length_bytes: int, sha256: bytes, lasts_s: int) -> SignedRequest:
@@ -67,7 +69,7 @@ class FakeSigning:
     def send(self, request: SignedRequest, body: bytes = b"") -> bytes:
         """Does what the store does with a request: whatever a device likes to put is put."""
         assert request.expires_s * NS_PER_S > self._clock.now_ns(), "the ticket has expired"
-        name = request.url.removeprefix(_URL)
+        name = request.url.removeprefix(self.url)
         if request.method == "PUT":
             if self._objects.find_length(name) is not None:
                 assert not self.puts_once, "there is something already"
@@ -80,6 +82,6 @@ class FakeSigning:
 
     def _sign(self, method: str, name: str, headers: dict[str, str], lasts_s: int) -> SignedRequest:
         expires_s = self._clock.now_ns() // NS_PER_S + lasts_s
-        request = SignedRequest(method, _URL + name, headers, expires_s)
+        request = SignedRequest(method, self.url + name, headers, expires_s)
         self.signed.append(request)
         return request

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from drystone.server.storage.objects_memory import MemoryObjects
-from drystone.testing.direct import DirectDevice
+from drystone.testing.blocks import DirectDevice
 from drystone.testing.fakes.objects import FaultyObjects
 from drystone.testing.service import MemoryServer
 

@@ -6,8 +6,7 @@ import pytest
 from drystone.core.limits import ARRIVAL_S, ARRIVAL_STRAY_S, TICKET_S
 from drystone.server.ports.arrivals import ARRIVING, ArrivalState
 from drystone.server.workers.strays import Strays
-from drystone.testing.blocks import frames_of, ids_of, make_noise
-from drystone.testing.direct import Always, make_pack
+from drystone.testing.blocks import Always, frames_of, ids_of, make_noise, make_pack
 
 pytestmark = pytest.mark.asyncio
 

@@ -9,12 +9,11 @@ from drystone.core.content.coding import STANDARD
 from drystone.core.content.frame import HEADER_BYTES, Codec, Frame
 from drystone.core.content.hashing import block_id
 from drystone.core.errors import Unavailable
-from drystone.core.limits import ARRIVAL_QUARANTINE_S
+from drystone.core.limits import ARRIVAL_JOINED_S, ARRIVAL_QUARANTINE_S, ARRIVAL_STRAY_S
 from drystone.server.ports.arrivals import ARRIVING, ArrivalState
 from drystone.server.workers.strays import Strays
 from drystone.server.workers.verifier import RETRY_S, Verifier
-from drystone.testing.blocks import frames_of, ids_of, make_noise
-from drystone.testing.direct import Always, make_pack
+from drystone.testing.blocks import Always, frames_of, ids_of, make_noise, make_pack
 
 pytestmark = pytest.mark.asyncio
 
@@ -47,6 +46,10 @@ def verify(verifier):
     return work
 
 
+def make_strays(server) -> Strays:
+    return Strays(server.service.writer, server.objects, server.clock, Always())
+
+
 def names_below(objects, prefix) -> list[str]:
     return [stat.name for stat in objects.iter_names(prefix)]
 
@@ -64,8 +67,12 @@ async def test_a_verified_pack_is_as_if_it_had_come_through_the_server(
 
     await verify()
 
-    assert names_below(objects, ARRIVING) == []
     assert list_in(direct_server, ArrivalState.UNVERIFIED) == []
+    # Who was told to read there may be about to; then the object goes.
+    assert list_in(direct_server, ArrivalState.JOINED) == names_below(objects, ARRIVING) != []
+    direct_server.clock.advance(ARRIVAL_JOINED_S)
+    await make_strays(direct_server).remove_due()
+    assert list_in(direct_server, ArrivalState.JOINED) == names_below(objects, ARRIVING) == []
     packs = list(direct_server.packs.iter_packs())
     assert [place.block_id for place in packs[0].places] == ids_of(BLOCKS)
     digits = PACK.offer.pack_id.hex()
@@ -109,12 +116,19 @@ async def test_what_is_put_again_after_it_was_verified_is_nobody_s(
     await bob.put(frames_of(BLOCKS))
     for one in (anna, bob):
         assert await one.fetch(ids_of(BLOCKS)) == BLOCKS
-    assert await anna.settle(granted.arrival_id) != [None]
-    assert len(names_below(objects, ARRIVING)) == 1
-    direct_server.clock.advance(10 * 24 * 3600)
-    strays = Strays(direct_server.service.writer, objects, direct_server.clock, Always())
+    # Said once more it changes nothing.
+    assert await anna.settle(granted.arrival_id) == [None]
+    await verify()
+    assert await anna.fetch(ids_of(BLOCKS)) == BLOCKS
+    strays = make_strays(direct_server)
+    direct_server.clock.advance(ARRIVAL_JOINED_S)
+    await strays.remove_due()
+    # And once more, with nothing known of it any more.
+    objects.put(granted.request.url.removeprefix("https://store.invalid/"), [lies.body])
+    direct_server.clock.advance(ARRIVAL_STRAY_S)
     await strays.remove_strays()
     assert names_below(objects, ARRIVING) == []
+    assert await anna.fetch(ids_of(BLOCKS)) == BLOCKS
 
 
 async def test_what_is_put_again_before_it_is_verified_is_found(device, verify, direct_server):
@@ -162,7 +176,7 @@ async def test_a_bad_pack_is_kept_aside_and_its_good_blocks_are_kept(
     await anna.put(frames_of([BLOCKS[number] for number in bad]))
     assert await anna.fetch(ids_of(BLOCKS)) == BLOCKS
     direct_server.clock.advance(ARRIVAL_QUARANTINE_S + 1)
-    await Strays(direct_server.service.writer, objects, direct_server.clock, Always()).remove_due()
+    await make_strays(direct_server).remove_due()
     assert names_below(objects, ARRIVING) == []
     assert list_in(direct_server, ArrivalState.LOST) == []
     assert await anna.fetch(ids_of(BLOCKS)) == BLOCKS
@@ -176,7 +190,7 @@ async def test_what_was_never_healed_stays_known_to_be_damaged(
     await verify()
     direct_server.clock.advance(ARRIVAL_QUARANTINE_S + 1)
 
-    await Strays(direct_server.service.writer, objects, direct_server.clock, Always()).remove_due()
+    await make_strays(direct_server).remove_due()
 
     assert names_below(objects, ARRIVING) == []
     assert len(list_in(direct_server, ArrivalState.LOST)) == 1
@@ -264,7 +278,7 @@ async def test_a_crash_before_the_index_knows_costs_nothing(device, objects, ver
     await verify()
 
     assert len(names_below(objects, "packs/")) == 1
-    assert names_below(objects, ARRIVING) == []
+    assert len(list_in(server, ArrivalState.JOINED)) == 1
     assert await anna.fetch(ids_of(BLOCKS)) == BLOCKS
 
 

@@ -297,9 +297,7 @@ class DirectTransfer:
             )
         except StoreAway as error:
             self._give_up(error)
-        except TicketVoid as error:
-            self._give_up(StoreAway(error.message))
-        except MalformedMessage:
+        except (TicketVoid, MalformedMessage):
             pass
         return []
 
@@ -307,11 +305,19 @@ class DirectTransfer:
         try:
             return await self._open_stores().read(granted.ticket, granted.length)
         except TicketVoid:
-            # It has expired while it waited, or clocks differ: another one, once.
+            # It has expired while it waited, or the pack has joined others: another one, once.
             for again in await self._ask_for_ranges(split_ids(granted.ids)):
                 if (again.ids, again.length) == (granted.ids, granted.length):
-                    return await self._open_stores().read(again.ticket, again.length)
+                    return await self._read_again(again)
             raise
+
+    async def _read_again(self, granted: RangeTicket) -> bytes:
+        try:
+            return await self._open_stores().read(granted.ticket, granted.length)
+        except TicketVoid as error:
+            if error.status == 404:
+                raise
+            raise StoreAway(error.message) from error
 
     # --- both --------------------------------------------------------------------------------
 

@@ -8,12 +8,14 @@ broke: the same again, a little later. Or it will not do at all: then the server
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from io import BytesIO
 from typing import Final, TypeVar
 
 import aiohttp
 from yarl import URL  # what aiohttp takes addresses as
 
 from drystone.core.errors import Refused, Unavailable
+from drystone.core.limits import TICKET_S
 from drystone.wire.messages import Ticket
 
 T = TypeVar("T")
@@ -41,7 +43,11 @@ class TicketVoid(Refused):
     code = "ticket-void"
 
     def __init__(self, status: int) -> None:
-        super().__init__(f"the object store refuses a signed request ({status})")
+        super().__init__(
+            f"the object store refuses what the server signed ({status})",
+            advice="Compare the clocks of server and store, and look at the server's credentials.",
+        )
+        self.status = status
 
 
 class StoreAway(Unavailable):
@@ -68,7 +74,7 @@ class StoreSession:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections_max, ttl_dns_cache=300),
             timeout=aiohttp.ClientTimeout(
-                total=None,
+                total=TICKET_S,
                 connect=_CONNECT_S_MAX,
                 sock_connect=_CONNECT_S_MAX,
                 sock_read=_SILENCE_S_MAX,
@@ -104,6 +110,8 @@ class StoreSession:
 
         async def once() -> bytes:
             async with self._request(ticket, None) as response:
+                if response.status == 404:  # It was moved since the ticket was given.
+                    raise TicketVoid(response.status)
                 if response.status not in (200, 206):
                     raise _trouble(response)
                 content = bytearray()
@@ -138,8 +146,10 @@ class StoreSession:
         if ticket.method != ("GET" if body is None else "PUT"):
             raise StoreAway("the server gave a ticket for something else")
         headers = dict(ticket.headers)
+        # As a file, so that it is written in pieces and others go on meanwhile.
+        data = None if body is None else BytesIO(body)
         return self._session.request(
-            ticket.method, url, data=body, headers=headers, allow_redirects=False
+            ticket.method, url, data=data, headers=headers, allow_redirects=False
         )
 
     async def _trying(self, attempt: Callable[[], Awaitable[T]]) -> T:

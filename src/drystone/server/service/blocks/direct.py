@@ -38,6 +38,7 @@ from drystone.server.service.blocks.heads import Layout, Offer, UnfitPack, read_
 from drystone.server.service.blocks.shelf import Shelf, find_held, locate_held
 
 _RETRY_S: Final = 60.0
+_TAKEN: Final = (ArrivalState.UNVERIFIED, ArrivalState.JOINED)
 
 
 class DirectOff(Refused):
@@ -216,9 +217,7 @@ class Direct:
             one.arrival.arrival_id: one.trouble for one in found
         }
         # Asked twice, because the answer was lost.
-        troubles.update(
-            (a.arrival_id, None) for a in arrivals if a.state == ArrivalState.UNVERIFIED
-        )
+        troubles.update((a.arrival_id, None) for a in arrivals if a.state in _TAKEN)
         now_s = self._now_s()
 
         def keep(unit: Unit) -> list[bytes]:

@@ -22,8 +22,14 @@ from drystone.server.service.blocks import direct as direct_module
 from drystone.server.service.blocks.heads import Offer
 from drystone.server.service.blocks.verbs import BlockNotFound
 from drystone.server.service.gate import NamespaceNotFound
-from drystone.testing.blocks import frames_of, ids_of, make_noise, split_run
-from drystone.testing.direct import DirectDevice, make_pack
+from drystone.testing.blocks import (
+    DirectDevice,
+    frames_of,
+    ids_of,
+    make_noise,
+    make_pack,
+    split_run,
+)
 from drystone.testing.service import MemoryServer
 
 pytestmark = pytest.mark.asyncio
