@@ -168,7 +168,7 @@ class Ingest:
                 unit.blocks.add_pack(pack.pack_id, pack.length_bytes, pack.places)
             unit.blocks.hold(self._namespace_id, held, leased_until_s)
 
-        await self._shelf.writer.write(index)
+        await self._shelf.writer.write(index, lane=self._namespace_id)
         if pack is not None:
             self._stored_blocks_count += len(pack.places)
             self._stored_bytes += pack.length_bytes

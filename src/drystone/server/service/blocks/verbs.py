@@ -142,7 +142,7 @@ class Blocks:
                 below_s, until_s = now_s + LEASE_RENEW_BELOW_S, now_s + LEASE_S
                 unit.blocks.renew(namespace_id, held, below_s, until_s)
 
-            await self.shelf.writer.write(renew)
+            await self.shelf.writer.write(renew, lane=namespace_id)
         return held
 
     async def put(

@@ -163,7 +163,9 @@ class Commits:
             if kept.is_new and kept.head > kept.head_before:
                 self._bell.ring(namespace_id, kept.head)
 
-        kept = await self._writer.write(lambda unit: self._decide(unit, order), then=ring)
+        kept = await self._writer.write(
+            lambda unit: self._decide(unit, order), lane=namespace_id, then=ring
+        )
         if kept.held_count:
             raise BurstHeld(kept.held_count)
         return Committed(kept.head_before, kept.head, kept.cursor, kept.outcomes)
