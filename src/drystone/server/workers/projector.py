@@ -155,8 +155,10 @@ class ProjectorRunner:
                     self._note_trouble(error, retry_s=pause_s)
                     await asyncio.sleep(pause_s)
                     continue
+                # Not ``wait_for``: it forgets a cancellation if what it waits for comes then.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), self._interval_s)
+                    async with asyncio.timeout(self._interval_s):
+                        await self._woken.wait()
         finally:
             waking.cancel()
             await asyncio.gather(waking, return_exceptions=True)

@@ -221,10 +221,8 @@ async def test_runner_that_lost_its_duty_moves_no_position(world):
 
     world.target.fail = usurp
     world.write(1)
-    async with world.running():
-        await until(lambda: world.target.got)
-        works = world.writer.stats().works
-        await until(lambda: world.writer.stats().works > works)
+    async with world.running(interval_s=0):
+        await until(lambda: len(world.target.got) > 2)
 
     assert world.position() == 0
 
