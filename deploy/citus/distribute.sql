@@ -16,6 +16,8 @@ SELECT create_reference_table('author');
 SELECT create_reference_table('pack');
 SELECT create_reference_table('block');
 SELECT create_reference_table('damaged_block');
+SELECT create_reference_table('duty');
+SELECT create_reference_table('projector');
 
 -- By namespace: all rows of one are on one node, in one transaction of its own.
 SELECT create_distributed_table('journal', 'ns');
@@ -29,5 +31,6 @@ SELECT create_distributed_table('burst', 'ns', colocate_with => 'journal');
 SELECT create_distributed_table('brake', 'ns', colocate_with => 'journal');
 SELECT create_distributed_table('arrival', 'ns', colocate_with => 'journal');
 SELECT create_distributed_table('arrival_block', 'ns', colocate_with => 'journal');
+SELECT create_distributed_table('projection', 'ns', colocate_with => 'journal');
 
 COMMIT;
