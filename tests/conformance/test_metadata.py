@@ -18,6 +18,7 @@ from drystone.testing.conformance.metadata import (
     DutiesSuite,
     JournalSuite,
     ProjectionsSuite,
+    SharedSuite,
     TransactionsSuite,
     TreeSuite,
 )
@@ -88,6 +89,15 @@ class TestBrakesInSqlite(InSqlite, BrakesSuite): ...
 
 
 class TestBrakesInPostgres(InPostgres, BrakesSuite): ...
+
+
+class TestSharedInMemory(InMemory, SharedSuite): ...
+
+
+class TestSharedInSqlite(InSqlite, SharedSuite): ...
+
+
+class TestSharedInPostgres(InPostgres, SharedSuite): ...
 
 
 class TestTransactionsInMemory(InMemory, TransactionsSuite): ...

@@ -3,6 +3,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
+from itertools import count
 
 from drystone.core.content.coding import encode_block
 from drystone.core.content.content import Content
@@ -16,6 +17,7 @@ from drystone.server.service.actor import Actor
 from drystone.server.service.blocks.direct import DirectStore
 from drystone.server.service.identity.admin import Admin
 from drystone.server.service.identity.passwords import Passwords
+from drystone.server.service.identity.stamps import Stamp
 from drystone.server.service.service import Engines, Service, make_service
 from drystone.server.service.trees.commits import Committed
 from drystone.server.storage.bell_local import LocalBell
@@ -44,7 +46,6 @@ class MemoryServer:
         objects: Where packs lie.
         packs: Over them.
         signing: Signs requests to them.
-        epoch: Change it to play another process that changed accounts.
     """
 
     def __init__(self, objects: Objects | None = None, *, is_direct: bool = False) -> None:
@@ -52,12 +53,12 @@ class MemoryServer:
         self.objects = MemoryObjects() if objects is None else objects
         self.signing = FakeSigning(self.objects, self.clock)
         self._direct = DirectStore(self.objects, self.signing) if is_direct else None
-        self.epoch = self._runs_count = 0
+        self._era_numbers = count(1)
         self.key = b"k" * 32
         self.metadata = MemoryMetadata()
         self.packs = ObjectPacks(self.objects)
-        self.service = self._make_service()
-        self.admin = Admin(self.metadata, self.clock, _PASSWORDS, self._count_epoch)
+        self.service = self.make_worker()
+        self.admin = Admin(self.metadata, self.clock, _PASSWORDS)
 
     async def sign_in(self, account: str = "anna", device: str = "laptop") -> Actor:
         """Returns a new device of an account; adds the account if there is none."""
@@ -96,30 +97,30 @@ class MemoryServer:
     def run_anew(self, backup: MemoryMetadata | None = None) -> None:
         """Ends and starts again; with a backup in place of what it knew, if there is one."""
         self.service.close()
+        self.metadata.begin_run()
         if backup is not None:
             self.metadata.become(backup)
-        self.service = self._make_service()
+        self.service = self.make_worker()
 
     def close(self) -> None:
         """Ends its threads."""
         self.service.close()
         self.metadata.close()
 
-    def _make_service(self) -> Service:
+    def make_worker(self, stamp: Stamp | None = None) -> Service:
+        """Returns a service on the same engines, as another worker has it; but the bell is its
+        own.
+        """
         engines = Engines(
             self.metadata, self.packs, LocalBell(), self.clock, _PASSWORDS, self._direct
         )
-        self._runs_count += 1
         return make_service(
             engines,
             self.key,
-            era_id=self._runs_count.to_bytes(ERA_ID_BYTES),
+            make_era_id=lambda: next(self._era_numbers).to_bytes(ERA_ID_BYTES),
             read_threads=1,
-            find_epoch=lambda: self.epoch,
+            stamp=stamp,
         )
-
-    def _count_epoch(self) -> None:
-        self.epoch += 1
 
 
 def file_id(number: int) -> FileId:

@@ -17,6 +17,7 @@ from drystone.server.ports.arrivals import ArrivalsUnit
 from drystone.server.ports.duties import DutiesUnit
 from drystone.server.ports.places import BlockPlace as BlockPlace  # noqa: PLC0414  part of this port
 from drystone.server.ports.projections import ProjectionsUnit
+from drystone.server.ports.shared import SharedUnit
 
 T = TypeVar("T")
 
@@ -414,6 +415,11 @@ class Unit(Protocol):
     @property
     def projections(self) -> ProjectionsUnit:
         """How far projectors have come."""
+        ...
+
+    @property
+    def shared(self) -> SharedUnit:
+        """What all workers have in common."""
         ...
 
     @property

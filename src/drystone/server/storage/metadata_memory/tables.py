@@ -100,6 +100,13 @@ class Duty(NamedTuple):
     lasts_ns: int
 
 
+class RunningEra(NamedTuple):
+    """The era that is being written, as long as the database is what it was."""
+
+    era_id: bytes
+    run: object
+
+
 class Tables:
     """All there is. Keys lead with the namespace unless they are about accounts or blocks."""
 
@@ -127,6 +134,9 @@ class Tables:
         self.projectors: Table[str, None] = Table(self.undo)
         # How far each projector has carried a journal.
         self.positions: Table[tuple[NamespaceId, str], Seq] = Table(self.undo)
+        self.secrets: Table[str, bytes] = Table(self.undo)
+        self.stamps: Table[str, int] = Table(self.undo)
+        self.running_eras: Table[str, RunningEra] = Table(self.undo)
         self.arrivals: Table[tuple[NamespaceId, bytes], Arrival] = Table(self.undo)
         # Where blocks lie in an arrival, and whether they are damaged there.
         self.arrived: Table[tuple[NamespaceId, bytes, BlockId], tuple[BlockPlace, bool]] = Table(

@@ -7,13 +7,19 @@ from drystone.server.storage.metadata_sql.blocks import SqlBlocks
 from drystone.server.storage.metadata_sql.duties import SqlDuties, SqlProjections
 from drystone.server.storage.metadata_sql.numbers import Numbers
 from drystone.server.storage.metadata_sql.session import Session
+from drystone.server.storage.metadata_sql.shared import SqlShared
 from drystone.server.storage.metadata_sql.trees import SqlTree
 
 
 class SqlUnit:
-    """Implements the port ``Unit``."""
+    """Implements the port ``Unit``.
 
-    def __init__(self, session: Session) -> None:
+    Args:
+        session: In a transaction.
+        run: See ``SqlShared``.
+    """
+
+    def __init__(self, session: Session, run: str = "") -> None:
         numbers = Numbers(session)
         self.accounts = SqlAccounts(session)
         self.tree = SqlTree(session, numbers)
@@ -21,4 +27,5 @@ class SqlUnit:
         self.brakes = SqlBrakes(session, numbers)
         self.duties = SqlDuties(session)
         self.projections = SqlProjections(session, numbers)
+        self.shared = SqlShared(session, run)
         self.arrivals = SqlArrivals(session, numbers)

@@ -13,6 +13,7 @@ from drystone.testing.conformance.metadata.brakes import BrakesSuite
 from drystone.testing.conformance.metadata.duties import DutiesSuite
 from drystone.testing.conformance.metadata.journal import JournalSuite
 from drystone.testing.conformance.metadata.projections import ProjectionsSuite
+from drystone.testing.conformance.metadata.shared import SharedSuite
 from drystone.testing.conformance.metadata.transactions import TransactionsSuite
 from drystone.testing.conformance.metadata.trees import TreeSuite
 
@@ -24,6 +25,7 @@ __all__ = [
     "DutiesSuite",
     "JournalSuite",
     "ProjectionsSuite",
+    "SharedSuite",
     "TransactionsSuite",
     "TreeSuite",
 ]
