@@ -82,9 +82,13 @@ DIRECT_BYTES_MIN: Final = 1 * MIB
 """Payloads of less than this together travel through the server: two more requests would cost more
 than they save."""
 
-DIRECT_PACK_BYTES: Final = 8 * MIB
-"""A device closes a pack that it puts into the store itself before it would grow beyond this: a few
+DIRECT_PACK_BYTES: Final = 15 * MIB
+"""A device closes a pack that it puts into the store itself before it would grow beyond this: two
 of them travel side by side, and each is in memory."""
+
+DIRECT_PART_BYTES: Final = 8 * MIB
+"""A longer pack travels in parts of this length, side by side: what a broken connection costs.
+Stores ask for 5 MiB at least."""
 
 DIRECT_PACK_BYTES_MAX: Final = 16 * MIB + 64 * KIB
 """Largest pack that a device may put itself; whoever verifies it has it in memory."""
@@ -96,9 +100,8 @@ DIRECT_RANGE_BYTES_MIN: Final = 256 * KIB
 """Blocks that lie together in fewer bytes are read through the server: a request to a store takes
 as long as some hundred kilobytes."""
 
-DIRECT_RANGE_BYTES_MAX: Final = 9 * MIB
-"""Largest range of one ticket, a device's pack with all its headers: it is in memory where it
-arrives."""
+DIRECT_RANGE_BYTES_MAX: Final = 8 * MIB
+"""Largest range of one ticket: it is in memory where it arrives."""
 
 GRANT_PACKS_MAX: Final = 32
 """Packs in one request for tickets; more is refused."""

@@ -129,6 +129,8 @@ class PackOffer(Message, frozen=True):
     heads: bytes
     """The headers of its frames (44 bytes each, codecs 0 and 1), in their order: they tell all but
     the payloads, and how long the pack is."""
+    parts: bytes = b""
+    """If it may travel in parts: SHA-256 of each 8 MiB of it, back to back."""
 
 
 class Grant(Message, frozen=True):
@@ -154,9 +156,18 @@ class Ticket(Message, frozen=True):
     headers: dict[str, str] = {}
 
 
+class PartTicket(Message, frozen=True):
+    """How to put one part of a pack."""
+
+    offset: int
+    length: int
+    ticket: Ticket
+
+
 class PackTicket(Message, frozen=True):
     """The answer for one pack: ``held``: the namespace holds all its blocks already. ``stands``:
-    it was put before; only say that it has arrived. Else it is to be put with the ticket.
+    it was put before; only say that it has arrived. Else it is to be put with the ticket, or these
+    parts of it are, which the store does not have yet.
     """
 
     arrival: bytes = b""
@@ -164,6 +175,7 @@ class PackTicket(Message, frozen=True):
     held: bool = False
     stands: bool = False
     ticket: Ticket | None = None
+    parts: list[PartTicket] = []
 
 
 class RangeTicket(Message, frozen=True):

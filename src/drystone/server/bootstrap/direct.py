@@ -54,11 +54,13 @@ def add_jobs(background: Background, service: Service, engines: Engines, objects
     Also where direct transfer was just turned off: some may still be on their way. Embedded
     objects have none.
     """
-    if getattr(objects, "signing", None) is None:
+    signing: Signing | None = getattr(objects, "signing", None)
+    if signing is None:
         return
+    store = DirectStore(objects, signing)
     clock, writer = engines.clock, service.writer
     verifier = Verifier(writer, engines.packs, objects, clock, _make_duty(service, clock, _VERIFY))
-    strays = Strays(writer, objects, clock, _make_duty(service, clock, _REMOVE))
+    strays = Strays(writer, store, clock, _make_duty(service, clock, _REMOVE))
     background.add("verifier", verifier.run)
     background.add("strays", strays.run)
 

@@ -21,7 +21,7 @@ from drystone.core.limits import ARRIVAL_STRAY_S
 from drystone.server.ports.arrivals import ARRIVING, Arrival, ArrivalState, parse_arrival_name
 from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import Unit
-from drystone.server.ports.objects import Objects
+from drystone.server.service.blocks.direct import DirectStore
 from drystone.server.service.blocks.heads import Offer, read_heads
 from drystone.server.service.writer import Writer
 from drystone.server.workers.verifier import OnDuty
@@ -69,14 +69,14 @@ class Strays:
 
     Args:
         writer: The door to the metadata.
-        objects: Where arrivals stand.
+        store: Where arrivals stand.
         clock: The time.
         duty: That of removing.
     """
 
-    def __init__(self, writer: Writer, objects: Objects, clock: Clock, duty: OnDuty) -> None:
+    def __init__(self, writer: Writer, store: DirectStore, clock: Clock, duty: OnDuty) -> None:
         self._writer = writer
-        self._objects = objects
+        self._objects, self._signing = store
         self._clock = clock
         self._duty = duty
         self._stats = StraysStats()
@@ -176,6 +176,8 @@ class Strays:
 
         if not await self._writer.write(forget):
             return
+        if arrival.upload and arrival.state == ArrivalState.PROMISED:
+            await asyncio.to_thread(self._signing.abort_parts, arrival.name, arrival.upload)
         await asyncio.to_thread(self._objects.delete, arrival.name)
         what = _COUNTED[ArrivalState(arrival.state)]
         log.info("strays.removed", name=arrival.name, why=what)

@@ -5,6 +5,7 @@ import pytest
 
 from drystone.core.limits import ARRIVAL_S, ARRIVAL_STRAY_S, TICKET_S
 from drystone.server.ports.arrivals import ARRIVING, ArrivalState
+from drystone.server.service.blocks.direct import DirectStore
 from drystone.server.workers.strays import Strays
 from drystone.testing.blocks import Always, frames_of, ids_of, make_noise, make_pack
 
@@ -16,8 +17,12 @@ PACK = make_pack(frames_of(BLOCKS))
 
 @pytest.fixture
 def strays(direct_server):
-    server = direct_server
-    return Strays(server.service.writer, server.objects, server.clock, Always())
+    return make_strays(direct_server, Always())
+
+
+def make_strays(server, duty) -> Strays:
+    store = DirectStore(server.objects, server.signing)
+    return Strays(server.service.writer, store, server.clock, duty)
 
 
 def arriving(objects) -> list[str]:
@@ -98,9 +103,24 @@ async def test_a_worker_without_the_duty_removes_nothing(device, objects, direct
     [granted] = await anna.offer(PACK.offer)
     direct_server.signing.send(granted.request, PACK.body)
     direct_server.clock.advance(30 * 24 * 3600)
-    strays = Strays(direct_server.service.writer, objects, direct_server.clock, Never())
+    strays = make_strays(direct_server, Never())
 
     await strays.remove_due()
     await strays.remove_strays()
 
     assert promised(direct_server) == len(arriving(objects)) == 1
+
+
+async def test_parts_of_a_promise_go_with_it(device, strays, direct_server, monkeypatch):
+    monkeypatch.setattr("drystone.server.service.blocks.direct.DIRECT_PART_BYTES", 2_500)
+    monkeypatch.setattr("drystone.server.service.blocks.parts.DIRECT_PART_BYTES", 2_500)
+    monkeypatch.setattr("drystone.server.service.blocks.heads.DIRECT_PART_BYTES", 2_500)
+    anna = await device()
+    [granted] = await anna.offer(PACK.offer._replace(parts=bytes(32 * 3)))
+    direct_server.signing.send(granted.parts[0].request, PACK.body[:2_500])
+    direct_server.clock.advance(TICKET_S + ARRIVAL_S)
+
+    await strays.remove_due()
+
+    assert promised(direct_server) == 0
+    assert direct_server.signing.uploads == {"upload-0": None}

@@ -11,6 +11,7 @@ from drystone.core.content.hashing import block_id
 from drystone.core.errors import Unavailable
 from drystone.core.limits import ARRIVAL_JOINED_S, ARRIVAL_QUARANTINE_S, ARRIVAL_STRAY_S
 from drystone.server.ports.arrivals import ARRIVING, ArrivalState
+from drystone.server.service.blocks.direct import DirectStore
 from drystone.server.workers.strays import Strays
 from drystone.server.workers.verifier import RETRY_S, Verifier
 from drystone.testing.blocks import Always, frames_of, ids_of, make_noise, make_pack
@@ -47,7 +48,8 @@ def verify(verifier):
 
 
 def make_strays(server) -> Strays:
-    return Strays(server.service.writer, server.objects, server.clock, Always())
+    store = DirectStore(server.objects, server.signing)
+    return Strays(server.service.writer, store, server.clock, Always())
 
 
 def names_below(objects, prefix) -> list[str]:

@@ -31,6 +31,7 @@ from drystone.core.limits import (
     BUNDLE_BLOCKS_MAX,
     DIRECT_BYTES_MIN,
     DIRECT_PACK_BYTES,
+    DIRECT_PART_BYTES,
     DIRECT_RANGE_BYTES_MAX,
 )
 from drystone.wire.block_lists import join_ids, split_ids
@@ -43,10 +44,12 @@ from drystone.wire.messages import (
     PackOffer,
     PackTicket,
     RangeTicket,
+    Ticket,
 )
 
-AT_ONCE: Final = 3
-"""Packs, or ranges, that travel side by side: each is in memory."""
+PACKS_AT_ONCE: Final = 2
+RANGES_AT_ONCE: Final = 3
+"""So many travel side by side: each is in memory."""
 
 TICKETS_MAX: Final = 3
 """Tickets that are asked for to put one pack, before it goes through the server."""
@@ -88,11 +91,15 @@ class _MadePack(NamedTuple):
         pack_id: SHA-256 of the body.
         heads: Headers of its frames, back to back.
         body: All its bytes.
+        parts: SHA-256 of each part, back to back, if it is so long that it travels in parts.
+        frames: Those it was made of, as views of the body: they are in memory once.
     """
 
     pack_id: PackId
     heads: bytes
     body: bytes
+    parts: bytes
+    frames: list[Frame]
 
 
 class DirectTransfer:
@@ -122,7 +129,7 @@ class DirectTransfer:
         self._stores: StoreSession | None = None
         self._away_until_s = 0.0
         self._has_told = False
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns = asyncio.Semaphore(PACKS_AT_ONCE)
         self._under_way = 0
 
     @property
@@ -189,7 +196,10 @@ class DirectTransfer:
         """Puts one pack, or sends its blocks through the server."""
         try:
             if self.is_usable:
-                await self._put_pack(frames)
+                loop = asyncio.get_running_loop()
+                pack = await loop.run_in_executor(self._executor, _make_pack, frames)
+                frames = pack.frames
+                await self._put_pack(pack)
                 return len(frames)
         except StoreAway as error:
             self._give_up(error)
@@ -200,7 +210,7 @@ class DirectTransfer:
                 raise
         return await relay(frames)
 
-    async def _put_pack(self, frames: Sequence[Frame]) -> None:
+    async def _put_pack(self, pack: _MadePack) -> None:
         """Puts one pack and has the server take it.
 
         Raises:
@@ -208,13 +218,11 @@ class DirectTransfer:
             Refused: The server does not want it so.
             Unavailable: The server is away.
         """
-        loop = asyncio.get_running_loop()
-        pack = await loop.run_in_executor(self._executor, _make_pack, frames)
         for _ in range(TICKETS_MAX):
             granted = await self._ask_for_ticket(pack)
             if granted.held:
                 return
-            if granted.ticket is not None:
+            if granted.ticket is not None or granted.parts:
                 try:
                     await self._send(granted, pack.body)
                 except TicketVoid:
@@ -231,23 +239,41 @@ class DirectTransfer:
         raise StoreAway("the object store does not accept what the server signed")
 
     async def _ask_for_ticket(self, pack: _MadePack) -> PackTicket:
-        message = Grant(self._namespace_id, [PackOffer(pack.pack_id, pack.heads)])
+        message = Grant(self._namespace_id, [PackOffer(pack.pack_id, pack.heads, pack.parts)])
         answer = await self._session.post(GrantAnswer, "/v1/blocks/grant", message)
         if len(answer.packs) != 1:
             raise not_drystone(self._session.url)
         return answer.packs[0]
 
     async def _send(self, granted: PackTicket, body: bytes) -> None:
-        assert granted.ticket is not None
+        """Puts a pack, or those parts of it that the store does not have."""
+        if granted.ticket is not None:
+            await self._send_piece(granted.ticket, body)
+            return
+        view = memoryview(body)
+        sending = [
+            asyncio.create_task(
+                self._send_piece(part.ticket, bytes(view[part.offset : part.offset + part.length]))
+            )
+            for part in granted.parts
+        ]
+        try:
+            await asyncio.gather(*sending)
+        finally:
+            for task in sending:
+                task.cancel()
+            await asyncio.gather(*sending, return_exceptions=True)
+
+    async def _send_piece(self, ticket: Ticket, piece: bytes) -> None:
         self._under_way += 1
         begun_s = time.monotonic()
         try:
-            await self._open_stores().put(granted.ticket, body)
+            await self._open_stores().put(ticket, piece)
         finally:
             beside_count, self._under_way = self._under_way, self._under_way - 1
-        self._session.count(sent_bytes=len(body) + _HEADERS_BYTES)
+        self._session.count(sent_bytes=len(piece) + _HEADERS_BYTES)
         # Others had their part of the link meanwhile.
-        self._note_link(len(body), (time.monotonic() - begun_s) / beside_count)
+        self._note_link(len(piece), (time.monotonic() - begun_s) / beside_count)
 
     # --- down --------------------------------------------------------------------------------
 
@@ -263,7 +289,7 @@ class DirectTransfer:
         reading: set[asyncio.Task[list[FetchedBlock]]] = set()
         try:
             while waiting or reading:
-                while waiting and len(reading) < AT_ONCE and self.is_usable:
+                while waiting and len(reading) < RANGES_AT_ONCE and self.is_usable:
                     reading.add(asyncio.create_task(self._read_range(waiting.pop())))
                 if not reading:
                     return
@@ -326,7 +352,7 @@ class DirectTransfer:
             self._stores = StoreSession(
                 needs_tls=self._session.url.startswith("https:"),
                 chance=self._session.chance,
-                connections_max=2 * AT_ONCE,
+                connections_max=2 * RANGES_AT_ONCE,
             )
         return self._stores
 
@@ -365,7 +391,16 @@ def _make_pack(frames: Sequence[Frame]) -> _MadePack:
         heads.append(head)
         pieces += (head, frame.payload)
     body = b"".join(pieces)
-    return _MadePack(PackId(sha256(body).digest()), b"".join(heads), body)
+    view = memoryview(body)
+    starts = range(0, len(body), DIRECT_PART_BYTES) if len(body) > DIRECT_PART_BYTES else ()
+    parts = b"".join(sha256(view[at : at + DIRECT_PART_BYTES]).digest() for at in starts)
+    views: list[Frame] = []
+    position = len(PACK_TAG)
+    for frame in frames:
+        start = position + HEADER_BYTES
+        position = start + len(frame.payload)
+        views.append(frame._replace(payload=view[start:position]))
+    return _MadePack(PackId(sha256(body).digest()), b"".join(heads), body, parts, views)
 
 
 def _decode_range(block_ids: Sequence[BlockId], content: bytes) -> list[FetchedBlock]:

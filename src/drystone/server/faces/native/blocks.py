@@ -34,6 +34,7 @@ from drystone.wire.messages import (
     OutlineAnswer,
     OutlineAsk,
     PackTicket,
+    PartTicket,
     PutAnswer,
     RangeTicket,
     Ticket,
@@ -85,7 +86,7 @@ async def grant(call: Call) -> Response:
     message = await call.read(Grant)
     namespace_id = _namespace(message.namespace_id)
     block_ids = split_ids(message.ids)
-    offers = [Offer(PackId(offer.id), offer.heads) for offer in message.packs]
+    offers = [Offer(PackId(offer.id), offer.heads, offer.parts) for offer in message.packs]
     direct = call.service.direct
     packs = await direct.offer(call.actor, namespace_id, offers) if offers else []
     ranges = await direct.read(call.actor, namespace_id, block_ids) if block_ids else []
@@ -108,9 +109,10 @@ async def arrived(call: Call) -> Response:
 
 
 def _show_pack(granted: GrantedPack) -> PackTicket:
-    arrival_id, stands, request = granted
+    arrival_id, stands, request, granted_parts = granted
     ticket = None if request is None else _show_ticket(request)
-    return PackTicket(arrival_id, not arrival_id, stands, ticket)
+    parts = [PartTicket(offset, length, _show_ticket(r)) for offset, length, r in granted_parts]
+    return PackTicket(arrival_id, not arrival_id, stands, ticket, parts)
 
 
 def _show_range(granted: GrantedRange) -> RangeTicket:

@@ -22,6 +22,7 @@ from drystone.core.limits import (
     ARRIVAL_S,
     ARRIVALS_PROMISED_MAX,
     ASK_BLOCKS_MAX,
+    DIRECT_PART_BYTES,
     DIRECT_RANGE_BYTES_MAX,
     DIRECT_RANGE_BYTES_MIN,
     GRANT_PACKS_MAX,
@@ -31,10 +32,19 @@ from drystone.server.ports.arrivals import Arrival, ArrivalState
 from drystone.server.ports.metadata import Unit
 from drystone.server.ports.objects import Objects
 from drystone.server.ports.places import BlockPlace
-from drystone.server.ports.signing import SignedRequest, Signing
+from drystone.server.ports.signing import Part, SignedRequest, Signing
 from drystone.server.service import gate
 from drystone.server.service.actor import Actor
 from drystone.server.service.blocks.heads import Layout, Offer, UnfitPack, read_heads
+from drystone.server.service.blocks.parts import (
+    PackLength,
+    PackMissing,
+    complete_parts,
+    is_as_expected,
+    iter_parts,
+    list_parts,
+    part_hash,
+)
 from drystone.server.service.blocks.shelf import Shelf, find_held, locate_held
 
 _RETRY_S: Final = 60.0
@@ -78,27 +88,12 @@ class ArrivalUnknown(Refused):
         )
 
 
-class PackMissing(Refused):
-    """A pack is said to have arrived, and does not stand in the object store."""
+class GrantedPart(NamedTuple):
+    """A part of a pack, and how to put it."""
 
-    code = "pack-missing"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "the pack does not stand in the object store", advice="Put it there, then say so."
-        )
-
-
-class PackLength(Refused):
-    """A pack stands in the object store, and is shorter or longer than was said."""
-
-    code = "pack-length"
-
-    def __init__(self, found_bytes: int, told_bytes: int) -> None:
-        super().__init__(
-            f"the pack in the object store has {found_bytes:,} bytes instead of {told_bytes:,}",
-            advice="Ask for another ticket, and put it again.",
-        )
+    offset_bytes: int
+    length_bytes: int
+    request: SignedRequest
 
 
 class GrantedPack(NamedTuple):
@@ -107,12 +102,14 @@ class GrantedPack(NamedTuple):
     Attributes:
         arrival_id: What to call it; empty if all its blocks are held already.
         stands: It was put before.
-        request: How to put it; None if it is held or stands.
+        request: How to put it; None if it is held or stands, or is put in parts.
+        parts: Those that the store does not have yet.
     """
 
     arrival_id: bytes
     stands: bool
     request: SignedRequest | None
+    parts: tuple[GrantedPart, ...] = ()
 
 
 class GrantedRange(NamedTuple):
@@ -185,9 +182,13 @@ class Direct:
             ]
 
         promises = await self._shelf.writer.write(promise)
-        return await self._shelf.run(
-            lambda: [_grant(store, offer, p) for offer, p in zip(offers, promises, strict=True)]
-        )
+        granted = []
+        for offer, one in zip(offers, promises, strict=True):
+            if one is not None and offer.parts and one.arrival.length_bytes > DIRECT_PART_BYTES:
+                granted.append(await self._grant_parts(store, offer, one))
+            else:
+                granted.append(await self._shelf.run(_grant, store, offer, one))
+        return granted
 
     async def settle(
         self, actor: Actor, namespace_id: NamespaceId, arrival_ids: Sequence[bytes]
@@ -212,7 +213,7 @@ class Direct:
 
         arrivals = await self._shelf.writer.read(look_up)
         promised = [a for a in arrivals if a.state == ArrivalState.PROMISED]
-        found = await self._shelf.run(_look, store.objects, promised)
+        found = await self._shelf.run(_look, store, promised)
         troubles: dict[bytes, DrystoneError | None] = {
             one.arrival.arrival_id: one.trouble for one in found
         }
@@ -226,10 +227,10 @@ class Direct:
 
         for arrival_id in await self._shelf.writer.write(keep):
             troubles[arrival_id] = ArrivalUnknown()
-        unfit = [one.arrival.name for one in found if isinstance(one.trouble, PackLength)]
+        unfit = [one.arrival for one in found if isinstance(one.trouble, PackLength)]
         if unfit:
             # Out of the tables first, out of the store last.
-            await self._shelf.run(_delete_all, store.objects, unfit)
+            await self._shelf.run(_drop_all, store, unfit)
         return [troubles.get(arrival_id, ArrivalUnknown()) for arrival_id in arrival_ids]
 
     async def read(
@@ -255,6 +256,25 @@ class Direct:
             # Whoever may read one range reads the whole object: so only what the namespace put.
             places = [place for place in places if place.object_name]
         return await self._shelf.run(self._sign_ranges, store.signing, places)
+
+    async def _grant_parts(
+        self, store: DirectStore, offer: Offer, promise: "_Promise"
+    ) -> GrantedPack:
+        """Returns how to put the parts that the store does not have; begins them if need be.
+
+        What the store calls them is durable before one is signed, so that they can be dropped.
+        """
+        arrival, is_new = promise
+        if not is_new and await self._shelf.run(_stands, store.objects, arrival):
+            return GrantedPack(arrival.arrival_id, stands=True, request=None)
+        parts: list[Part] | None = None
+        if arrival.upload:
+            parts = await self._shelf.run(list_parts, store.signing, arrival)
+        if parts is None:
+            upload = await self._shelf.run(store.signing.begin_parts, arrival.name)
+            arrival = arrival._replace(upload=upload)
+            await self._shelf.writer.write(lambda unit: unit.arrivals.change(arrival))
+        return await self._shelf.run(_sign_parts, store.signing, offer, arrival, parts or [])
 
     def _require_store(self) -> DirectStore:
         if self._store is None:
@@ -323,25 +343,50 @@ class _Look(NamedTuple):
     trouble: DrystoneError | None
 
 
+def _stands(objects: Objects, arrival: Arrival) -> bool:
+    return objects.find_length(arrival.name) == arrival.length_bytes
+
+
+def _sign_parts(
+    signing: Signing, offer: Offer, arrival: Arrival, there: Iterable[Part]
+) -> GrantedPack:
+    """Signs the parts that are not there as they should be."""
+    whole = {part.number for part in there if is_as_expected(part, arrival, offer.parts)}
+    granted = []
+    for number, (offset_bytes, length_bytes) in enumerate(iter_parts(arrival.length_bytes), 1):
+        if number not in whole:
+            request = signing.sign_part(
+                arrival.name,
+                arrival.upload,
+                number,
+                length_bytes,
+                part_hash(offer.parts, number),
+                TICKET_S,
+            )
+            granted.append(GrantedPart(offset_bytes, length_bytes, request))
+    return GrantedPack(arrival.arrival_id, not granted, None, tuple(granted))
+
+
 def _grant(store: DirectStore, offer: Offer, promise: _Promise | None) -> GrantedPack:
     if promise is None:
         return GrantedPack(b"", stands=False, request=None)
     arrival, is_new = promise
     # One that was promised before may have been put before, and its device not have said so.
-    if not is_new and store.objects.find_length(arrival.name) == arrival.length_bytes:
+    if not is_new and _stands(store.objects, arrival):
         return GrantedPack(arrival.arrival_id, stands=True, request=None)
     request = store.signing.sign_put(arrival.name, arrival.length_bytes, offer.pack_id, TICKET_S)
     return GrantedPack(arrival.arrival_id, stands=False, request=request)
 
 
-def _look(objects: Objects, arrivals: Iterable[Arrival]) -> list[_Look]:
+def _look(store: DirectStore, arrivals: Iterable[Arrival]) -> list[_Look]:
+    """Looks what stands; makes objects of those whose parts are all there."""
     found = []
     for arrival in arrivals:
-        length_bytes = objects.find_length(arrival.name)
-        trouble: DrystoneError | None = None
-        if length_bytes is None:
+        trouble = complete_parts(store.signing, arrival) if arrival.upload else None
+        length_bytes = None if trouble else store.objects.find_length(arrival.name)
+        if trouble is None and length_bytes is None:
             trouble = PackMissing()
-        elif length_bytes != arrival.length_bytes:
+        elif length_bytes is not None and length_bytes != arrival.length_bytes:
             trouble = PackLength(length_bytes, arrival.length_bytes)
         found.append(_Look(arrival, trouble))
     return found
@@ -364,9 +409,11 @@ def _keep(unit: Unit, look: _Look, now_s: int) -> bool:
     return True
 
 
-def _delete_all(objects: Objects, names: Iterable[str]) -> None:
-    for name in names:
-        objects.delete(name)
+def _drop_all(store: DirectStore, arrivals: Iterable[Arrival]) -> None:
+    for arrival in arrivals:
+        if arrival.upload:
+            store.signing.abort_parts(arrival.name, arrival.upload)
+        store.objects.delete(arrival.name)
 
 
 def _iter_runs(

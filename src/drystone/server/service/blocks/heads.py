@@ -11,7 +11,7 @@ from drystone.core.content.frame import HEADER_BYTES, Codec, MalformedFrame, dec
 from drystone.core.content.hashing import PACK_TAG
 from drystone.core.errors import Refused
 from drystone.core.ids import BLOCK_ID_BYTES, PackId
-from drystone.core.limits import DIRECT_PACK_BLOCKS_MAX, DIRECT_PACK_BYTES_MAX
+from drystone.core.limits import DIRECT_PACK_BLOCKS_MAX, DIRECT_PACK_BYTES_MAX, DIRECT_PART_BYTES
 from drystone.server.ports.places import BlockPlace
 
 _CODECS: Final = (Codec.RAW, Codec.ZSTD)
@@ -35,10 +35,12 @@ class Offer(NamedTuple):
     Attributes:
         pack_id: SHA-256 that it has.
         heads: Headers of its frames, back to back.
+        parts: SHA-256 of each ``DIRECT_PART_BYTES`` of it, back to back, if it may be put in parts.
     """
 
     pack_id: PackId
     heads: bytes
+    parts: bytes = b""
 
 
 class Layout(NamedTuple):
@@ -63,7 +65,7 @@ def read_heads(offer: Offer, object_name: str = "") -> Layout:
     Raises:
         UnfitPack: They are none, too many, or tell what cannot be.
     """
-    pack_id, heads = offer
+    pack_id, heads = offer.pack_id, offer.heads
     count, rest = divmod(len(heads), HEADER_BYTES)
     if len(pack_id) != BLOCK_ID_BYTES or rest or not count:
         raise UnfitPack("its name or its list of frames is cut off")
@@ -87,4 +89,6 @@ def read_heads(offer: Offer, object_name: str = "") -> Layout:
         raise UnfitPack(f"it has {position:,} bytes; at most {DIRECT_PACK_BYTES_MAX:,} are allowed")
     if len({place.block_id for place in places}) < count:
         raise UnfitPack("it holds a block twice")
+    if offer.parts and len(offer.parts) != BLOCK_ID_BYTES * -(-position // DIRECT_PART_BYTES):
+        raise UnfitPack("it does not tell the SHA-256 of each part")
     return Layout(position, places)

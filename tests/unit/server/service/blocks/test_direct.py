@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tickets, arrivals, and who may read what of them."""
 
+from hashlib import sha256
+
 import pytest
 
 from drystone.core.content.coding import STANDARD, decode_frame
@@ -19,6 +21,8 @@ from drystone.core.limits import (
 )
 from drystone.server.ports.arrivals import ARRIVING, ArrivalState
 from drystone.server.service.blocks import direct as direct_module
+from drystone.server.service.blocks import heads as heads_module
+from drystone.server.service.blocks import parts as parts_module
 from drystone.server.service.blocks.heads import Offer
 from drystone.server.service.blocks.verbs import BlockNotFound
 from drystone.server.service.gate import NamespaceNotFound
@@ -97,7 +101,7 @@ async def test_a_pack_of_held_blocks_need_not_be_put(device, server):
 
     [granted] = await anna.offer(PACK.offer)
 
-    assert granted == (b"", False, None)
+    assert granted == (b"", False, None, ())
 
 
 async def test_a_ticket_is_renewed_for_the_same_place(device, server):
@@ -120,7 +124,7 @@ async def test_a_pack_that_was_put_and_not_told_of_is_not_put_again(device, serv
 
     [second] = await anna.offer(PACK.offer)
 
-    assert second == (first.arrival_id, True, None)
+    assert second == (first.arrival_id, True, None, ())
     assert await anna.settle(second.arrival_id) == [None]
     assert await anna.holds(BLOCKS) == [True] * 5
 
@@ -402,3 +406,175 @@ async def test_compressed_frames_arrive_as_they_are(device):
     await anna.send_pack(pack)
 
     assert await anna.fetch(ids_of(text)) == text
+
+
+# --- in parts --------------------------------------------------------------------------------
+
+PART = 2_500
+IN_PARTS = PACK.offer._replace(
+    parts=b"".join(
+        sha256(PACK.body[at : at + PART]).digest() for at in range(0, len(PACK.body), PART)
+    )
+)
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    """Parts of 2,500 bytes: the pack has five."""
+    for module in (direct_module, parts_module, heads_module):
+        monkeypatch.setattr(module, "DIRECT_PART_BYTES", PART)
+
+
+def put_parts(server, granted, numbers=range(5), body=PACK.body) -> None:
+    for number in numbers:
+        offset, length, request = granted.parts[number]
+        server.signing.send(request, body[offset : offset + length])
+
+
+async def test_a_long_pack_arrives_in_parts(device, server, objects, small_parts):
+    anna = await device()
+    [granted] = await anna.offer(IN_PARTS)
+    assert granted.request is None
+    assert [(p.offset_bytes, p.length_bytes) for p in granted.parts] == [
+        (0, 2_500), (2_500, 2_500), (5_000, 2_500), (7_500, 2_500), (10_000, 228)
+    ]  # fmt: skip
+    assert granted.parts[1].request.headers["x-sha256"] == IN_PARTS.parts[32:64].hex()
+    put_parts(server, granted)
+    assert list_arriving(objects) == []
+
+    assert await anna.settle(granted.arrival_id) == [None]
+
+    assert len(list_arriving(objects)) == 1
+    assert await anna.fetch(ids_of(BLOCKS)) == BLOCKS
+    assert await anna.settle(granted.arrival_id) == [None]
+
+
+async def test_a_short_pack_does_not(device):
+    anna = await device()
+
+    [granted] = await anna.offer(PACK.offer._replace(parts=sha256(PACK.body).digest()))
+
+    assert granted.request is not None
+    assert granted.parts == ()
+
+
+async def test_the_store_s_own_list_says_which_parts_are_there(
+    device, server, objects, small_parts
+):
+    anna = await device()
+    [granted] = await anna.offer(IN_PARTS)
+    put_parts(server, granted, (0, 3))
+
+    [trouble] = await anna.settle(granted.arrival_id)
+
+    assert trouble.code == "pack-missing"
+    assert "part 2, 3, 5 of 5" in trouble.message
+    assert list_arriving(objects) == []
+    assert await anna.holds(BLOCKS) == [False] * 5
+    # Asked again, those are signed that are missing, for the same upload.
+    [again] = await anna.offer(IN_PARTS)
+    assert again.arrival_id == granted.arrival_id
+    assert again.parts == tuple(granted.parts[number] for number in (1, 2, 4))
+    put_parts(server, again, range(3))
+    assert await anna.settle(again.arrival_id) == [None]
+    assert await anna.fetch(ids_of(BLOCKS)) == BLOCKS
+
+
+async def test_a_part_of_another_length_is_found_before_it_is_too_late(
+    device, server, objects, small_parts
+):
+    anna = await device()
+    [granted] = await anna.offer(IN_PARTS)
+    put_parts(server, granted)
+    server.signing.send(granted.parts[2].request, b"short")
+
+    [again] = await anna.offer(IN_PARTS)
+    assert [part.offset_bytes for part in again.parts] == [5_000]
+    [trouble] = await anna.settle(granted.arrival_id)
+
+    assert trouble.code == "pack-length"
+    assert list_arriving(objects) == []
+    assert server.signing.uploads == {"upload-0": None}
+    [third] = await anna.offer(IN_PARTS)
+    assert third.arrival_id != granted.arrival_id
+    put_parts(server, third)
+    assert await anna.settle(third.arrival_id) == [None]
+
+
+async def test_a_part_with_another_checksum_is_signed_again(
+    device, server, small_parts, monkeypatch
+):
+    anna = await device()
+    [granted] = await anna.offer(IN_PARTS)
+    put_parts(server, granted)
+    list_parts = server.signing.list_parts
+    monkeypatch.setattr(
+        server.signing,
+        "list_parts",
+        lambda *of: [
+            part._replace(checksum=bytes(32) if part.number == 4 else part_hash(part))
+            for part in list_parts(*of)
+        ],
+    )
+
+    def part_hash(part) -> bytes:
+        return IN_PARTS.parts[32 * (part.number - 1) : 32 * part.number]
+
+    [again] = await anna.offer(IN_PARTS)
+
+    assert [part.offset_bytes for part in again.parts] == [7_500]
+
+
+async def test_parts_that_were_completed_and_not_told_of(device, server, small_parts):
+    """Killed between the store's answer and the tables."""
+    anna = await device()
+    [granted] = await anna.offer(IN_PARTS)
+    put_parts(server, granted)
+    name = next(iter(server.signing.signed)).url.removeprefix("https://store.invalid/")
+    name = name.partition("?")[0]
+    server.signing.complete_parts(name, "upload-0", server.signing.list_parts(name, "upload-0"))
+
+    [again] = await anna.offer(IN_PARTS)
+
+    assert again == (granted.arrival_id, True, None, ())
+    assert await anna.settle(granted.arrival_id) == [None]
+    assert await anna.fetch(ids_of(BLOCKS)) == BLOCKS
+
+
+async def test_parts_that_the_store_dropped_are_begun_anew(device, server, small_parts):
+    anna = await device()
+    [granted] = await anna.offer(IN_PARTS)
+    put_parts(server, granted, (0, 1))
+    server.signing.uploads["upload-0"] = None
+
+    [trouble] = await anna.settle(granted.arrival_id)
+    assert trouble.code == "pack-missing"
+    [again] = await anna.offer(IN_PARTS)
+
+    assert len(again.parts) == 5
+    put_parts(server, again)
+    assert await anna.settle(granted.arrival_id) == [None]
+
+
+async def test_hashes_of_parts_that_do_not_fit_are_refused(device, small_parts):
+    anna = await device()
+
+    with pytest.raises(Refused, match="each part"):
+        await anna.offer(IN_PARTS._replace(parts=IN_PARTS.parts[32:]))
+
+
+async def test_a_store_that_is_away_takes_nothing(device, server, objects, monkeypatch):
+    anna = await device()
+    [granted] = await anna.offer(PACK.offer)
+    server.signing.send(granted.request, PACK.body)
+
+    def away(_):
+        raise Unavailable("away")
+
+    monkeypatch.setattr(objects, "find_length", away)
+    with pytest.raises(Unavailable):
+        await anna.settle(granted.arrival_id)
+    monkeypatch.undo()
+    assert await anna.holds(BLOCKS) == [False] * 5
+
+    assert await anna.settle(granted.arrival_id) == [None]
