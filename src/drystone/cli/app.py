@@ -10,6 +10,7 @@ import typer
 import drystone
 from drystone.cli.commands import (
     admin,
+    admin_keys,
     choosing,
     daemon,
     demo,
@@ -103,6 +104,7 @@ for _module in (
 ):
     _module.register(app)
 app.add_typer(devices.group, name="devices")
+admin_keys.register(admin.group)
 app.add_typer(admin.group, name="admin")
 app.command("version")(version)
 page_commands(app)

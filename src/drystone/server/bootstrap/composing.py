@@ -11,8 +11,8 @@ from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.server.bootstrap.background import Background
 from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
 from drystone.server.bootstrap.direct import add_jobs, find_store
+from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
 from drystone.server.faces.native.app import NativeApp
-from drystone.server.ports.bell import Bell
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
 from drystone.server.service.identity.admin import Admin
@@ -20,12 +20,16 @@ from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.identity.stamps import ToldStamp
 from drystone.server.service.service import Engines, Service, make_service
 from drystone.server.service.trees.brakes import BrakeBounds
-from drystone.server.settings import ServerSettings, check_settings, read_cloud_environment
+from drystone.server.settings import (
+    BadSetting,
+    ServerSettings,
+    check_settings,
+    read_cloud_environment,
+)
 from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.bell_relayed import RelayedBell
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
-from drystone.server.storage.objects_files import FileObjects
 from drystone.server.storage.packs import ObjectPacks
 
 _CURSOR_KEY: Final = "cursor"
@@ -52,17 +56,21 @@ class Server:
         data_dir: What it stands on, held against other servers.
         background: What whoever serves runs beside the requests.
         bell: What it rings.
+        made_key_path: Where this start made a master key; None if it made none.
+        warnings: Sentences for the operator.
     """
 
     def __init__(
-        self, service: Service, data_dir: ServerHome, metadata: Metadata, bell: Bell
+        self, engines: Engines, service: Service, data_dir: ServerHome, opened: OpenedObjects
     ) -> None:
         self.app = NativeApp(service)
         self.background = Background()
         self.service = service
         self.data_dir = data_dir
-        self.bell = bell
-        self._metadata = metadata
+        self.bell = engines.bell
+        self.made_key_path = opened.made_key_path
+        self.warnings = opened.warnings
+        self._metadata = engines.metadata
 
     async def count_accounts(self) -> int:
         """Returns how many accounts there are."""
@@ -107,7 +115,8 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         undo.callback(metadata.close)
         cursor_key = _load_cursor_key(settings, data_dir, metadata)
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
-        objects = _open_objects(settings, data_dir)
+        opened = _open_store(settings, data_dir)
+        objects = opened.objects
         bell = LocalBell() if membership is None else RelayedBell(LocalBell())
         engines = Engines(
             metadata,
@@ -128,7 +137,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             ),
         )
         undo.callback(service.close)
-        server = Server(service, data_dir, metadata, bell)
+        server = Server(engines, service, data_dir, opened)
         add_jobs(server.background, service, engines, objects)
         undo.pop_all()
         return server
@@ -230,15 +239,25 @@ def _load_cursor_key(settings: ServerSettings, data_dir: ServerHome, metadata: M
 
 
 def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
+    return _open_store(settings, data_dir).objects
+
+
+def _open_store(settings: ServerSettings, data_dir: ServerHome) -> OpenedObjects:
     if settings.objects == "files":
-        return FileObjects(data_dir.objects_path)
+        return open_embedded_objects(settings, data_dir)
+    if settings.master_key not in ("file", "none"):
+        raise BadSetting(
+            "master_key is set, but only what lies in the data directory is encrypted with it",
+            advice="Remove it, and have the object store encrypt what it keeps.",
+        )
     with _library("object stores", "cloud"):
         from drystone.server.storage.objects_cloud import (  # noqa: PLC0415
             CloudObjects,
             parse_location,
         )
     location = parse_location(settings.objects)
-    return CloudObjects(location, environment=read_cloud_environment(), clock=SystemClock())
+    cloud = CloudObjects(location, environment=read_cloud_environment(), clock=SystemClock())
+    return OpenedObjects(cloud, None, ())
 
 
 def _passwords(settings: ServerSettings) -> Passwords:

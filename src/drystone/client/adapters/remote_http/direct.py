@@ -7,10 +7,10 @@ things, what is made against another block, and all while the store cannot be us
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Executor
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from drystone.client.adapters.remote_http.session import HttpSession, not_drystone
 from drystone.client.adapters.remote_http.stores import StoreAway, StoreSession, TicketVoid
@@ -251,18 +251,10 @@ class DirectTransfer:
             await self._send_piece(granted.ticket, body)
             return
         view = memoryview(body)
-        sending = [
-            asyncio.create_task(
-                self._send_piece(part.ticket, bytes(view[part.offset : part.offset + part.length]))
-            )
+        await _run_all(
+            self._send_piece(part.ticket, bytes(view[part.offset : part.offset + part.length]))
             for part in granted.parts
-        ]
-        try:
-            await asyncio.gather(*sending)
-        finally:
-            for task in sending:
-                task.cancel()
-            await asyncio.gather(*sending, return_exceptions=True)
+        )
 
     async def _send_piece(self, ticket: Ticket, piece: bytes) -> None:
         self._under_way += 1
@@ -381,6 +373,17 @@ def _collect(sending: set[asyncio.Task[int]]) -> int:
         sending.discard(task)
         taken += task.result()
     return taken
+
+
+async def _run_all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Runs works side by side; raises what the first one raised, when none runs any more."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _make_pack(frames: Sequence[Frame]) -> _MadePack:
