@@ -89,7 +89,7 @@ class World:
         self.timeline = Timeline(chance.stream("threads"))
         self.ledger = Ledger(lambda who, inode: self.devices[who].find_entry(inode))
         self.server_skew_s = 0.0
-        self.server = WorldServer(self.timeline, self._server_now_ns)
+        self.server = WorldServer(self.timeline, self._server_now_ns, script.workers)
         self.devices = {
             name: WorldDevice(name, nature, self.timeline, chance, self.server, watching=self)
             for name, nature in sorted(script.devices.items())
