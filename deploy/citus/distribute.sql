@@ -16,10 +16,10 @@ SELECT create_reference_table('author');
 SELECT create_reference_table('pack');
 SELECT create_reference_table('block');
 SELECT create_reference_table('damaged_block');
-SELECT create_reference_table('duty');
 SELECT create_reference_table('secret');
 SELECT create_reference_table('stamp');
 SELECT create_reference_table('running_era');
+SELECT create_reference_table('duty');
 SELECT create_reference_table('projector');
 
 -- By namespace: all rows of one are on one node, in one transaction of its own.

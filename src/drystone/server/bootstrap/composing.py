@@ -2,15 +2,18 @@
 """Composing: which engines a server stands on, and how an operator's command reaches them."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
 
 from drystone.core.errors import Misconfigured
+from drystone.core.ids import NamespaceId
 from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.server.bootstrap.background import Background
 from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
 from drystone.server.bootstrap.direct import add_jobs, find_store
+from drystone.server.bootstrap.libraries import library
+from drystone.server.bootstrap.messaging import add_outlet, make_bell
 from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.metadata import Metadata
@@ -36,12 +39,6 @@ from drystone.server.storage.packs import ObjectPacks
 _CURSOR_KEY: Final = "cursor"
 
 
-class LibraryMissing(Misconfigured):
-    """An engine is asked for whose library is not installed."""
-
-    code = "library-missing"
-
-
 class NotEmbedded(Misconfigured):
     """What is asked for is about metadata in the data directory, and they are not there."""
 
@@ -55,18 +52,23 @@ class Server:
         app: The ASGI app.
         service: What it asks.
         data_dir: What it stands on, held against other servers.
-        background: What whoever serves runs beside the requests.
         metadata: Where it keeps what is not blocks.
         bell: What it rings.
+        background: What whoever serves runs beside the requests.
         made_key_path: Where this start made a master key; None if it made none.
         warnings: Sentences for the operator.
     """
 
     def __init__(
-        self, engines: Engines, service: Service, data_dir: ServerHome, opened: OpenedObjects
+        self,
+        engines: Engines,
+        service: Service,
+        data_dir: ServerHome,
+        opened: OpenedObjects,
+        background: Background,
     ) -> None:
         self.app = NativeApp(service)
-        self.background = Background()
+        self.background = background
         self.service = service
         self.data_dir = data_dir
         self.bell = engines.bell
@@ -120,15 +122,20 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         cursor_key = _load_cursor_key(settings, data_dir, metadata)
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
         opened = _open_store(settings, data_dir)
-        objects = opened.objects
-        bell = LocalBell() if membership is None else RelayedBell(LocalBell())
+        background, worker, clock = Background(), secrets.token_hex(8), SystemClock()
+
+        def find_heads(ids: Collection[NamespaceId]) -> Awaitable[Mapping[NamespaceId, int]]:
+            return service.writer.read(lambda unit: unit.tree.find_heads(ids))
+
+        own = LocalBell() if membership is None else RelayedBell(LocalBell())
+        bell = make_bell(settings, background, worker, own, find_heads)
         engines = Engines(
             metadata,
-            ObjectPacks(objects),
+            ObjectPacks(opened.objects),
             bell,
-            SystemClock(),
+            clock,
             _passwords(settings),
-            find_store(settings.transfer, objects),
+            find_store(settings.transfer, opened.objects),
         )
         service = make_service(
             engines,
@@ -141,8 +148,9 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             ),
         )
         undo.callback(service.close)
-        server = Server(engines, service, data_dir, opened)
-        add_jobs(server.background, service, engines, objects)
+        add_outlet(settings, background, worker, writer=service.writer, bell=bell, clock=clock)
+        add_jobs(background, service, engines, opened.objects)
+        server = Server(engines, service, data_dir, opened, background)
         undo.pop_all()
         return server
 
@@ -190,7 +198,7 @@ def move_metadata(
             advice="Use PostgreSQL's own tools to move it from one to another.",
         )
     check_settings({"database": url})
-    with _library("PostgreSQL", "postgres"):
+    with library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import move_to  # noqa: PLC0415
     with opened_data_dir(settings.data_dir) as data_dir:
         data_dir.hold()
@@ -200,24 +208,12 @@ def move_metadata(
             data_dir.close()
 
 
-@contextmanager
-def _library(what: str, extra: str) -> Iterator[None]:
-    """Tells how to install a library that is not there."""
-    try:
-        yield
-    except ImportError as error:
-        raise LibraryMissing(
-            f"the library for {what} is not installed",
-            advice=f"Install it with `pip install 'drystone[{extra}]'`.",
-        ) from error
-
-
 def _open_metadata(
     settings: ServerSettings, data_dir: ServerHome, run: str | None = None
 ) -> Metadata:
     if settings.is_embedded:
         return SqliteMetadata(data_dir.database_path, run=run)
-    with _library("PostgreSQL", "postgres"):
+    with library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import (  # noqa: PLC0415
             PostgresMetadata,
         )
@@ -254,7 +250,7 @@ def _open_store(settings: ServerSettings, data_dir: ServerHome) -> OpenedObjects
             "master_key is set, but only what lies in the data directory is encrypted with it",
             advice="Remove it, and have the object store encrypt what it keeps.",
         )
-    with _library("object stores", "cloud"):
+    with library("object stores", "cloud"):
         from drystone.server.storage.objects_cloud import (  # noqa: PLC0415
             CloudObjects,
             parse_location,

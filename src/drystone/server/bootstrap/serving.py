@@ -164,10 +164,13 @@ async def _serve_beside_others(
 ) -> None:
     """Serves what the other workers leave, and hears what they ring."""
     bell = server.bell
-    assert isinstance(bell, RelayedBell)
+    # One that reaches workers on other machines reaches those beside it, too.
+    relayed = bell if isinstance(bell, RelayedBell) else RelayedBell(bell)
     # To a worker that has none to tell it to stop, nobody brings what others ring either.
-    channel = Channel(end, on_ring=bell.hear, on_end=lambda: os.kill(os.getpid(), signal.SIGTERM))
-    bell.relay = channel.ring
+    channel = Channel(
+        end, on_ring=relayed.hear, on_end=lambda: os.kill(os.getpid(), signal.SIGTERM)
+    )
+    relayed.relay = channel.ring
 
     async def tell_up() -> None:
         channel.note({"up": True})
