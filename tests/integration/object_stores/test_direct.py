@@ -12,10 +12,10 @@ from drystone.server.ports.arrivals import ArrivalState
 from drystone.server.settings import ServerSettings
 from drystone.server.storage.metadata_sql import SqliteMetadata
 from drystone.server.storage.objects_cloud import CloudObjects, parse_location
-from drystone.testing.object_stores import S3_CREDENTIALS
 from drystone.testing.real_devices import PASSWORD, RealDevice, look_at
 from drystone.testing.relays import BadRelay
 from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
+from drystone.testing.stores.s3 import S3_CREDENTIALS
 
 
 def make_device(server: ServerProcess, home, name: str, account: str = "anna") -> RealDevice:
