@@ -15,14 +15,14 @@ import pytest
 
 from drystone.server.bootstrap.watching.metrics import serving_metrics
 from drystone.server.bootstrap.watching.peers import joined
-from drystone.server.ports.measuring import Measures
+from drystone.server.ports.watching.measuring import Measures
 from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
 
 PROCESS = """
 import asyncio, sys
 from pathlib import Path
 from drystone.server.bootstrap.watching.metrics import serving_metrics
-from drystone.server.ports.measuring import Measures
+from drystone.server.ports.watching.measuring import Measures
 
 async def main():
     measures = Measures()

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from drystone.core.errors import DrystoneError, Unavailable
-from drystone.server.ports.measuring import Measures
+from drystone.server.ports.watching.measuring import Measures
 
 log = structlog.get_logger()
 

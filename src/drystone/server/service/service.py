@@ -7,10 +7,11 @@ from typing import NamedTuple
 from drystone.server.ports.bell import Bell
 from drystone.server.ports.blocks import Packs
 from drystone.server.ports.clock import Clock
-from drystone.server.ports.measuring import Measures
 from drystone.server.ports.metadata import Metadata
-from drystone.server.ports.tracing import NO_TRACING, Tracing
-from drystone.server.service.blocks import Blocks
+from drystone.server.ports.watching.measuring import Measures
+from drystone.server.ports.watching.tracing import NO_TRACING, Tracing
+from drystone.server.service.blocks import Blocks, Direct
+from drystone.server.service.blocks.direct import DirectStore
 from drystone.server.service.identity.accounts import Accounts
 from drystone.server.service.identity.devices import Devices
 from drystone.server.service.identity.listeners import Listeners
@@ -35,6 +36,7 @@ class Service(NamedTuple):
     changes: Changes
     commits: Commits
     devices: Devices
+    direct: Direct
     history: History
     listeners: Listeners
     namespaces: Namespaces
@@ -62,6 +64,8 @@ class Engines(NamedTuple):
     bell: Bell
     clock: Clock
     passwords: Passwords
+    direct: DirectStore | None = None
+    """Where devices may put and get packs themselves, if they may."""
 
 
 def make_service(
@@ -92,7 +96,7 @@ def make_service(
         checks: How each part that the server stands on is found to be well.
         tracing: Gets spans of requests and of units of work; nobody does if missing.
     """
-    metadata, packs, bell, clock, passwords = engines
+    metadata, packs, bell, clock, passwords, direct = engines
     if writer is None:
         writer = Writer(metadata, read_threads=read_threads, tracing=tracing)
     measures = Measures() if measures is None else measures
@@ -109,6 +113,7 @@ def make_service(
         commits=Commits(
             writer, blocks, bell, clock, cursors=cursors, brakes=brakes, measures=measures
         ),
+        direct=Direct(blocks.shelf, direct),
         devices=Devices(writer, clock, listeners, SharedStamp(writer) if stamp is None else stamp),
         history=History(writer),
         listeners=listeners,

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from drystone.core.errors import DrystoneError, Unavailable
 from drystone.core.ids import NamespaceId
 from drystone.server.ports.metadata import Metadata, Unit
-from drystone.server.ports.tracing import NO_TRACING, Tracing
+from drystone.server.ports.watching.tracing import NO_TRACING, Tracing
 
 T = TypeVar("T")
 

@@ -13,10 +13,10 @@ from typing import Final, TypeVar
 from drystone.core.errors import DrystoneError
 from drystone.core.ids import NamespaceId
 from drystone.server.ports.bell import Bell
-from drystone.server.ports.measuring import Counter, Histogram, Measures
 from drystone.server.ports.metadata import Metadata, Unit
 from drystone.server.ports.objects import ObjectParts, Objects, ObjectStat
-from drystone.server.ports.tracing import NO_TRACING, Tracing
+from drystone.server.ports.watching.measuring import Counter, Histogram, Measures
+from drystone.server.ports.watching.tracing import NO_TRACING, Tracing
 
 T = TypeVar("T")
 

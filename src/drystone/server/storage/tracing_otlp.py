@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from drystone import __version__
-from drystone.server.ports.tracing import Attribute, Span
+from drystone.server.ports.watching.tracing import Attribute, Span
 
 SEND_S_MAX: Final = 5
 """A collector that takes longer loses what was sent: traces are worth no wait."""

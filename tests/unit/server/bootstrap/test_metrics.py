@@ -12,8 +12,8 @@ from drystone.server.bootstrap.watching.metrics import (
     watch_projector,
     watch_shared_bell,
 )
-from drystone.server.ports.measuring import Measures
 from drystone.server.ports.projections import Lag
+from drystone.server.ports.watching.measuring import Measures
 from drystone.server.storage.bell_shared import SharedBellStats
 from drystone.server.workers.projector import ProjectorStats
 from drystone.testing.service import until

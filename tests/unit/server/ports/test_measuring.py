@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from drystone.server.faces.metrics.app import write_exposition
-from drystone.server.ports.measuring import LABEL_SETS_MAX, Measures
+from drystone.server.ports.watching.measuring import LABEL_SETS_MAX, Measures
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from drystone.core.errors import Unavailable
-from drystone.server.ports.measuring import Measures
+from drystone.server.ports.watching.measuring import Measures
 from drystone.server.service import readiness as readiness_module
 from drystone.server.service.readiness import NO_ANSWER, Check, NotReady, Readiness
 from drystone.testing.service import until

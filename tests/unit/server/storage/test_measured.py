@@ -4,8 +4,8 @@
 import pytest
 
 from drystone.core.ids import NamespaceId
-from drystone.server.ports.measuring import Measures
 from drystone.server.ports.objects import ObjectStoreFull
+from drystone.server.ports.watching.measuring import Measures
 from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.measured import MeasuredBell, MeasuredMetadata, MeasuredObjects
 from drystone.server.storage.metadata_memory import MemoryMetadata

@@ -19,7 +19,7 @@ from drystone.core.errors import DrystoneError
 from drystone.server.bootstrap.listening import CannotListen, QuietUvicorn, bind_to
 from drystone.server.bootstrap.watching.peers import Peers, joined
 from drystone.server.faces.metrics import MetricsApp
-from drystone.server.ports.measuring import Family, Measures, Sample
+from drystone.server.ports.watching.measuring import Family, Measures, Sample
 from drystone.server.service.service import Service
 from drystone.server.storage.bell_shared import SharedBellStats
 from drystone.server.workers.projector import ProjectorRunner

@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from drystone.server.ports.measuring import Family
+from drystone.server.ports.watching.measuring import Family
 
 log = structlog.get_logger()
 

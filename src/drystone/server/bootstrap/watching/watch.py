@@ -9,10 +9,10 @@ from typing import Protocol, runtime_checkable
 from drystone.server.bootstrap.background import Background
 from drystone.server.bootstrap.libraries import library
 from drystone.server.ports.bell import Bell
-from drystone.server.ports.measuring import Measures
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
-from drystone.server.ports.tracing import NO_TRACING, Tracing
+from drystone.server.ports.watching.measuring import Measures
+from drystone.server.ports.watching.tracing import NO_TRACING, Tracing
 from drystone.server.service.service import Service
 from drystone.server.settings import ServerSettings
 from drystone.server.storage.bell_shared import SharedBell

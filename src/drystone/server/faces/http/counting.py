@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from starlette.types import Scope
 
-from drystone.server.ports.measuring import Counter, Histogram, Measures
+from drystone.server.ports.watching.measuring import Counter, Histogram, Measures
 
 ROUTE_KEY: Final = "drystone.route"
 """Where a request's scope holds the ``CountedRoute`` that answers it."""

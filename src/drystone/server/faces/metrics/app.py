@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from drystone.server.ports.measuring import Family
+from drystone.server.ports.watching.measuring import Family
 
 PATH: Final = "/metrics"
 

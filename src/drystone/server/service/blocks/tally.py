@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tally: what the verbs of blocks tell whoever watches the server."""
 
-from drystone.server.ports.measuring import Measures
+from drystone.server.ports.watching.measuring import Measures
 from drystone.server.service.blocks.ingest import Ingest
 from drystone.server.service.blocks.turns import Turns
 

@@ -30,8 +30,8 @@ from drystone.core.limits import (
 )
 from drystone.server.ports.blocks import LostBlock, Packs, Run
 from drystone.server.ports.clock import Clock
-from drystone.server.ports.measuring import Measures
 from drystone.server.ports.metadata import BlockPlace, Metadata, Unit
+from drystone.server.ports.watching.measuring import Measures
 from drystone.server.service import gate
 from drystone.server.service.actor import Actor
 from drystone.server.service.blocks.contents import Verdict, check_contents, decode_held_manifest

@@ -28,8 +28,8 @@ from drystone.core.journal.draft import Author
 from drystone.core.limits import IDEMPOTENCY_KEY_CHARS_MAX, IDEMPOTENCY_S
 from drystone.server.ports.bell import Bell
 from drystone.server.ports.clock import Clock
-from drystone.server.ports.measuring import Measures
 from drystone.server.ports.metadata import Unit
+from drystone.server.ports.watching.measuring import Measures
 from drystone.server.service.actor import Actor
 from drystone.server.service.blocks.contents import Verdict
 from drystone.server.service.blocks.shelf import find_held

@@ -15,7 +15,7 @@ from drystone.core.tree.entry import Entry
 from drystone.server.ports.blocks import LostBlock
 from drystone.server.ports.metadata import Account, BlockPlace, Device, Metadata, Unit
 from drystone.server.ports.objects import ObjectParts, ObjectStat
-from drystone.server.ports.tracing import NO_TRACING
+from drystone.server.ports.watching.tracing import NO_TRACING
 from drystone.server.service.actor import Actor
 from drystone.server.service.blocks.shelf import read_plain
 from drystone.server.service.identity.passwords import Passwords
