@@ -12,6 +12,7 @@ from drystone.core.content.hashing import block_id, content_hash_of_block_id
 from drystone.core.ids import FileId, NamespaceId, Seq
 from drystone.core.journal.change import Change, Commit
 from drystone.core.journal.eras import ERA_ID_BYTES
+from drystone.server.ports.cache import Cache
 from drystone.server.ports.objects import Objects
 from drystone.server.service.actor import Actor
 from drystone.server.service.identity.admin import Admin
@@ -34,6 +35,7 @@ class MemoryServer:
 
     Args:
         objects: Where packs lie; in memory, unless told otherwise.
+        cache: What all its workers share, if any.
 
     Attributes:
         service: The verbs.
@@ -42,8 +44,9 @@ class MemoryServer:
         key: Signs cursors, from the next run on.
     """
 
-    def __init__(self, objects: Objects | None = None) -> None:
+    def __init__(self, objects: Objects | None = None, cache: Cache | None = None) -> None:
         self.clock = ManualClock()
+        self._cache = cache
         self._era_numbers = count(1)
         self.key = b"k" * 32
         self.metadata = MemoryMetadata()
@@ -102,7 +105,9 @@ class MemoryServer:
         """Returns a service on the same engines, as another worker has it; but the bell is its
         own.
         """
-        engines = Engines(self.metadata, self._packs, LocalBell(), self.clock, _PASSWORDS)
+        engines = Engines(
+            self.metadata, self._packs, LocalBell(), self.clock, _PASSWORDS, self._cache
+        )
         return make_service(
             engines,
             self.key,
