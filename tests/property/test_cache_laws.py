@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from drystone.core.errors import DrystoneError
@@ -119,6 +119,20 @@ async def answer(asking: Coroutine[Any, Any, Any]) -> object:
 
 
 @given(deeds)
+# Put back, and written on to the same seq by the same device at the same time: only the era tells.
+@example(
+    [
+        ("create", 1, (0, "a")),
+        ("list",),
+        ("put back",),
+        ("create", 1, (0, "b")),
+        ("list",),
+    ]
+)
+# Put back, and written on by nobody: what was kept of that seq is true again.
+@example([("create", 1, (0, "a")), ("back up",), ("delete", 1), ("list",), ("put back",)])
+# Another page under its name.
+@example([("create", 1, (0, "a")), ("create", 2, (1, "b")), ("list",), ("spoil",), ("list",)])
 def test_every_answer_is_the_one_without_a_cache(story_of) -> None:
     async def tell() -> None:
         story = Story()
