@@ -10,8 +10,8 @@ import pytest
 from drystone.server.ports.cache import Cache
 from drystone.server.storage.cache_memory import MemoryCache
 from drystone.server.storage.valkey import ValkeyCache, parse_address
+from drystone.testing.brokers.valkey import ValkeyServer
 from drystone.testing.conformance.cache import CacheSuite
-from drystone.testing.valkey import ValkeyServer
 
 PATIENT_S = 20.0
 """How long to wait where an answer will come, however busy the machine is."""
@@ -120,3 +120,16 @@ def test_wrong_password_costs_nothing_but_the_cache_and_is_not_told(valkey_own, 
     told = "".join(capsys.readouterr())
     assert "cache.lost" in told
     assert "wrong-secret" not in told
+
+
+def test_the_rights_that_the_documents_name_are_enough(valkey_own) -> None:
+    cache = make_cache(valkey_own)
+    rights = "~drystone:3:cache:* +mget +set +select +client|setname"
+    assert cache._ask(*f"ACL SETUSER drystone on >secret {rights}".encode().split()) == b"OK"
+    cache.close()
+    address = parse_address(f"valkey://drystone:secret@127.0.0.1:{valkey_own.port}/3")
+    cache = ValkeyCache(address, wait_s=PATIENT_S)
+    cache.put(b"name", b"value", 600)
+
+    assert cache.get([b"name"]) == [b"value"]
+    cache.close()

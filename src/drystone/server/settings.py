@@ -88,6 +88,13 @@ class ServerSettings:
         starts=("files", "file://", "s3://", "az://", "gs://"),
         shown_values="`files` or an address",
     )
+    transfer: str = _setting(
+        "auto",
+        "How blocks travel between devices and `objects`: `relay`: through the server; `direct`:"
+        " large ones straight to the store and from it, by signed requests, and the server does not"
+        " start if it cannot sign; `auto`: `direct` where it can.",
+        choices=("auto", "relay", "direct"),
+    )
     master_key: str = _setting(
         "file",
         "Where the master key is, with which packs in the data directory are encrypted: `file`,"
@@ -163,6 +170,14 @@ class ServerSettings:
         19 * 1024, "Memory of one password hash (argon2id), in KiB.", least=1024, most=4 << 20
     )
     password_rounds: int = _setting(2, "Rounds of one password hash (argon2id).", least=1, most=100)
+
+    journal_lag_s: float = _setting(
+        300.0,
+        "Seconds after which what was committed stands beside the packs, too, from where a lost"
+        " database can be rebuilt; 0: nothing is written there.",
+        least=0,
+        most=86_400,
+    )
 
     brake_entries: int = _setting(
         limits.BRAKE_ENTRIES_MIN,

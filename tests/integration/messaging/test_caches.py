@@ -28,9 +28,9 @@ from drystone.server.storage.metadata_sql.postgres.session import PostgresSessio
 from drystone.server.storage.objects_memory import MemoryObjects
 from drystone.server.storage.packs import ObjectPacks
 from drystone.server.storage.valkey import ValkeyCache, parse_address
+from drystone.testing.brokers.valkey import ValkeyServer
 from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
 from drystone.testing.service import file_id
-from drystone.testing.valkey import ValkeyServer
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(180)]
 
@@ -54,7 +54,7 @@ class Worker:
         self.metadata = PostgresMetadata(url)
         packs = ObjectPacks(MemoryObjects())
         clock = SystemClock()
-        engines = Engines(self.metadata, packs, LocalBell(), clock, PASSWORDS, cache)
+        engines = Engines(self.metadata, packs, LocalBell(), clock, PASSWORDS, cache=cache)
         self.service: Service = make_service(
             engines, b"k" * 32, make_era_id=lambda: next(ERA_NUMBERS).to_bytes(8)
         )
