@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from drystone.server.ports.cache import Cache
+from drystone.server.ports.brokers.cache import Cache
 from drystone.server.storage.cache_memory import MemoryCache
 from drystone.server.storage.valkey import ValkeyCache, parse_address
 from drystone.testing.brokers.valkey import ValkeyServer

@@ -12,7 +12,7 @@ from drystone.core.content.hashing import block_id, content_hash_of_block_id
 from drystone.core.ids import FileId, NamespaceId, Seq
 from drystone.core.journal.change import Change, Commit
 from drystone.core.journal.eras import ERA_ID_BYTES
-from drystone.server.ports.cache import Cache
+from drystone.server.ports.brokers.cache import Cache
 from drystone.server.ports.objects import Objects
 from drystone.server.service.actor import Actor
 from drystone.server.service.blocks.direct import DirectStore

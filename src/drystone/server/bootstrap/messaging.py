@@ -9,9 +9,9 @@ from drystone.core.ids import NamespaceId
 from drystone.server.bootstrap.background import Background
 from drystone.server.bootstrap.libraries import library
 from drystone.server.ports.bell import Bell
-from drystone.server.ports.cache import Cache
+from drystone.server.ports.brokers.cache import Cache
+from drystone.server.ports.brokers.lines import Line
 from drystone.server.ports.clock import Clock
-from drystone.server.ports.lines import Line
 from drystone.server.service.writer import Writer
 from drystone.server.settings import ServerSettings
 from drystone.server.storage.bell_local import LocalBell

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from drystone.server.ports.bell import Bell
 from drystone.server.ports.blocks import Packs
-from drystone.server.ports.cache import Cache
+from drystone.server.ports.brokers.cache import Cache
 from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import Metadata
 from drystone.server.service.blocks import Blocks, Direct

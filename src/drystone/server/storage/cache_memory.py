@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from drystone.server.ports.cache import VALUE_BYTES_MAX
+from drystone.server.ports.brokers.cache import VALUE_BYTES_MAX
 
 _SIZE_BYTES_MAX: Final = 64 << 20
 

@@ -3,7 +3,7 @@
 
 import threading
 
-from drystone.server.ports.cache import VALUE_BYTES_MAX, Cache
+from drystone.server.ports.brokers.cache import VALUE_BYTES_MAX, Cache
 
 _LASTS_S = 600
 

@@ -16,7 +16,7 @@ import msgspec
 
 from drystone.core.ids import NamespaceId, Seq
 from drystone.core.journal.record import StoredEntry
-from drystone.server.ports.cache import Cache
+from drystone.server.ports.brokers.cache import Cache
 from drystone.server.ports.metadata import JournalEnd, Unit
 from drystone.server.service.actor import Actor
 from drystone.server.service.gate import NamespaceNotFound, opens

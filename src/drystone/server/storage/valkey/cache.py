@@ -13,7 +13,7 @@ from redis.connection import AbstractConnection
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from drystone.server.ports.cache import VALUE_BYTES_MAX
+from drystone.server.ports.brokers.cache import VALUE_BYTES_MAX
 from drystone.server.storage.valkey.address import ValkeyAddress
 
 log = structlog.get_logger()
