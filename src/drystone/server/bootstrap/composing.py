@@ -14,12 +14,13 @@ from drystone.server.bootstrap.background import Background
 from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
 from drystone.server.bootstrap.direct import add_jobs, find_store
 from drystone.server.bootstrap.libraries import library
-from drystone.server.bootstrap.messaging import add_outlet, make_bell
+from drystone.server.bootstrap.messaging import add_outlet, make_bell, make_cache
 from drystone.server.bootstrap.objects_folder import is_folder
 from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
 from drystone.server.bootstrap.watching import Watch, make_checks
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.bell import Bell
+from drystone.server.ports.brokers.cache import Cache
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
 from drystone.server.service.identity.admin import Admin
@@ -76,6 +77,7 @@ class Server:
         opened: OpenedObjects,
         watch: Watch,
         background: Background,
+        cache: Cache | None,
     ) -> None:
         self.app = NativeApp(service)
         self.background = background
@@ -83,6 +85,7 @@ class Server:
         self.data_dir = data_dir
         self.bell = bell
         self.watch = watch
+        self._cache = cache
         self.made_key_path = opened.made_key_path
         self.warnings = opened.warnings
         self.metadata = metadata
@@ -94,6 +97,8 @@ class Server:
     def close(self) -> None:
         """Finishes what was handed over to be written and lets go of everything. Idempotent."""
         self.service.close()
+        if self._cache is not None:
+            self._cache.close()
         self.metadata.close()
         self.watch.close()
         self.data_dir.close()
@@ -143,6 +148,9 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
 
         own = LocalBell() if membership is None else RelayedBell(LocalBell())
         bell = make_bell(settings, background, worker, own, find_heads)
+        cache = make_cache(settings)
+        if cache is not None:
+            undo.callback(cache.close)
         engines = Engines(
             metadata,
             ObjectPacks(watch.objects(opened.objects)),
@@ -150,6 +158,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             clock,
             _passwords(settings),
             find_store(settings.transfer, opened.objects),
+            cache,
         )
         service = make_service(
             engines,
@@ -182,6 +191,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             opened=opened,
             watch=watch,
             background=background,
+            cache=cache,
         )
         undo.pop_all()
         return server

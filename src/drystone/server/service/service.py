@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from drystone.server.ports.bell import Bell
 from drystone.server.ports.blocks import Packs
+from drystone.server.ports.brokers.cache import Cache
 from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.watching.measuring import Measures
@@ -24,6 +25,7 @@ from drystone.server.service.trees.commits import Commits
 from drystone.server.service.trees.cursors import Cursors
 from drystone.server.service.trees.history import History
 from drystone.server.service.trees.namespaces import Namespaces
+from drystone.server.service.trees.pages import Pages
 from drystone.server.service.writer import Writer
 
 
@@ -66,6 +68,8 @@ class Engines(NamedTuple):
     passwords: Passwords
     direct: DirectStore | None = None
     """Where devices may put and get packs themselves, if they may."""
+    cache: Cache | None = None
+    """Where listings are kept, if anywhere."""
 
 
 def make_service(
@@ -96,7 +100,7 @@ def make_service(
         checks: How each part that the server stands on is found to be well.
         tracing: Gets spans of requests and of units of work; nobody does if missing.
     """
-    metadata, packs, bell, clock, passwords, direct = engines
+    metadata, packs, bell, clock, passwords, direct, cache = engines
     if writer is None:
         writer = Writer(metadata, read_threads=read_threads, tracing=tracing)
     measures = Measures() if measures is None else measures
@@ -117,7 +121,7 @@ def make_service(
         devices=Devices(writer, clock, listeners, SharedStamp(writer) if stamp is None else stamp),
         history=History(writer),
         listeners=listeners,
-        namespaces=Namespaces(writer),
+        namespaces=Namespaces(Pages(writer, cache, cursor_key)),
         writer=writer,
         measures=measures,
         readiness=Readiness(checks or {}, measures),
