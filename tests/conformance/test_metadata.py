@@ -19,6 +19,7 @@ from drystone.testing.conformance.metadata import (
     JournalSuite,
     ProjectionsSuite,
     SharedSuite,
+    SurveySuite,
     TransactionsSuite,
     TreeSuite,
 )
@@ -107,6 +108,15 @@ class TestTransactionsInSqlite(InSqlite, TransactionsSuite): ...
 
 
 class TestTransactionsInPostgres(InPostgres, TransactionsSuite): ...
+
+
+class TestSurveyInMemory(InMemory, SurveySuite): ...
+
+
+class TestSurveyInSqlite(InSqlite, SurveySuite): ...
+
+
+class TestSurveyInPostgres(InPostgres, SurveySuite): ...
 
 
 class TestDutiesInMemory(InMemory, DutiesSuite): ...

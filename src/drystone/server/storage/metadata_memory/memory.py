@@ -11,6 +11,7 @@ from drystone.server.storage.metadata_memory.arrivals import MemoryArrivals
 from drystone.server.storage.metadata_memory.brakes import MemoryBrakes
 from drystone.server.storage.metadata_memory.duties import MemoryDuties, MemoryProjections
 from drystone.server.storage.metadata_memory.shared import MemoryShared
+from drystone.server.storage.metadata_memory.survey import MemorySurvey
 from drystone.server.storage.metadata_memory.tables import Tables
 from drystone.server.storage.metadata_memory.units import MemoryAccounts, MemoryBlocks, MemoryTree
 
@@ -25,6 +26,7 @@ class _MemoryUnit:
         self.tree = MemoryTree(tables)
         self.blocks = MemoryBlocks(tables)
         self.brakes = MemoryBrakes(tables)
+        self.survey = MemorySurvey(tables)
         self.duties = MemoryDuties(tables)
         self.projections = MemoryProjections(tables)
         self.shared = MemoryShared(tables, run)

@@ -5,6 +5,7 @@ from drystone.server.storage.metadata_sql.accounts import SqlAccounts, SqlBrakes
 from drystone.server.storage.metadata_sql.arrivals import SqlArrivals
 from drystone.server.storage.metadata_sql.blocks import SqlBlocks
 from drystone.server.storage.metadata_sql.duties import SqlDuties, SqlProjections
+from drystone.server.storage.metadata_sql.keeping import SqlSurvey
 from drystone.server.storage.metadata_sql.numbers import Numbers
 from drystone.server.storage.metadata_sql.session import Session
 from drystone.server.storage.metadata_sql.shared import SqlShared
@@ -12,6 +13,8 @@ from drystone.server.storage.metadata_sql.trees import SqlTree
 
 
 class SqlUnit:
+    """Implements the port ``Unit``, and ``Surveyed``."""
+
     """Implements the port ``Unit``.
 
     Args:
@@ -25,6 +28,7 @@ class SqlUnit:
         self.tree = SqlTree(session, numbers)
         self.blocks = SqlBlocks(session, numbers)
         self.brakes = SqlBrakes(session, numbers)
+        self.survey = SqlSurvey(session, numbers)
         self.duties = SqlDuties(session)
         self.projections = SqlProjections(session, numbers)
         self.shared = SqlShared(session, run)
