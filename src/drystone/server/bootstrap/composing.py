@@ -12,6 +12,7 @@ from drystone.core.ids import NamespaceId
 from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.server.bootstrap.background import Background
 from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
+from drystone.server.bootstrap.direct import add_jobs, find_store
 from drystone.server.bootstrap.libraries import library
 from drystone.server.bootstrap.messaging import add_outlet, make_bell
 from drystone.server.bootstrap.objects_folder import is_folder
@@ -125,7 +126,6 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         cursor_key = _load_cursor_key(settings, data_dir, metadata)
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
         opened = _open_store(settings, data_dir)
-        packs = ObjectPacks(opened.objects)
         background, worker, clock = Background(), secrets.token_hex(8), SystemClock()
 
         def find_heads(ids: Collection[NamespaceId]) -> Awaitable[Mapping[NamespaceId, int]]:
@@ -133,7 +133,14 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
 
         own = LocalBell() if membership is None else RelayedBell(LocalBell())
         bell = make_bell(settings, background, worker, own, find_heads)
-        engines = Engines(metadata, packs, bell, clock, _passwords(settings))
+        engines = Engines(
+            metadata,
+            ObjectPacks(opened.objects),
+            bell,
+            clock,
+            _passwords(settings),
+            find_store(settings.transfer, opened.objects),
+        )
         service = make_service(
             engines,
             cursor_key,
@@ -146,6 +153,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         )
         undo.callback(service.close)
         add_outlet(settings, background, worker, writer=service.writer, bell=bell, clock=clock)
+        add_jobs(background, service, engines, opened.objects)
         if settings.journal_lag_s:
             keeper = JournalKeeper(metadata, opened.objects, clock, lag_s=settings.journal_lag_s)
             background.add("journals", lambda: _keep_journals(keeper, data_dir))

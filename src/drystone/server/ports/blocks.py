@@ -122,6 +122,10 @@ class Packs(Protocol):
         """
         ...
 
+    def object_name(self, place: BlockPlace) -> str:
+        """Returns the name of the object in which a place is. Frames lie there as they travel."""
+        ...
+
     def iter_packs(self) -> Iterator[Pack | CorruptPack]:
         """Yields every pack of the store, in no order, read and verified against its name.
 
