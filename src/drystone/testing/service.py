@@ -12,6 +12,7 @@ from drystone.core.content.hashing import block_id, content_hash_of_block_id
 from drystone.core.ids import FileId, NamespaceId, Seq
 from drystone.core.journal.change import Change, Commit
 from drystone.core.journal.eras import ERA_ID_BYTES
+from drystone.server.ports.brokers.cache import Cache
 from drystone.server.ports.objects import Objects
 from drystone.server.service.actor import Actor
 from drystone.server.service.blocks.direct import DirectStore
@@ -36,6 +37,7 @@ class MemoryServer:
 
     Args:
         objects: Where packs lie; in memory, unless told otherwise.
+        cache: What all its workers share, if any.
         is_direct: Devices may put and get packs themselves, by ``signing``.
 
     Attributes:
@@ -48,8 +50,15 @@ class MemoryServer:
         signing: Signs requests to them.
     """
 
-    def __init__(self, objects: Objects | None = None, *, is_direct: bool = False) -> None:
+    def __init__(
+        self,
+        objects: Objects | None = None,
+        cache: Cache | None = None,
+        *,
+        is_direct: bool = False,
+    ) -> None:
         self.clock = ManualClock()
+        self._cache = cache
         self.objects = MemoryObjects() if objects is None else objects
         self.signing = FakeSigning(self.objects, self.clock)
         self._direct = DirectStore(self.objects, self.signing) if is_direct else None
@@ -112,7 +121,13 @@ class MemoryServer:
         own.
         """
         engines = Engines(
-            self.metadata, self.packs, LocalBell(), self.clock, _PASSWORDS, self._direct
+            self.metadata,
+            self.packs,
+            LocalBell(),
+            self.clock,
+            _PASSWORDS,
+            self._direct,
+            self._cache,
         )
         return make_service(
             engines,
