@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo of the main job on the engines that carry it past one machine.
 
-``python -m drystone.testing.scaled [DIR [MIB]]`` starts a PostgreSQL, a store that speaks S3's protocol
-and a Valkey on loopback, tells the whole demo on a server with two workers above them, with packs
-going straight between devices and the store, and ends them all. Nothing stays behind. MIB is the
-size of each of the demo's two large files.
+``python -m drystone.testing.scaled [DIR [MIB]]`` starts a PostgreSQL, a store that speaks S3's
+protocol and a Valkey on loopback, tells the whole demo on a server with two workers above them,
+with packs going straight between devices and the store, and ends them all. Nothing stays behind.
+MIB is the size of each of the demo's two large files.
 """
 
 import sys
