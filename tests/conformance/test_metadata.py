@@ -14,7 +14,10 @@ from drystone.testing.conformance.metadata import (
     AccountsSuite,
     BlocksSuite,
     BrakesSuite,
+    HistorySuite,
+    HoldersSuite,
     JournalSuite,
+    PacksSuite,
     TransactionsSuite,
     TreeSuite,
 )
@@ -94,3 +97,30 @@ class TestTransactionsInSqlite(InSqlite, TransactionsSuite): ...
 
 
 class TestTransactionsInPostgres(InPostgres, TransactionsSuite): ...
+
+
+class TestHistoryInMemory(InMemory, HistorySuite): ...
+
+
+class TestHistoryInSqlite(InSqlite, HistorySuite): ...
+
+
+class TestHistoryInPostgres(InPostgres, HistorySuite): ...
+
+
+class TestHoldersInMemory(InMemory, HoldersSuite): ...
+
+
+class TestHoldersInSqlite(InSqlite, HoldersSuite): ...
+
+
+class TestHoldersInPostgres(InPostgres, HoldersSuite): ...
+
+
+class TestPacksInMemory(InMemory, PacksSuite): ...
+
+
+class TestPacksInSqlite(InSqlite, PacksSuite): ...
+
+
+class TestPacksInPostgres(InPostgres, PacksSuite): ...

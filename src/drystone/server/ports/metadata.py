@@ -13,6 +13,8 @@ from drystone.core.errors import Refused
 from drystone.core.ids import AccountId, BlockId, DeviceId, FileId, NamespaceId, PackId, Seq
 from drystone.core.journal.eras import Era
 from drystone.core.journal.record import Record, StoredEntry
+from drystone.server.ports.keeping import HistoryUnit, HoldersUnit, PacksUnit
+from drystone.server.ports.places import BlockPlace as BlockPlace  # noqa: PLC0414  told on
 
 T = TypeVar("T")
 
@@ -62,26 +64,6 @@ class Device(NamedTuple):
     created_ns: int
     seen_ns: int
     revoked_ns: int = 0
-
-
-class BlockPlace(NamedTuple):
-    """Where a block lies: one line of the block index.
-
-    Attributes:
-        block_id: The block.
-        pack_id: The pack that holds it.
-        offset_bytes: Of its *payload* in the pack (its frame header lies before).
-        stored_bytes: Length of the payload.
-        plain_bytes: Length of the block.
-        codec: 0 raw, 1 zstd (``core.content.frame.Codec``).
-    """
-
-    block_id: BlockId
-    pack_id: PackId
-    offset_bytes: int
-    stored_bytes: int
-    plain_bytes: int
-    codec: int
 
 
 class Brake(NamedTuple):
@@ -355,6 +337,9 @@ class BlocksUnit(Protocol):
     ) -> None:
         """Lets the namespace hold blocks that are in the index, leased until then; a lease
         already longer stays.
+
+        Raises:
+            BlocksRemoved: Some are not, or no longer: they were collected meanwhile.
         """
         ...
 
@@ -378,9 +363,27 @@ class BlocksUnit(Protocol):
         """
         ...
 
-    def add_pack(self, pack_id: PackId, length_bytes: int, places: Sequence[BlockPlace]) -> None:
+    def add_pack(
+        self,
+        pack_id: PackId,
+        length_bytes: int,
+        places: Sequence[BlockPlace],
+        *,
+        is_there: bool = False,
+    ) -> None:
         """Adds a durable pack and its blocks to the index. A block already in the index
-        keeps its old place, unless it is damaged there: then it is whole again.
+        keeps its old place, unless it is damaged there: then it is whole again. A pack that was
+        retired is so no longer.
+
+        Args:
+            pack_id: The pack.
+            length_bytes: Of its object.
+            places: Of its blocks.
+            is_there: Its object was put, or seen, after ``PackRemoved`` said that nobody removes
+                it any more.
+
+        Raises:
+            PackRemoved: The same pack was retired, and its object is being removed or gone.
         """
         ...
 
@@ -410,6 +413,21 @@ class Unit(Protocol):
     @property
     def blocks(self) -> BlocksUnit:
         """Block index and holders."""
+        ...
+
+    @property
+    def history(self) -> HistoryUnit:
+        """How much of the past is kept."""
+        ...
+
+    @property
+    def holders(self) -> HoldersUnit:
+        """Who holds what, block by block."""
+        ...
+
+    @property
+    def packs(self) -> PacksUnit:
+        """Packs, and those on their way out."""
         ...
 
 

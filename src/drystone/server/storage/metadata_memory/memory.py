@@ -8,6 +8,11 @@ from typing import TypeVar
 
 from drystone.server.ports.metadata import Unit
 from drystone.server.storage.metadata_memory.brakes import MemoryBrakes
+from drystone.server.storage.metadata_memory.keeping import (
+    MemoryHistory,
+    MemoryHolders,
+    MemoryPacks,
+)
 from drystone.server.storage.metadata_memory.tables import Tables
 from drystone.server.storage.metadata_memory.units import MemoryAccounts, MemoryBlocks, MemoryTree
 
@@ -22,6 +27,9 @@ class _MemoryUnit:
         self.tree = MemoryTree(tables)
         self.blocks = MemoryBlocks(tables)
         self.brakes = MemoryBrakes(tables)
+        self.history = MemoryHistory(tables)
+        self.holders = MemoryHolders(tables)
+        self.packs = MemoryPacks(tables)
 
 
 class MemoryMetadata:

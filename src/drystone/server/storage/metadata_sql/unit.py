@@ -3,6 +3,7 @@
 
 from drystone.server.storage.metadata_sql.accounts import SqlAccounts, SqlBrakes
 from drystone.server.storage.metadata_sql.blocks import SqlBlocks
+from drystone.server.storage.metadata_sql.keeping import SqlHistory, SqlHolders, SqlPacks
 from drystone.server.storage.metadata_sql.numbers import Numbers
 from drystone.server.storage.metadata_sql.session import Session
 from drystone.server.storage.metadata_sql.trees import SqlTree
@@ -17,3 +18,6 @@ class SqlUnit:
         self.tree = SqlTree(session, numbers)
         self.blocks = SqlBlocks(session, numbers)
         self.brakes = SqlBrakes(session, numbers)
+        self.history = SqlHistory(session, numbers)
+        self.holders = SqlHolders(session, numbers)
+        self.packs = SqlPacks(session)

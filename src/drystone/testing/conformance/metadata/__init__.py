@@ -10,6 +10,11 @@ from drystone.testing.conformance.metadata.accounts import AccountsSuite
 from drystone.testing.conformance.metadata.blocks import BlocksSuite
 from drystone.testing.conformance.metadata.brakes import BrakesSuite
 from drystone.testing.conformance.metadata.journal import JournalSuite
+from drystone.testing.conformance.metadata.keeping import (
+    HistorySuite,
+    HoldersSuite,
+    PacksSuite,
+)
 from drystone.testing.conformance.metadata.transactions import TransactionsSuite
 from drystone.testing.conformance.metadata.trees import TreeSuite
 
@@ -17,7 +22,10 @@ __all__ = [
     "AccountsSuite",
     "BlocksSuite",
     "BrakesSuite",
+    "HistorySuite",
+    "HoldersSuite",
     "JournalSuite",
+    "PacksSuite",
     "TransactionsSuite",
     "TreeSuite",
 ]

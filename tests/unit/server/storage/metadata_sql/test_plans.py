@@ -11,27 +11,33 @@ from drystone.server.storage.metadata_sql import (
     accounts,
     below,
     blocks,
+    keeping,
     numbers,
     trees,
 )
 
 STATEMENTS = {
     f"{module.__name__.rpartition('.')[2]}.{name}": text
-    for module in (accounts, below, blocks, numbers, trees)
+    for module in (accounts, below, blocks, keeping, numbers, trees)
     for name, text in vars(module).items()
     if isinstance(text, str) and re.match(r"\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH)\b", text)
     # Beginnings of statements, told apart by what they miss.
-    and not name.startswith("_MANY") and name not in {"_ACCOUNTS", "_DEVICES"}
+    and not name.startswith("_MANY") and name not in {"_ACCOUNTS", "_DEVICES", "_PACK_LINES"}
 }  # fmt: skip
 
 WALKS_ALLOWED = {
     "accounts._LIST_BRAKES": "returns all that it reads",
     "blocks._HAS_DAMAGED": "reads one row at most",
+    "keeping._FORGET_REMOVED": "a row for each pack that was retired of late",
+    "keeping._HAS_UNHELD": "reads one row at most",
+    "keeping._LIST_DAMAGED": "returns all that it reads",
     "blocks._TOTALS": "counts everything, for the operator",
 }
 
 # A search by the namespace alone is a walk over the tree; these read nothing but what they return.
-CONSTANT = r"SCAN (?:CONSTANT ROW|cut|many|chain|up|below|counted|wanted VIRTUAL TABLE INDEX 1:)$"
+CONSTANT = (
+    r"SCAN (?:CONSTANT ROW|cut|many|chain|up|below|counted|page|wanted VIRTUAL TABLE INDEX 1:)$"
+)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +77,6 @@ def test_these_rules_find_what_they_look_for(metadata: SqliteMetadata) -> None:
     for statement in (
         "SELECT * FROM entry WHERE name = :name",
         "SELECT * FROM entry WHERE ns = :ns AND folded = :name",
-        "SELECT * FROM block WHERE pack = :pack",
+        "SELECT * FROM block WHERE codec = :codec",
     ):
         assert find_walks(explain(metadata, statement))
