@@ -24,13 +24,9 @@ class SqlAccounts:
         if self.find_account(account.name) is not None:
             raise AccountExists(account.name)
         self._session.execute(_ADD_ACCOUNT, _account_values(account))
-        self._session.execute(
-            _ADD_NAMESPACE,
-            {
-                "namespace_id": account.root_namespace_id,
-                "account_id": account.account_id,
-            },
-        )
+        values = {"namespace_id": account.root_namespace_id, "account_id": account.account_id}
+        (ns,) = self._session.execute(_ADD_NAMESPACE, values).fetchone()
+        self._session.execute(_ADD_JOURNAL, {"ns": ns})
 
     def find_account(self, name: str) -> Account | None:
         return self._find(f"{_ACCOUNTS} WHERE folded = :key {LOCKED}", fold_name(name))
@@ -146,7 +142,10 @@ _ADD_ACCOUNT: Final = """
 
 _ADD_NAMESPACE: Final = """
     INSERT INTO namespace (namespace_id, account_id) VALUES (:namespace_id, :account_id)
+    RETURNING ns
 """
+
+_ADD_JOURNAL: Final = "INSERT INTO journal (ns, head) VALUES (:ns, 0)"
 
 _SAVE_ACCOUNT: Final = """
     UPDATE account

@@ -64,18 +64,20 @@ class Numbers:
         row = self._session.execute(_FIND_NAMESPACE, {"namespace_id": namespace_id}).fetchone()
         if row is None:
             return NO_NS, 0
-        found: tuple[int, int] = row
-        self._namespaces[namespace_id] = found
-        return found
+        (ns,) = row
+        # A statement of its own: one that names the number goes to that namespace's shard alone.
+        (head,) = self._session.execute(_FIND_HEAD, {"ns": ns}).fetchone()
+        self._namespaces[namespace_id] = (ns, head)
+        return ns, head
 
+
+_FIND_NAMESPACE: Final = "SELECT ns FROM namespace WHERE namespace_id = :namespace_id"
 
 # Locked: commits of one namespace come one after the other, so that its seqs have no gaps, and
 # what a work reads after this stays true to its end.
-_FIND_NAMESPACE: Final = f"""
-    SELECT ns, head FROM namespace WHERE namespace_id = :namespace_id {LOCKED}
-"""
+_FIND_HEAD: Final = f"SELECT head FROM journal WHERE ns = :ns {LOCKED}"
 
-_MOVE_HEAD: Final = "UPDATE namespace SET head = :head WHERE ns = :ns"
+_MOVE_HEAD: Final = "UPDATE journal SET head = :head WHERE ns = :ns"
 
 _ADD_AUTHOR: Final = """
     INSERT INTO author (account_id, device_id) VALUES (:account_id, :device_id)

@@ -8,6 +8,7 @@ work's preconditions stay true to its end, in whichever process it runs.
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike, fspath
@@ -154,7 +155,7 @@ class SqliteMetadata:
 
     def _open_writer(self) -> sqlite3.Connection:
         with self._opening() as connection:
-            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            (mode,) = _set_log_mode(connection)
             if mode != "wal":
                 what = "its filesystem does not support a write-ahead log (is it a network's?)"
                 raise DatabaseUnusable(self._path, what)
@@ -198,6 +199,22 @@ class SqliteMetadata:
         except BaseException:
             connection.close()
             raise
+
+
+def _set_log_mode(connection: sqlite3.Connection) -> tuple[str]:
+    """Turns the write-ahead log on; returns the mode it is in then."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            mode: tuple[str] = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            # Two that turn it on at once do not wait for each other by themselves: the one that
+            # would have to wait while it holds a lock is told that it is busy.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return mode
 
 
 @contextmanager

@@ -160,9 +160,10 @@ class SqlTree:
     ) -> None:
         # Every answer is kept equally long, so this one's end tells the time.
         now_ns = until_ns - limits.IDEMPOTENCY_S * NS_PER_S
-        self._session.execute(_DROP_ANSWERS, {"now_ns": now_ns})
+        ns = self._numbers.get_ns(namespace_id)
+        self._session.execute(_DROP_ANSWERS, {"ns": ns, "now_ns": now_ns})
         values = {
-            "ns": self._numbers.get_ns(namespace_id),
+            "ns": ns,
             "device_id": device_id,
             "key": key,
             "answer": answer,
@@ -388,7 +389,7 @@ _FIND_ANSWER: Final = """
     SELECT answer FROM idempotency WHERE ns = :ns AND device_id = :device_id AND key = :key
 """
 
-_DROP_ANSWERS: Final = "DELETE FROM idempotency WHERE until_ns <= :now_ns"
+_DROP_ANSWERS: Final = "DELETE FROM idempotency WHERE ns = :ns AND until_ns <= :now_ns"
 
 _KEEP_ANSWER: Final = """
     INSERT INTO idempotency (ns, device_id, key, answer, until_ns)
