@@ -13,6 +13,7 @@ from drystone.core.journal.change import Change, Commit
 from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.server.ports.objects import Objects
 from drystone.server.service.actor import Actor
+from drystone.server.service.blocks.shelf import LeaseTimes
 from drystone.server.service.identity.admin import Admin
 from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.service import Engines, Service, make_service
@@ -32,21 +33,29 @@ class MemoryServer:
 
     Args:
         objects: Where packs lie; in memory, unless told otherwise.
+        leases: How long what nothing refers to is kept.
 
     Attributes:
         service: The verbs.
         admin: What the operator does.
         clock: Stands until it is moved.
+        packs: Blocks at rest.
         key: Signs cursors, from the next run on.
         epoch: Change it to play another process that changed accounts.
     """
 
-    def __init__(self, objects: Objects | None = None) -> None:
+    def __init__(
+        self,
+        objects: Objects | None = None,
+        *,
+        leases: LeaseTimes = LeaseTimes(),  # noqa: B008
+    ) -> None:
+        self._leases = leases
         self.clock = ManualClock()
         self.epoch = self._runs_count = 0
         self.key = b"k" * 32
         self.metadata = MemoryMetadata()
-        self._packs = ObjectPacks(MemoryObjects() if objects is None else objects)
+        self.packs = ObjectPacks(MemoryObjects() if objects is None else objects)
         self.service = self._make_service()
         self.admin = Admin(self.metadata, self.clock, _PASSWORDS, self._count_epoch)
 
@@ -97,7 +106,7 @@ class MemoryServer:
         self.metadata.close()
 
     def _make_service(self) -> Service:
-        engines = Engines(self.metadata, self._packs, LocalBell(), self.clock, _PASSWORDS)
+        engines = Engines(self.metadata, self.packs, LocalBell(), self.clock, _PASSWORDS)
         self._runs_count += 1
         return make_service(
             engines,
@@ -105,6 +114,7 @@ class MemoryServer:
             era_id=self._runs_count.to_bytes(ERA_ID_BYTES),
             read_threads=1,
             find_epoch=lambda: self.epoch,
+            leases=self._leases,
         )
 
     def _count_epoch(self) -> None:

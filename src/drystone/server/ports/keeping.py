@@ -122,6 +122,20 @@ class Root(NamedTuple):
     is_manifest: bool
 
 
+class BlockLine(NamedTuple):
+    """What the index tells of a block.
+
+    Attributes:
+        number: Of the block.
+        pack_number: Of the pack in which it lies.
+        frame_bytes: What it takes there.
+    """
+
+    number: int
+    pack_number: int
+    frame_bytes: int
+
+
 class HistoryUnit(Protocol):
     """How much of each namespace's past is kept, and what that refers to."""
 
@@ -135,14 +149,16 @@ class HistoryUnit(Protocol):
         """
         ...
 
-    def let_history_go(self, namespace_id: NamespaceId, before_ns: int) -> Seq:
-        """Lets go of the content of what was replaced or deleted before an instant; returns
-        ``kept_after`` then. It only ever grows: up to the first record that is younger.
+    def find_horizon(self, namespace_id: NamespaceId, before_ns: int) -> Seq:
+        """Returns what ``kept_after`` is to be if content is to be let go of that was replaced or
+        deleted before an instant: the seq before the first younger record. Never less than now.
         """
         ...
 
-    def take_history_back(self, namespace_id: NamespaceId, kept_after: Seq) -> None:
-        """Sets ``kept_after`` back: what was let go of since is there again."""
+    def set_kept_after(self, namespace_id: NamespaceId, kept_after: Seq) -> None:
+        """Sets ``kept_after``: forward before anything is let go of, back once all of it is there
+        again.
+        """
         ...
 
     def find_superseding(self, namespace_id: NamespaceId, file_id: FileId, rev: Rev) -> Seq:
@@ -190,10 +206,14 @@ class HoldersUnit(Protocol):
         """
         ...
 
-    def list_blocks(self, after: int, limit: int) -> list[tuple[int, int]]:
-        """Returns a page of all blocks of the index by number, those greater than ``after``: each
-        number, and how many bytes its frame takes.
+    def take_back(self, namespace_id: NamespaceId, numbers: Collection[int], until_s: int) -> int:
+        """Lets a namespace hold those of these blocks again that it does not, leased until then;
+        returns how many.
         """
+        ...
+
+    def list_blocks(self, after: int, limit: int) -> list[BlockLine]:
+        """Returns a page of all blocks of the index by number, those greater than ``after``."""
         ...
 
     def note_unheld(self, numbers: Collection[int], now_s: int) -> int:

@@ -7,6 +7,7 @@ from drystone.core.content.frame import HEADER_BYTES
 from drystone.core.ids import BlockId, FileId, NamespaceId, PackId, Rev, Seq
 from drystone.core.journal.record import Record
 from drystone.server.ports.keeping import (
+    BlockLine,
     PackLine,
     PackRemoved,
     RetiredPack,
@@ -30,15 +31,14 @@ class MemoryHistory:
     def kept_after(self, namespace_id: NamespaceId) -> Seq:
         return self._tables.horizons.get(namespace_id, Seq(0))
 
-    def let_history_go(self, namespace_id: NamespaceId, before_ns: int) -> Seq:
+    def find_horizon(self, namespace_id: NamespaceId, before_ns: int) -> Seq:
         kept_after = self.kept_after(namespace_id)
-        journal = self._tables.records[namespace_id]
+        journal = self._tables.records.get(namespace_id, ())
         while kept_after < len(journal) and journal[kept_after].at_ns < before_ns:
             kept_after = Seq(kept_after + 1)
-        self.take_history_back(namespace_id, kept_after)
         return kept_after
 
-    def take_history_back(self, namespace_id: NamespaceId, kept_after: Seq) -> None:
+    def set_kept_after(self, namespace_id: NamespaceId, kept_after: Seq) -> None:
         if kept_after != self.kept_after(namespace_id):
             self._tables.horizons[namespace_id] = kept_after
 
@@ -102,10 +102,22 @@ class MemoryHolders:
                 count += 1
         return count
 
-    def list_blocks(self, after: int, limit: int) -> list[tuple[int, int]]:
-        places = self._tables.places
+    def take_back(self, namespace_id: NamespaceId, numbers: Collection[int], until_s: int) -> int:
+        self.forget_unheld(numbers)
+        keys = [(namespace_id, block_id) for block_id in self._find(numbers)]
+        fresh = [key for key in keys if key not in self._tables.leases]
+        for key in fresh:
+            self._tables.leases[key] = until_s
+        return len(fresh)
+
+    def list_blocks(self, after: int, limit: int) -> list[BlockLine]:
+        places, packs = self._tables.places, self._tables.packs
         return sorted(
-            (number, places[block_id].stored_bytes + HEADER_BYTES)
+            BlockLine(
+                number,
+                packs[places[block_id].pack_id].number,
+                places[block_id].stored_bytes + HEADER_BYTES,
+            )
             for block_id, number in self._tables.numbers.items()
             if number > after
         )[:limit]

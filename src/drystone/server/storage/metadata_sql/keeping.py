@@ -7,6 +7,7 @@ from typing import Any, Final
 from drystone.core.content.frame import HEADER_BYTES
 from drystone.core.ids import BLOCK_ID_BYTES, BlockId, FileId, NamespaceId, PackId, Rev, Seq
 from drystone.server.ports.keeping import (
+    BlockLine,
     PackLine,
     PackRemoved,
     RetiredPack,
@@ -36,18 +37,16 @@ class SqlHistory:
         row = self._session.execute(_FIND_HORIZON, values).fetchone()
         return Seq(0 if row is None else row[0])
 
-    def let_history_go(self, namespace_id: NamespaceId, before_ns: int) -> Seq:
+    def find_horizon(self, namespace_id: NamespaceId, before_ns: int) -> Seq:
+        # The head first: a record that is added meanwhile is younger, but not looked at.
         head = self._numbers.find_head(namespace_id)
         kept_after = self.kept_after(namespace_id)
-        ns = self._numbers.get_ns(namespace_id)
+        ns = self._numbers.find_ns(namespace_id)
         values = {"ns": ns, "after_seq": kept_after, "before_ns": before_ns}
         row = self._session.execute(_FIND_YOUNGER, values).fetchone()
-        moved = Seq(head if row is None else row[0] - 1)
-        if moved > kept_after:
-            self.take_history_back(namespace_id, moved)
-        return max(kept_after, moved)
+        return max(kept_after, Seq(head if row is None else row[0] - 1))
 
-    def take_history_back(self, namespace_id: NamespaceId, kept_after: Seq) -> None:
+    def set_kept_after(self, namespace_id: NamespaceId, kept_after: Seq) -> None:
         values = {"ns": self._numbers.get_ns(namespace_id), "kept_after": kept_after}
         self._session.execute(_MOVE_HORIZON, values)
 
@@ -99,8 +98,15 @@ class SqlHolders:
         rows = [(ns, number, -upto_s) for number in numbers]
         return self._session.executemany(_DROP_HOLDER, rows).rowcount if rows else 0
 
-    def list_blocks(self, after: int, limit: int) -> list[tuple[int, int]]:
-        return self._session.execute(_LIST_BLOCKS, {"after": after, "limit": limit}).fetchall()
+    def take_back(self, namespace_id: NamespaceId, numbers: Collection[int], until_s: int) -> int:
+        ns = self._numbers.get_ns(namespace_id)
+        self.forget_unheld(numbers)
+        rows = [(ns, until_s, number) for number in numbers]
+        return self._session.executemany(_TAKE_HOLDER_BACK, rows).rowcount if rows else 0
+
+    def list_blocks(self, after: int, limit: int) -> list[BlockLine]:
+        rows = self._session.execute(_LIST_BLOCKS, {"after": after, "limit": limit})
+        return [BlockLine(*row) for row in rows]
 
     def note_unheld(self, numbers: Collection[int], now_s: int) -> int:
         rows = [(now_s, number) for number in numbers]
@@ -283,8 +289,14 @@ _DROP_HOLDER: Final = """
     WHERE ns = ? AND block = ? AND leased_until_s < 0 AND leased_until_s >= ?
 """
 
+_TAKE_HOLDER_BACK: Final = """
+    INSERT INTO namespace_block (ns, block, leased_until_s)
+    SELECT ?, block, ? FROM block WHERE block = ?
+    ON CONFLICT (ns, block) DO NOTHING
+"""
+
 _LIST_BLOCKS: Final = f"""
-    SELECT block, stored_bytes + {HEADER_BYTES} FROM block WHERE block > :after
+    SELECT block, pack, stored_bytes + {HEADER_BYTES} FROM block WHERE block > :after
     ORDER BY block LIMIT :limit
 """
 

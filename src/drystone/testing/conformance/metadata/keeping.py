@@ -99,7 +99,9 @@ class HistorySuite:
         Journalist(metadata).create(file(A, "a"), file(B, "b"), file(C, "c"))
 
         def let_go(before_ns: int) -> Seq:
-            return metadata.write(lambda unit: unit.history.let_history_go(NAMESPACE, before_ns))
+            kept_after = metadata.read(lambda u: u.history.find_horizon(NAMESPACE, before_ns))
+            metadata.write(lambda unit: unit.history.set_kept_after(NAMESPACE, kept_after))
+            return kept_after
 
         assert metadata.read(lambda unit: unit.history.kept_after(NAMESPACE)) == 0
         assert metadata.read(lambda unit: unit.history.kept_after(NOWHERE)) == 0
@@ -109,7 +111,7 @@ class HistorySuite:
         assert let_go(5_000) == 3
         assert metadata.read(lambda unit: unit.history.kept_after(NAMESPACE)) == 3
         assert metadata.read(lambda unit: unit.history.kept_after(OTHER)) == 0
-        metadata.write(lambda unit: unit.history.take_history_back(NAMESPACE, Seq(1)))
+        metadata.write(lambda unit: unit.history.set_kept_after(NAMESPACE, Seq(1)))
         assert metadata.read(lambda unit: unit.history.kept_after(NAMESPACE)) == 1
 
     def test_what_replaced_a_revision_is_found(self, metadata: Metadata) -> None:
@@ -140,8 +142,10 @@ class HoldersSuite:
         metadata.write(lambda unit: unit.blocks.hold(NAMESPACE, list(numbers)[:2], 50))
 
         def work(unit: Unit) -> None:
-            assert [n for n, _ in unit.holders.list_blocks(0, 2)] == in_order[:2]
-            assert unit.holders.list_blocks(in_order[1], 9) == [(in_order[2], 134)]
+            assert [line.number for line in unit.holders.list_blocks(0, 2)] == in_order[:2]
+            pack = unit.packs.list_packs(0, 9)[0].number
+            assert unit.holders.list_blocks(in_order[1], 9) == [(in_order[2], pack, 134)]
+            assert unit.history.find_horizon(NOWHERE, 99) == 0
             held = sorted(numbers[b] for b in list(numbers)[:2])
             assert unit.holders.list_holders(NAMESPACE, 0, 9) == [(n, 50) for n in held]
             assert unit.holders.list_holders(NAMESPACE, held[0], 9) == [(held[1], 50)]
@@ -215,6 +219,19 @@ class HoldersSuite:
             metadata.write(lambda unit: unit.blocks.hold(NAMESPACE, [gone], 50))
         add_blocks(metadata, 4, pack=2)
         metadata.write(lambda unit: unit.blocks.hold(NAMESPACE, [gone], 50))
+
+    def test_holders_are_taken_back(self, metadata: Metadata) -> None:
+        add_accounts(metadata)
+        numbers = add_blocks(metadata, 3)
+        held, back, other = list(numbers)
+        metadata.write(lambda unit: unit.blocks.hold(NAMESPACE, [held], 50))
+        metadata.write(lambda unit: unit.holders.note_unheld(list(numbers.values()), 1))
+        wanted = [numbers[held], numbers[back], 999]
+
+        assert metadata.write(lambda u: u.holders.take_back(NAMESPACE, wanted, 70)) == 1
+        leases = metadata.read(lambda u: u.blocks.find_leases(NAMESPACE, list(numbers)))
+        assert leases == {held: 50, back: 70}
+        assert metadata.read(lambda u: u.holders.list_unheld(0, 9, 9)) == [numbers[other]]
 
 
 class PacksSuite:
