@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from drystone.testing.object_stores import S3_CREDENTIALS, S3Server
+from drystone.testing.object_stores import S3_CREDENTIALS, S3Server, StrictS3Server
 from drystone.testing.postgres import PostgresServer
 
 # No deadline: a slow machine is not a bug, and each test has a time limit of its own.
@@ -51,3 +51,10 @@ def s3_url(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in S3_CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     return s3.url(s3.make_bucket(), "some/folder")
+
+
+@pytest.fixture(scope="session")
+def strict_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StrictS3Server]:
+    """One store that checks signatures, for all tests of a process."""
+    with StrictS3Server(tmp_path_factory.mktemp("strict-s3")) as server:
+        yield server

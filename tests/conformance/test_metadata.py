@@ -12,6 +12,7 @@ from drystone.server.storage.metadata_sql import SqliteMetadata
 from drystone.server.storage.metadata_sql.postgres import PostgresMetadata
 from drystone.testing.conformance.metadata import (
     AccountsSuite,
+    ArrivalsSuite,
     BlocksSuite,
     BrakesSuite,
     HistorySuite,
@@ -124,3 +125,12 @@ class TestPacksInSqlite(InSqlite, PacksSuite): ...
 
 
 class TestPacksInPostgres(InPostgres, PacksSuite): ...
+
+
+class TestArrivalsInMemory(InMemory, ArrivalsSuite): ...
+
+
+class TestArrivalsInSqlite(InSqlite, ArrivalsSuite): ...
+
+
+class TestArrivalsInPostgres(InPostgres, ArrivalsSuite): ...

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Laws of collecting: what can be reached is never lost, and everything else goes in the end.
 
-Collectors take one step at a time, between whatever devices do; they are killed at any step, and two
-may be at it at once.
+Collectors take one step at a time, between whatever devices do; they are killed at any step, and
+two may be at it at once.
 """
 
 import asyncio
@@ -33,8 +33,7 @@ from drystone.server.service.blocks.shelf import LeaseTimes, read_plain
 from drystone.server.workers.collecting import CollectRules, Tally
 from drystone.server.workers.collecting.marking import Marking
 from drystone.testing.blocks import BlockDevice, frames_of
-from drystone.testing.keeping import Keeper
-from drystone.testing.service import MemoryServer, file_id
+from drystone.testing.service import Keeper, MemoryServer, file_id
 
 T = TypeVar("T")
 

@@ -11,6 +11,7 @@ import drystone
 from drystone.cli.commands import (
     admin,
     choosing,
+    collecting,
     daemon,
     demo,
     devices,
@@ -104,6 +105,7 @@ for _module in (
     _module.register(app)
 app.add_typer(devices.group, name="devices")
 app.add_typer(admin.group, name="admin")
+assert collecting.quarantine.info.name == "quarantine"  # its import adds it to the group
 app.command("version")(version)
 page_commands(app)
 

@@ -43,6 +43,9 @@ PACK_BYTES_TARGET: Final = 16 * MIB
 """A pack is closed before it would grow beyond this: large enough that thousands of small
 blocks share one flush, small enough that an upload's memory is a few of them."""
 
+SIGNED_S_MAX: Final = 3_600
+"""How long a signed request to an object store may be used: who finds one has little of it."""
+
 BUNDLE_BLOCKS_MAX: Final = 16_384
 """Blocks in one bundle. More is refused as too large."""
 

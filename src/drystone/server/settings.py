@@ -24,6 +24,8 @@ ENVIRONMENT_PREFIX: Final = "DRYSTONE_SERVER_"
 CONFIG_VARIABLE: Final = "DRYSTONE_SERVER_CONFIG"
 FILE_NAME: Final = "drystone.toml"
 
+_CLOUDS: Final = ("AWS_", "AZURE_", "GOOGLE_")
+
 
 class BadSetting(Misconfigured):
     """A setting has a value that does not fit, or there is no such setting."""
@@ -125,6 +127,33 @@ class ServerSettings:
         most=86_400,
     )
 
+    keep_history_days: int = _setting(
+        0,
+        "Days for which what was deleted or replaced can be restored; 0: for ever.",
+        least=0,
+        most=36_500,
+    )
+    collect_every_h: float = _setting(
+        24.0,
+        "Hours between two runs that collect what nothing refers to any more; 0: only when"
+        " `drystone admin collect` is called.",
+        least=0,
+        most=8_760,
+    )
+    collect_age_h: float = _setting(
+        limits.COLLECT_AGE_S / 3600,
+        "Hours for which what nothing refers to is kept after that was found out; less than 48 is"
+        " for emergencies.",
+        least=0,
+        most=87_600,
+    )
+    quarantine_days: float = _setting(
+        limits.QUARANTINE_S / 86_400,
+        "Days for which collected packs stay on the disk, out of use, before they are removed.",
+        least=1,
+        most=3_650,
+    )
+
     def __post_init__(self) -> None:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise BadSetting(
@@ -187,6 +216,15 @@ def load_settings(
             advice="Remove the line, or name the file with --config.",
         )
     return ServerSettings(**{**inner, **outer})
+
+
+def read_cloud_environment() -> dict[str, str]:
+    """Returns the clouds' own variables, with the credentials that their tools use too.
+
+    They are no settings of ours: their names and meanings are the clouds'. Never shown.
+    """
+    variables = os.environ  # noqa: TID251  only here
+    return {name: value for name, value in variables.items() if name.startswith(_CLOUDS)}
 
 
 def check_settings(values: Mapping[str, object]) -> None:

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Object stores on loopback, for tests: moto's server for S3."""
+"""Object stores on loopback, for tests: moto's server for S3, and one that checks signatures."""
 
 import os
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Self
 
 _START_S_MAX: Final = 60.0
@@ -20,7 +23,12 @@ class S3Server:
     """moto's S3 in a process of its own; as a context manager, stopped at its end.
 
     It checks conditions and every step of a multipart upload, and no signatures.
+
+    Args:
+        folder: For its log, and what it keeps.
     """
+
+    _environment: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -36,9 +44,16 @@ class S3Server:
     def make_bucket(self) -> str:
         """Makes an empty bucket and returns its name."""
         name = f"bucket-{os.getpid()}-{next(self._names)}"
+        self._put_bucket(name)
+        return name
+
+    def _put_bucket(self, name: str) -> None:
         request = urllib.request.Request(f"{self.endpoint}/{name}", method="PUT")  # noqa: S310
         urllib.request.urlopen(request, timeout=30).close()  # noqa: S310  our own server
-        return name
+
+    def _command(self) -> list[str]:
+        """Returns what starts it on its port."""
+        return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._port)]
 
     def url(self, bucket: str, folder: str = "") -> str:
         """Returns the address of a place in it, as the settings take it."""
@@ -53,15 +68,18 @@ class S3Server:
                 self._port = listening.getsockname()[1]
         with (self.folder / "s3.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  the package's own program
-                [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._port)],
+                self._command(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, **self._environment},  # noqa: TID251  handed on, not read
             )
         deadline = time.monotonic() + _START_S_MAX
         while True:
             try:
                 urllib.request.urlopen(self.endpoint, timeout=2).close()  # noqa: S310
+            except urllib.error.HTTPError:
+                return self  # it answers: that it wants to be asked with a signature
             except OSError:
                 said = (self.folder / "s3.log").read_text(errors="replace")[-2000:]
                 assert self._process.poll() is None, f"the store ended: {said}"
@@ -82,3 +100,26 @@ class S3Server:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+class StrictS3Server(S3Server):
+    """nanio: it checks every signature, and refuses what differs from what was signed.
+
+    It knows no conditions (a put overwrites) and no encryption, and believes checksums.
+    """
+
+    _environment = MappingProxyType(
+        {
+            "NANIO_ACCESS_KEY": S3_CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            "NANIO_SECRET_KEY": S3_CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        }
+    )
+
+    def _command(self) -> list[str]:
+        where = ["--host", "127.0.0.1", "--port", str(self._port)]
+        kept = ["--data-dir", str(self.folder / "kept"), "--log-level", "warning"]
+        return [sys.executable, "-m", "nanio", "serve", *where, *kept, "--no-access-log"]
+
+    def _put_bucket(self, name: str) -> None:
+        # A bucket is a folder.
+        (self.folder / "kept" / name).mkdir(parents=True)

@@ -4,11 +4,21 @@
 ``run_server`` is a whole server in the foreground; ``open_server`` gives the ASGI app and what
 it stands on, for tests and for other ways to run it; ``open_admin`` gives what the operator's
 commands use, beside a running server or without one; ``move_metadata`` carries an embedded
-server's metadata over to PostgreSQL. All take ``ServerSettings`` and raise
+server's metadata over to PostgreSQL; ``open_collecting`` removes what nothing refers to. All take
+``ServerSettings`` and raise
 ``Misconfigured`` with a message for the operator if the server cannot start.
 """
 
+from drystone.server.bootstrap.collecting import open_collecting
 from drystone.server.bootstrap.composing import Server, move_metadata, open_admin, open_server
 from drystone.server.bootstrap.serving import Started, run_server
 
-__all__ = ["Server", "Started", "move_metadata", "open_admin", "open_server", "run_server"]
+__all__ = [
+    "Server",
+    "Started",
+    "move_metadata",
+    "open_admin",
+    "open_collecting",
+    "open_server",
+    "run_server",
+]

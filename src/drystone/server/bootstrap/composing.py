@@ -2,9 +2,12 @@
 """Composing: which engines a server stands on, and how an operator's command reaches them."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Final
+from functools import partial
+from typing import Any, Final
+
+import structlog
 
 from drystone.core.errors import Misconfigured
 from drystone.core.journal.eras import ERA_ID_BYTES
@@ -16,12 +19,16 @@ from drystone.server.service.identity.admin import Admin
 from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.service import Engines, Service, make_service
 from drystone.server.service.trees.brakes import BrakeBounds
-from drystone.server.settings import ServerSettings, check_settings
+from drystone.server.settings import ServerSettings, check_settings, read_cloud_environment
 from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
 from drystone.server.storage.objects_files import FileObjects
 from drystone.server.storage.packs import ObjectPacks
+from drystone.server.workers.collecting import Collector, CollectRules, Tally
+from drystone.server.workers.gentle import run_every
+
+log = structlog.get_logger()
 
 _CURSOR_KEY: Final = "cursor"
 
@@ -45,11 +52,19 @@ class Server:
         app: The ASGI app.
         service: What it asks.
         data_dir: What it stands on, held against other servers.
+        upkeep: What whoever serves runs beside the requests, until it is cancelled.
     """
 
-    def __init__(self, service: Service, data_dir: ServerHome, metadata: Metadata) -> None:
+    def __init__(
+        self,
+        service: Service,
+        data_dir: ServerHome,
+        metadata: Metadata,
+        upkeep: "Callable[[], Coroutine[Any, Any, None]]",
+    ) -> None:
         self.app = NativeApp(service)
         self.service = service
+        self.upkeep = upkeep
         self.data_dir = data_dir
         self._metadata = metadata
 
@@ -89,9 +104,27 @@ def open_server(settings: ServerSettings) -> Server:
             ),
         )
         undo.callback(service.close)
-        server = Server(service, data_dir, metadata)
+        collector = Collector(metadata, packs, engines.clock, make_rules(settings))
+        every_s = settings.collect_every_h * 3600
+        upkeep = partial(run_every, "collect", every_s, partial(_collect, collector))
+        server = Server(service, data_dir, metadata, upkeep)
         undo.pop_all()
         return server
+
+
+def _collect(collector: Collector) -> Iterator[int]:
+    tally = Tally()
+    yield from collector.run(tally)
+    log.info("collect.done", **vars(tally))
+
+
+def make_rules(settings: ServerSettings) -> CollectRules:
+    """Returns what the settings say about what may be collected."""
+    return CollectRules(
+        age_s=round(settings.collect_age_h * 3600),
+        history_s=settings.keep_history_days * 86_400,
+        quarantine_s=round(settings.quarantine_days * 86_400),
+    )
 
 
 @contextmanager
@@ -177,8 +210,22 @@ def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
             CloudObjects,
             parse_location,
         )
-    return CloudObjects(parse_location(settings.objects))
+    location = parse_location(settings.objects)
+    return CloudObjects(location, environment=read_cloud_environment(), clock=SystemClock())
 
 
 def _passwords(settings: ServerSettings) -> Passwords:
     return Passwords(memory_kib=settings.password_memory_kib, rounds=settings.password_rounds)
+
+
+# --- for the other doors of this room ------------------------------------------------------------
+
+
+def open_metadata(settings: ServerSettings, data_dir: ServerHome) -> Metadata:
+    """Opens the metadata that the settings name, and brings them up to date."""
+    return _open_metadata(settings, data_dir)
+
+
+def open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
+    """Opens the object store that the settings name."""
+    return _open_objects(settings, data_dir)

@@ -126,6 +126,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     watching = asyncio.create_task(server.service.devices.watch_epoch(TELL_INTERVAL_S))
+    keeping = asyncio.create_task(server.upkeep())
     serving = asyncio.create_task(outer.serve(sockets=[listening]))
     listens = asyncio.create_task(outer.listens.wait())
     try:
@@ -137,7 +138,7 @@ async def _serve(
             announce(started)
         await serving
     finally:
-        tasks = (watching, serving, listens, *stops)
+        tasks = (watching, keeping, serving, listens, *stops)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -13,8 +13,9 @@ from drystone.core.errors import Refused
 from drystone.core.ids import AccountId, BlockId, DeviceId, FileId, NamespaceId, PackId, Seq
 from drystone.core.journal.eras import Era
 from drystone.core.journal.record import Record, StoredEntry
-from drystone.server.ports.keeping import HistoryUnit, HoldersUnit, PacksUnit
-from drystone.server.ports.places import BlockPlace as BlockPlace  # noqa: PLC0414  told on
+from drystone.server.ports.arrivals import ArrivalsUnit
+from drystone.server.ports.collecting import HistoryUnit, HoldersUnit, PacksUnit
+from drystone.server.ports.places import BlockPlace as BlockPlace  # noqa: PLC0414  part of this port
 
 T = TypeVar("T")
 
@@ -428,6 +429,11 @@ class Unit(Protocol):
     @property
     def packs(self) -> PacksUnit:
         """Packs, and those on their way out."""
+        ...
+
+    @property
+    def arrivals(self) -> ArrivalsUnit:
+        """Packs that devices put into the object store themselves."""
         ...
 
 

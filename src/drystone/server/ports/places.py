@@ -16,6 +16,7 @@ class BlockPlace(NamedTuple):
         stored_bytes: Length of the payload.
         plain_bytes: Length of the block.
         codec: 0 raw, 1 zstd (``core.content.frame.Codec``).
+        object_name: Of the object, if it is not the pack's own: nobody has verified it yet.
     """
 
     block_id: BlockId
@@ -24,3 +25,4 @@ class BlockPlace(NamedTuple):
     stored_bytes: int
     plain_bytes: int
     codec: int
+    object_name: str = ""

@@ -9,7 +9,7 @@ from drystone.core.journal.record import Record, StoredEntry
 from drystone.core.journal.view import PrefetchedView
 from drystone.core.names.path import find_name_fault
 from drystone.core.tree.entry import Kind
-from drystone.server.ports.keeping import HistoryUnit
+from drystone.server.ports.collecting import HistoryUnit
 from drystone.server.ports.metadata import TreeUnit
 
 

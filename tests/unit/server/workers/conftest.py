@@ -6,8 +6,7 @@ import pytest
 from drystone.server.storage.objects_memory import MemoryObjects
 from drystone.testing.blocks import BlockDevice
 from drystone.testing.fakes.objects import FaultyObjects
-from drystone.testing.keeping import Keeper
-from drystone.testing.service import MemoryServer
+from drystone.testing.service import Keeper, MemoryServer
 
 
 @pytest.fixture

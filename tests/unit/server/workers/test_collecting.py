@@ -10,12 +10,11 @@ from drystone.core.ids import ROOT_ID, PackId, Rev
 from drystone.core.journal.change import Accepted, Create, Delete, Edit, Move, Restore
 from drystone.core.limits import LEASE_S
 from drystone.core.tree.entry import Entry, Kind
-from drystone.server.ports.keeping import PackRemoved, RetiredState, Why
+from drystone.server.ports.collecting import PackRemoved, RetiredState, Why
 from drystone.server.service.blocks.verbs import BlockNotFound
 from drystone.server.workers.collecting import CollectRules, Tally
 from drystone.testing.blocks import frames_of, ids_of, make_noise
-from drystone.testing.keeping import AT_ONCE
-from drystone.testing.service import file_id
+from drystone.testing.service import AT_ONCE, file_id
 
 pytestmark = pytest.mark.asyncio
 

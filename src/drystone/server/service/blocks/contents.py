@@ -17,8 +17,14 @@ from drystone.core.ids import BlockId, NamespaceId
 from drystone.core.journal.decide import Contents
 from drystone.server.ports.blocks import LostBlock
 from drystone.server.ports.metadata import BlockPlace, Unit
-from drystone.server.service.blocks.damage import read_again
-from drystone.server.service.blocks.shelf import Shelf, iter_batches, read_plain
+from drystone.server.service.blocks.damage import note_damage, read_again
+from drystone.server.service.blocks.shelf import (
+    Shelf,
+    iter_batches,
+    locate_held,
+    read_plain,
+    renew_leases,
+)
 
 
 class ManifestLine(NamedTuple):
@@ -47,6 +53,21 @@ class Verdict(NamedTuple):
     lost: Sequence[BlockPlace] = ()
     until_s: int = 1 << 40
     lapsing: Collection[BlockId] = frozenset()
+
+
+async def check_and_lease(
+    shelf: Shelf, namespace_id: NamespaceId, contents: Collection[Content]
+) -> Verdict:
+    """Returns what ``check_contents`` finds, once all that is fine is leased until then, and what
+    is damaged is noted.
+    """
+    while True:
+        verdict = await shelf.run(check_contents, shelf, namespace_id, contents)
+        await note_damage(shelf, verdict.lost)
+        lapsing = verdict.lapsing
+        if lapsing == await renew_leases(shelf, namespace_id, lapsing, verdict.until_s):
+            return verdict
+        # Some were collected since they were looked at; the others have a lease by now.
 
 
 def check_contents(
@@ -111,7 +132,7 @@ class _Check:
         def look_up(unit: Unit) -> dict[BlockId, BlockPlace]:
             leases = unit.blocks.find_leases(self._namespace_id, block_ids)
             self.lapsing.update(b for b, until_s in leases.items() if until_s < self.until_s)
-            return unit.blocks.locate(leases) if leases else {}
+            return locate_held(unit, self._namespace_id, block_ids)
 
         return self._shelf.metadata.read(look_up)
 

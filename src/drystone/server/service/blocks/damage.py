@@ -54,8 +54,11 @@ async def note_damage(
         log.info("block.mended", block=place.block_id.hex(), pack=place.pack_id.hex())
 
     def note(unit: Unit) -> None:
-        unit.blocks.mark(lost, is_damaged=True)
-        unit.blocks.mark(mended, is_damaged=False)
+        for places, is_damaged in ((lost, True), (mended, False)):
+            arrived = [place for place in places if place.object_name]
+            unit.arrivals.mark(arrived, is_damaged=is_damaged)
+            indexed = [place for place in places if not place.object_name]
+            unit.blocks.mark(indexed, is_damaged=is_damaged)
 
     if lost or mended:
         with suppress(DrystoneError):

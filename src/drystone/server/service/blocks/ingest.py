@@ -17,7 +17,7 @@ from drystone.core.errors import DrystoneError
 from drystone.core.ids import BlockId, NamespaceId
 from drystone.core.limits import MIB
 from drystone.server.ports.blocks import Pack
-from drystone.server.ports.keeping import PackRemoved
+from drystone.server.ports.collecting import PackRemoved
 from drystone.server.ports.metadata import Unit
 from drystone.server.service import gate
 from drystone.server.service.actor import Actor

@@ -80,9 +80,24 @@ class Shelf(NamedTuple):
 def locate_held(
     unit: Unit, namespace_id: NamespaceId, block_ids: Collection[BlockId]
 ) -> dict[BlockId, BlockPlace]:
-    """Returns where those of these blocks lie that the namespace holds."""
+    """Returns where those of these blocks lie that the namespace holds.
+
+    What it holds only by its own claim (``ports.arrivals``) lies where it claims, and nowhere
+    else: who knows a block's id must not get what others have sent under it.
+    """
     held = unit.blocks.find_held(namespace_id, block_ids)
-    return unit.blocks.locate(held) if held else {}
+    places = unit.blocks.locate(held) if held else {}
+    rest = [block_id for block_id in block_ids if block_id not in held]
+    return places | unit.arrivals.locate(namespace_id, rest) if rest else places
+
+
+def find_held(
+    unit: Unit, namespace_id: NamespaceId, block_ids: Collection[BlockId]
+) -> set[BlockId]:
+    """Returns which of these blocks the namespace holds, verified or not yet."""
+    held = unit.blocks.find_held(namespace_id, block_ids)
+    rest = [block_id for block_id in block_ids if block_id not in held]
+    return held.union(unit.arrivals.locate(namespace_id, rest)) if rest else held
 
 
 async def renew_leases(
@@ -98,7 +113,7 @@ async def renew_leases(
 
         def work(unit: Unit, some: Sequence[BlockId] = some) -> set[BlockId]:
             unit.blocks.renew(namespace_id, some, below_s, until_s)
-            return unit.blocks.find_held(namespace_id, some)
+            return find_held(unit, namespace_id, some)
 
         held |= await shelf.writer.write(work)
     return held

@@ -30,13 +30,18 @@ from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import BlockPlace, Metadata, Unit
 from drystone.server.service import gate
 from drystone.server.service.actor import Actor
-from drystone.server.service.blocks.contents import Verdict, check_contents, decode_held_manifest
+from drystone.server.service.blocks.contents import (
+    Verdict,
+    check_and_lease,
+    decode_held_manifest,
+)
 from drystone.server.service.blocks.damage import note_damage, read_again, verify_blocks
 from drystone.server.service.blocks.ingest import Ingest, PutTally
 from drystone.server.service.blocks.reading import Wanted, stream_frames
 from drystone.server.service.blocks.shelf import (
     LeaseTimes,
     Shelf,
+    find_held,
     iter_batches,
     locate_held,
     read_plain,
@@ -139,7 +144,7 @@ class Blocks:
 
         def look_up(unit: Unit) -> set[BlockId]:
             gate.require_namespace(unit, actor, namespace_id)
-            return unit.blocks.find_held(namespace_id, block_ids)
+            return find_held(unit, namespace_id, block_ids)
 
         held = await self.shelf.writer.read(look_up)
         if held:
@@ -277,13 +282,7 @@ class Blocks:
             NamespaceNotFound: As its name says.
         """
         await self._enter(actor, namespace_id)
-        while True:
-            verdict = await self.shelf.run(check_contents, self.shelf, namespace_id, contents)
-            await note_damage(self.shelf, verdict.lost)
-            lapsing = verdict.lapsing
-            if lapsing == await renew_leases(self.shelf, namespace_id, lapsing, verdict.until_s):
-                return verdict
-            # Some were collected since they were looked at; others have a lease by now.
+        return await check_and_lease(self.shelf, namespace_id, contents)
 
     async def load_manifest(
         self, actor: Actor, namespace_id: NamespaceId, manifest_id: BlockId
@@ -369,7 +368,10 @@ class _Found(NamedTuple):
 def _find(unit: Unit, namespace_id: NamespaceId, block_ids: Collection[BlockId]) -> _Found:
     held = locate_held(unit, namespace_id, block_ids)
     rest = [name for name in block_ids if name not in held]
-    return _Found(held, unit.blocks.find_damaged(namespace_id, rest) if rest else {})
+    if not rest:
+        return _Found(held, {})
+    arrived = unit.arrivals.find_damaged(namespace_id, rest)
+    return _Found(held, arrived | unit.blocks.find_damaged(namespace_id, rest))
 
 
 def _base_of(

@@ -22,6 +22,7 @@ from drystone.core.tree.entry import Kind
 from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import Brake, Destroyed, Device, Unit
 from drystone.server.service.actor import Actor
+from drystone.server.service.blocks.shelf import locate_held
 from drystone.server.service.gate import require_namespace
 from drystone.server.service.identity.accounts import Accounts
 from drystone.server.service.identity.devices import DeviceNotFound
@@ -270,13 +271,13 @@ def _count_destroyed(
                 edits += 1
             elif entry.content.size_bytes >= limits.NOISE_BYTES_MIN:
                 overwritten.append(entry.content.root)
-    return Destroyed(deletions, edits + _count_dense(unit, overwritten))
+    return Destroyed(deletions, edits + _count_dense(unit, namespace_id, overwritten))
 
 
-def _count_dense(unit: Unit, block_ids: Iterable[BlockId]) -> int:
+def _count_dense(unit: Unit, namespace_id: NamespaceId, block_ids: Iterable[BlockId]) -> int:
     """Returns how many of these blocks are stored as long as they are."""
     wanted = list(block_ids)
-    places = unit.blocks.locate(set(wanted)) if wanted else {}
+    places = locate_held(unit, namespace_id, set(wanted)) if wanted else {}
     return sum(
         place.stored_bytes * 100 >= place.plain_bytes * _DENSE_PERCENT
         for block_id in wanted

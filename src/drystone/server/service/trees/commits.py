@@ -30,6 +30,7 @@ from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import Unit
 from drystone.server.service.actor import Actor
 from drystone.server.service.blocks.contents import Verdict
+from drystone.server.service.blocks.shelf import find_held
 from drystone.server.service.gate import require_namespace
 from drystone.server.service.trees.brakes import Brakes, BurstHeld
 from drystone.server.service.trees.cursors import Cursors
@@ -278,7 +279,7 @@ def _with_lost(
     if not named:
         return contents
     roots = {content.root for content in named}
-    held = unit.blocks.find_held(namespace_id, roots)
+    held = find_held(unit, namespace_id, roots)
     if len(held) == len(roots):
         return contents
     lost = {c: (c.root,) for c in named if c.root not in held and c not in contents.missing}

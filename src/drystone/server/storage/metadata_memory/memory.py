@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from drystone.server.ports.metadata import Unit
+from drystone.server.storage.metadata_memory.arrivals import MemoryArrivals
 from drystone.server.storage.metadata_memory.brakes import MemoryBrakes
-from drystone.server.storage.metadata_memory.keeping import (
+from drystone.server.storage.metadata_memory.collecting import (
     MemoryHistory,
     MemoryHolders,
     MemoryPacks,
@@ -30,6 +31,7 @@ class _MemoryUnit:
         self.history = MemoryHistory(tables)
         self.holders = MemoryHolders(tables)
         self.packs = MemoryPacks(tables)
+        self.arrivals = MemoryArrivals(tables)
 
 
 class MemoryMetadata:

@@ -7,7 +7,8 @@ from typing import Generic, NamedTuple, TypeVar
 from drystone.core.ids import AccountId, BlockId, DeviceId, FileId, NamespaceId, PackId, Seq
 from drystone.core.journal.eras import Era
 from drystone.core.journal.record import Record, StoredEntry
-from drystone.server.ports.keeping import RetiredPack
+from drystone.server.ports.arrivals import Arrival
+from drystone.server.ports.collecting import RetiredPack
 from drystone.server.ports.metadata import Account, BlockPlace, Brake, Destroyed, Device
 
 K = TypeVar("K")
@@ -130,6 +131,11 @@ class Tables:
         # Those of the places where a block cannot be read back.
         self.damaged: Table[BlockId, BlockPlace] = Table(self.undo)
         self.leases: Table[tuple[NamespaceId, BlockId], int] = Table(self.undo)
+        self.arrivals: Table[tuple[NamespaceId, bytes], Arrival] = Table(self.undo)
+        # Where blocks lie in an arrival, and whether they are damaged there.
+        self.arrived: Table[tuple[NamespaceId, bytes, BlockId], tuple[BlockPlace, bool]] = Table(
+            self.undo
+        )
 
     def next_number(self) -> int:
         """Returns a number that was never given before."""

@@ -20,7 +20,7 @@ from drystone.core.journal.eras import Era
 from drystone.core.journal.record import Record, StoredEntry
 from drystone.core.names.folding import fold_name
 from drystone.core.tree.entry import Kind
-from drystone.server.ports.keeping import BlocksRemoved
+from drystone.server.ports.collecting import BlocksRemoved
 from drystone.server.ports.metadata import (
     Account,
     AccountExists,
@@ -28,7 +28,7 @@ from drystone.server.ports.metadata import (
     Device,
     MalformedPage,
 )
-from drystone.server.storage.metadata_memory.keeping import put_pack
+from drystone.server.storage.metadata_memory.collecting import put_pack
 from drystone.server.storage.metadata_memory.tables import Answer, Manifest, Namespace, Tables
 
 

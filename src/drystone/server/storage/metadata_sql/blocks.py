@@ -5,9 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from drystone.core.ids import BLOCK_ID_BYTES, BlockId, NamespaceId, PackId
-from drystone.server.ports.keeping import BlocksRemoved
+from drystone.server.ports.collecting import BlocksRemoved
 from drystone.server.ports.metadata import BlockPlace
-from drystone.server.storage.metadata_sql.keeping import put_pack, revive_blocks
+from drystone.server.storage.metadata_sql.collecting import put_pack, revive_blocks
 from drystone.server.storage.metadata_sql.numbers import Numbers
 from drystone.server.storage.metadata_sql.rows import join_ids, many
 from drystone.server.storage.metadata_sql.session import Session

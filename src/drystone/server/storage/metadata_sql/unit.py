@@ -2,8 +2,9 @@
 """Unit: one unit of work, on a session that is in a transaction."""
 
 from drystone.server.storage.metadata_sql.accounts import SqlAccounts, SqlBrakes
+from drystone.server.storage.metadata_sql.arrivals import SqlArrivals
 from drystone.server.storage.metadata_sql.blocks import SqlBlocks
-from drystone.server.storage.metadata_sql.keeping import SqlHistory, SqlHolders, SqlPacks
+from drystone.server.storage.metadata_sql.collecting import SqlHistory, SqlHolders, SqlPacks
 from drystone.server.storage.metadata_sql.numbers import Numbers
 from drystone.server.storage.metadata_sql.session import Session
 from drystone.server.storage.metadata_sql.trees import SqlTree
@@ -21,3 +22,4 @@ class SqlUnit:
         self.history = SqlHistory(session, numbers)
         self.holders = SqlHolders(session, numbers)
         self.packs = SqlPacks(session)
+        self.arrivals = SqlArrivals(session, numbers)

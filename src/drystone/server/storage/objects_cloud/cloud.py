@@ -6,27 +6,34 @@ grow, up to ``RETRY_S``; what it then raises is told as "try again" to whoever a
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 import obstore
-from obstore.exceptions import (
-    AlreadyExistsError,
-    BaseError,
-    NotFoundError,
-    NotSupportedError,
-    PreconditionError,
-)
+import structlog
+from obstore.exceptions import BaseError, NotFoundError, NotSupportedError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from drystone.core.instant import NS_PER_S
 from drystone.core.limits import KIB, MIB
+from drystone.server.ports.clock import Clock
 from drystone.server.ports.objects import ObjectParts, ObjectStat, is_object_name
+from drystone.server.ports.signing import Signing
 from drystone.server.storage.objects_cloud.location import StoreLocation
-from drystone.server.storage.objects_cloud.trouble import StoreUnusable, first_line, translated
+from drystone.server.storage.objects_cloud.probing import TAKEN, finds_out_puts_once
+from drystone.server.storage.objects_cloud.signers import make_signing
+from drystone.server.storage.objects_cloud.trouble import (
+    StoreUnusable,
+    first_line,
+    is_full,
+    translated,
+)
+
+log = structlog.get_logger()
 
 RETRY_S: Final = 30
 """How long a request is tried again before whoever asked is told to."""
@@ -49,14 +56,28 @@ COMPARED_BYTES: Final = 4 * MIB
 
 _STORES: Final[dict[str, Any]] = {"s3": S3Store, "az": AzureStore, "gs": GCSStore}
 
-_TAKEN: Final = (AlreadyExistsError, PreconditionError)
-
 
 class CloudObjects:
-    """Implements ``server.ports.objects.Objects`` on a place in a cloud's store."""
+    """Implements ``server.ports.objects.Objects`` on a place in a cloud's store.
 
-    def __init__(self, location: StoreLocation) -> None:
-        """Looks whether the place can be listed; nothing is written.
+    Attributes:
+        signing: Signs requests to it for others; None if there is no clock to sign by, or the
+            environment has no credentials (those of a machine's role cannot be had).
+    """
+
+    def __init__(
+        self,
+        location: StoreLocation,
+        *,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        clock: Clock | None = None,
+    ) -> None:
+        """Looks whether the place can be listed and written to; nothing of it stays.
+
+        Args:
+            location: Of the place.
+            environment: Of the process: the clouds' own variables with credentials.
+            clock: What signatures count from.
 
         Raises:
             StoreUnusable: It cannot be reached, or not with these credentials, or is not there.
@@ -75,11 +96,16 @@ class CloudObjects:
                 config=_take_store_options(location),
             )
             obstore.list_with_delimiter(self._store, "packs")
+            # A store that has no conditional put says so once, or is seen to overwrite.
+            self._is_conditional = self._find_out_puts_once()
         except (BaseError, OSError, ValueError, TypeError) as error:
             raise StoreUnusable(self._where, first_line(error)) from error
         self._threads = ThreadPoolExecutor(GETS_AT_ONCE, thread_name_prefix="objects-get")
-        # A store that has no conditional put says so once.
-        self._is_conditional = True
+        self.signing: Signing | None = None
+        if clock is not None:
+            self.signing = make_signing(
+                location, environment, clock, puts_once=self._is_conditional
+            )
 
     def put(self, name: str, parts: ObjectParts) -> None:
         assert is_object_name(name)
@@ -124,7 +150,7 @@ class CloudObjects:
         with translated("list", prefix or self._where):
             for page in obstore.list(self._store, folder or None, chunk_size=1_000):
                 for item in page:
-                    if item["path"].startswith(prefix):
+                    if item["path"].startswith(prefix) and is_object_name(item["path"]):
                         written_ns = int(item["last_modified"].timestamp() * NS_PER_S)
                         yield ObjectStat(item["path"], item["size"], written_ns)
 
@@ -132,12 +158,22 @@ class CloudObjects:
         with translated("delete", name), suppress(NotFoundError, FileNotFoundError):
             obstore.delete(self._store, name)
 
+    def _find_out_puts_once(self) -> bool:
+        try:
+            return finds_out_puts_once(self._store)
+        except BaseError as error:
+            if not is_full(error):
+                raise
+            # What is stored can be read all the same.
+            log.warning("store_full", store=self._where)
+            return False
+
     def _put_new(self, name: str, content: Any) -> bool:
         """Puts an object where there is none; returns False, having put nothing, if there is."""
         if self._is_conditional:
             try:
                 obstore.put(self._store, name, content, use_multipart=False, mode="create")
-            except _TAKEN:
+            except TAKEN:
                 return False
             except NotSupportedError:
                 self._is_conditional = False
@@ -220,5 +256,4 @@ def _take_store_options(location: StoreLocation) -> dict[str, Any]:
     if location.scheme == "s3":
         # TLS and our own hashes guard the bytes; hashing them once more costs a third of a put.
         options.setdefault("unsigned_payload", "true")
-        options.setdefault("region", "us-east-1")
     return options

@@ -112,29 +112,27 @@ class ObjectPacks:
         A run in which something is wrong is yielded frame by frame.
         """
         runs = list(_iter_neighbours(places))
-        by_pack: defaultdict[PackId, list[int]] = defaultdict(list)
+        by_object: defaultdict[str, list[int]] = defaultdict(list)
         for index, run in enumerate(runs):
-            by_pack[run[0].pack_id].append(index)
+            by_object[run[0].object_name or pack_name(run[0].pack_id)].append(index)
         found: dict[int, list[_Stretch]] = {}
-        for pack_id, indexes in by_pack.items():
-            read = self._read_from_pack(pack_id, [runs[index] for index in indexes])
+        for name, indexes in by_object.items():
+            read = self._read_from_pack(name, [runs[index] for index in indexes])
             found.update(zip(indexes, read, strict=True))
         return chain.from_iterable(found[index] for index in range(len(runs)))
 
-    def _read_from_pack(
-        self, pack_id: PackId, runs: Sequence[list[BlockPlace]]
-    ) -> list[list[_Stretch]]:
-        """Returns what lies at runs of one pack: each whole, or frame by frame."""
+    def _read_from_pack(self, name: str, runs: Sequence[list[BlockPlace]]) -> list[list[_Stretch]]:
+        """Returns what lies at runs of one object: each whole, or frame by frame."""
         ranges = [_range_of(run) for run in runs]
         try:
-            contents = self._objects.read(pack_name(pack_id), ranges)
+            contents = self._objects.read(name, ranges)
         except FileNotFoundError:
             return [_all_lost(run, "its pack is missing") for run in runs]
         except Corrupt as error:
             if len(runs) == len(runs[0]) == 1:
                 return [_all_lost(runs[0], error.message)]
             # One bad spot of the medium: find out which blocks do not lie on it.
-            single = [self._read_from_pack(pack_id, [[place]])[0] for run in runs for place in run]
+            single = [self._read_from_pack(name, [[place]])[0] for run in runs for place in run]
             pieces = iter(single)
             return [[next(pieces)[0] for _ in run] for run in runs]
         return [_check(run, content) for run, content in zip(runs, contents, strict=True)]
@@ -155,13 +153,14 @@ def _iter_neighbours(places: Sequence[BlockPlace]) -> Iterator[list[BlockPlace]]
     """Yields places in runs that lie back to back in one pack."""
     run: list[BlockPlace] = []
     next_offset_bytes = 0
-    pack_id = b""
+    pack: tuple[bytes, str] = b"", ""
     for place in places:
-        if place.offset_bytes != next_offset_bytes or place.pack_id != pack_id:
+        of_place = place.pack_id, place.object_name
+        if place.offset_bytes != next_offset_bytes or of_place != pack:
             if run:
                 yield run
             run = []
-            pack_id = place.pack_id
+            pack = of_place
         run.append(place)
         next_offset_bytes = place.offset_bytes + place.stored_bytes + HEADER_BYTES
     if run:
@@ -178,7 +177,7 @@ def _check(run: list[BlockPlace], content: bytes) -> list[_Stretch]:
     """Returns a run whole if its bytes are what the index tells of, else frame by frame."""
     start, length_bytes = _range_of(run)
     if len(content) == length_bytes:
-        for block_id, _, offset_bytes, stored_bytes, plain_bytes, codec in run:
+        for block_id, _, offset_bytes, stored_bytes, plain_bytes, codec, _ in run:
             header = HEADER.pack(MARKER, codec, stored_bytes, plain_bytes, block_id)
             if not content.startswith(header, offset_bytes - HEADER_BYTES - start):
                 break

@@ -18,8 +18,9 @@ A namespace of which a manifest cannot be read is left as it is: nothing of it i
 """
 
 from drystone.server.workers.collecting.collector import Collector
+from drystone.server.workers.collecting.restoring import Quarantine, Restored
 from drystone.server.workers.collecting.rules import CollectRules
 from drystone.server.workers.collecting.survey import Survey
 from drystone.server.workers.collecting.tally import Tally
 
-__all__ = ["CollectRules", "Collector", "Survey", "Tally"]
+__all__ = ["CollectRules", "Collector", "Quarantine", "Restored", "Survey", "Tally"]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bits: a set of small numbers, one bit each: 12 MB for a hundred million blocks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class Bits:
@@ -25,6 +25,12 @@ class Bits:
         for number in numbers:
             self.add(number)
 
+    def __iter__(self) -> Iterator[int]:
+        """Yields the numbers, smallest first. Cost: a look at each byte."""
+        for at, byte in enumerate(self._bytes):
+            if byte:
+                yield from ((at << 3) + bit for bit in range(8) if byte & 1 << bit)
+
     def __contains__(self, number: int) -> bool:
         at = number >> 3
-        return at < len(self._bytes) and bool(self._bytes[at] & 1 << (number & 7))
+        return 0 <= at < len(self._bytes) and bool(self._bytes[at] & 1 << (number & 7))

@@ -15,7 +15,7 @@ from drystone.core.errors import Corrupt
 from drystone.core.ids import ROOT_ID, BlockId, FileId, NamespaceId, Seq
 from drystone.core.journal.record import StoredEntry
 from drystone.server.ports.blocks import LostBlock, Packs
-from drystone.server.ports.keeping import Root
+from drystone.server.ports.collecting import Root
 from drystone.server.ports.metadata import BlockPlace, Metadata, Unit
 from drystone.server.service.blocks.shelf import iter_batches, read_plain
 from drystone.server.workers.collecting.bits import Bits
@@ -86,34 +86,48 @@ class Marking:
 
     def _mark(self, roots: Sequence[Root]) -> Iterator[int]:
         """Marks roots, and what those refer to that are manifests."""
-        found = self._metadata.read(
-            lambda unit: unit.holders.number([root.block_id for root in roots])
-        )
-        manifests: dict[int, Root] = {}
-        for root in roots:
-            number = found.get(root.block_id)
-            if number is None:
-                self.missing_count += 1
-                if root.is_manifest:
-                    raise UnreadableManifest(self._namespace_id, root, "it is not in the index")
-                continue
-            self.marks.add(number)
-            if root.is_manifest and number not in self._expanded:
-                manifests[number] = root
+        found = self._mark_blocks({root.block_id for root in roots})
+        manifests = [
+            root
+            for root in roots
+            if root.is_manifest and found.get(root.block_id, -1) not in self._expanded
+        ]
         yield 0
         if manifests:
             yield from self._expand(manifests)
+            self._expanded.update(found[r.block_id] for r in manifests if r.block_id in found)
 
-    def _expand(self, manifests: dict[int, Root]) -> Iterator[int]:
-        wanted = {root.block_id: root for root in manifests.values()}
-        places = self._metadata.read(lambda unit: unit.blocks.locate(wanted))
+    def _mark_blocks(self, block_ids: Collection[BlockId]) -> dict[BlockId, int]:
+        """Marks blocks, and counts those that are nowhere; returns numbers."""
+
+        def work(unit: Unit) -> tuple[dict[BlockId, int], int]:
+            found = unit.holders.number(block_ids)
+            rest = [block_id for block_id in block_ids if block_id not in found]
+            # What a device has put into the store itself is no part of the index yet.
+            claimed = unit.arrivals.locate(self._namespace_id, rest) if rest else {}
+            return found, len(rest) - len(claimed)
+
+        found, missing_count = self._metadata.read(work)
+        self.missing_count += missing_count
+        self.marks.update(found.values())
+        return found
+
+    def _expand(self, manifests: Sequence[Root]) -> Iterator[int]:
+        wanted = {root.block_id: root for root in manifests}
+
+        def locate(unit: Unit) -> dict[BlockId, BlockPlace]:
+            places = unit.blocks.locate(wanted)
+            rest = wanted.keys() - places.keys()
+            return places | unit.arrivals.locate(self._namespace_id, rest) if rest else places
+
+        places = self._metadata.read(locate)
         for block_id in wanted.keys() - places.keys():
-            raise UnreadableManifest(self._namespace_id, wanted[block_id], "it is damaged")
+            reason = "it is damaged or lost"
+            raise UnreadableManifest(self._namespace_id, wanted[block_id], reason)
         in_order = sorted(places.values(), key=lambda p: (p.pack_id, p.offset_bytes))
         for batch in iter_batches(in_order):
             self._expand_batch(batch, wanted)
             yield sum(place.stored_bytes for place in batch)
-        self._expanded.update(manifests)
 
     def _expand_batch(self, batch: Sequence[BlockPlace], wanted: dict[BlockId, Root]) -> None:
         for place, block in zip(batch, read_plain(self._packs, batch), strict=True):
@@ -124,13 +138,7 @@ class Marking:
                 chunks = {chunk.block_id for chunk in decode_manifest(block).chunks}
             except MalformedManifest as error:
                 raise UnreadableManifest(self._namespace_id, root, error.message) from error
-            found = self._metadata.read(partial(_number, chunks))
-            self.missing_count += len(chunks) - len(found)
-            self.marks.update(found.values())
-
-
-def _number(block_ids: Collection[BlockId], unit: Unit) -> dict[BlockId, int]:
-    return unit.holders.number(block_ids)
+            self._mark_blocks(chunks)
 
 
 def _list_roots(namespace_id: NamespaceId, after: Seq, unit: Unit) -> tuple[list[Root], Seq]:

@@ -12,7 +12,7 @@ from drystone.core.ids import PackId
 from drystone.core.instant import NS_PER_S
 from drystone.core.limits import PACK_BYTES_TARGET
 from drystone.server.ports.blocks import LostBlock, Packs, StoredPack
-from drystone.server.ports.keeping import PackLine, PackRemoved, RetiredPack, RetiredState, Why
+from drystone.server.ports.collecting import PackLine, PackRemoved, RetiredPack, RetiredState, Why
 from drystone.server.ports.metadata import BlockPlace
 from drystone.server.workers.collecting.tally import Tally
 from drystone.server.workers.collecting.work import Work

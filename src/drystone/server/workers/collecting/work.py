@@ -7,7 +7,7 @@ from typing import Final
 from drystone.core.ids import NamespaceId, PackId, Seq
 from drystone.core.instant import NS_PER_S
 from drystone.server.ports.clock import Clock
-from drystone.server.ports.keeping import BlockLine, PackLine, RetiredPack, Why
+from drystone.server.ports.collecting import BlockLine, PackLine, RetiredPack, Why
 from drystone.server.ports.metadata import BlockPlace, Metadata, Unit
 from drystone.server.workers.collecting.bits import Bits
 

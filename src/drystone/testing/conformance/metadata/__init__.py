@@ -7,19 +7,21 @@ engine. That two engines give the same trees for whatever is committed is tried 
 """
 
 from drystone.testing.conformance.metadata.accounts import AccountsSuite
+from drystone.testing.conformance.metadata.arrivals import ArrivalsSuite
 from drystone.testing.conformance.metadata.blocks import BlocksSuite
 from drystone.testing.conformance.metadata.brakes import BrakesSuite
-from drystone.testing.conformance.metadata.journal import JournalSuite
-from drystone.testing.conformance.metadata.keeping import (
+from drystone.testing.conformance.metadata.collecting import (
     HistorySuite,
     HoldersSuite,
     PacksSuite,
 )
+from drystone.testing.conformance.metadata.journal import JournalSuite
 from drystone.testing.conformance.metadata.transactions import TransactionsSuite
 from drystone.testing.conformance.metadata.trees import TreeSuite
 
 __all__ = [
     "AccountsSuite",
+    "ArrivalsSuite",
     "BlocksSuite",
     "BrakesSuite",
     "HistorySuite",

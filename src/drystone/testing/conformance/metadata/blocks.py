@@ -6,7 +6,7 @@ import pytest
 from drystone.core.ids import (
     BlockId,
 )
-from drystone.server.ports.keeping import BlocksRemoved
+from drystone.server.ports.collecting import BlocksRemoved
 from drystone.server.ports.metadata import (
     Metadata,
     Unit,

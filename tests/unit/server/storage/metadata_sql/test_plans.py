@@ -11,14 +11,14 @@ from drystone.server.storage.metadata_sql import (
     accounts,
     below,
     blocks,
-    keeping,
+    collecting,
     numbers,
     trees,
 )
 
 STATEMENTS = {
     f"{module.__name__.rpartition('.')[2]}.{name}": text
-    for module in (accounts, below, blocks, keeping, numbers, trees)
+    for module in (accounts, below, blocks, collecting, numbers, trees)
     for name, text in vars(module).items()
     if isinstance(text, str) and re.match(r"\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH)\b", text)
     # Beginnings of statements, told apart by what they miss.
@@ -28,9 +28,9 @@ STATEMENTS = {
 WALKS_ALLOWED = {
     "accounts._LIST_BRAKES": "returns all that it reads",
     "blocks._HAS_DAMAGED": "reads one row at most",
-    "keeping._FORGET_REMOVED": "a row for each pack that was retired of late",
-    "keeping._HAS_UNHELD": "reads one row at most",
-    "keeping._LIST_DAMAGED": "returns all that it reads",
+    "collecting._FORGET_REMOVED": "a row for each pack that was retired of late",
+    "collecting._HAS_UNHELD": "reads one row at most",
+    "collecting._LIST_DAMAGED": "returns all that it reads",
     "blocks._TOTALS": "counts everything, for the operator",
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from drystone.core.content.frame import HEADER_BYTES
 from drystone.core.ids import BlockId, FileId, NamespaceId, PackId, Rev, Seq
 from drystone.core.journal.record import Record
-from drystone.server.ports.keeping import (
+from drystone.server.ports.collecting import (
     BlockLine,
     PackLine,
     PackRemoved,

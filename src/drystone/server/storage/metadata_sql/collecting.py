@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from drystone.core.content.frame import HEADER_BYTES
 from drystone.core.ids import BLOCK_ID_BYTES, BlockId, FileId, NamespaceId, PackId, Rev, Seq
-from drystone.server.ports.keeping import (
+from drystone.server.ports.collecting import (
     BlockLine,
     PackLine,
     PackRemoved,

@@ -25,7 +25,7 @@ CREATE INDEX unheld_by_since ON unheld_block (since_s, block);
 
 -- Packs that were taken out of the index. state 0: the object lies where it always did, and the
 -- pack can come back; 1: it is being removed; 2: it is gone, and the row stays until nobody can be
--- in the middle of putting the same bytes again. why is a number of server.ports.keeping.
+-- in the middle of putting the same bytes again. why is a number of server.ports.collecting.
 CREATE TABLE retired_pack (
     pack_id      BLOB    NOT NULL PRIMARY KEY,
     length_bytes INTEGER NOT NULL,

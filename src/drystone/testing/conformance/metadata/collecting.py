@@ -5,7 +5,7 @@ import pytest
 
 from drystone.core.ids import BlockId, NamespaceId, PackId, Rev, Seq
 from drystone.core.journal.record import Action
-from drystone.server.ports.keeping import (
+from drystone.server.ports.collecting import (
     BlocksRemoved,
     PackRemoved,
     RetiredPack,
