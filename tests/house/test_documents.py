@@ -176,7 +176,7 @@ def test_limit_is_documented_with_its_value(name: str, bound: int) -> None:
 # --- decisions, SQL -------------------------------------------------------------------------------
 
 DECISION_PAGES = [p for p in tracked_files() if p.parent == DECISIONS and p.name != "README.md"]
-SQL_FOLDERS = sorted({p.parent for p in tracked_files() if p.suffix == ".sql"})
+MIGRATIONS = sorted({p.parent for p in tracked_files() if p.parent.name == "migrations"})
 
 
 @pytest.mark.parametrize("page", DECISION_PAGES, ids=label)
@@ -190,8 +190,8 @@ def test_decision_numbers_are_unique() -> None:
     assert not [number for number, count in numbers.items() if count > 1]
 
 
-@pytest.mark.parametrize("folder", SQL_FOLDERS, ids=label)
-def test_sql_files_are_numbered_without_gaps(folder: Path) -> None:
+@pytest.mark.parametrize("folder", MIGRATIONS, ids=label)
+def test_migrations_are_numbered_without_gaps(folder: Path) -> None:
     names = sorted(path.name for path in tracked_files() if path.parent == folder)
     numbers = [int(m[1]) for name in names if (m := re.match(r"(\d+)-[a-z0-9-]+\.sql$", name))]
     assert numbers == list(range(1, len(names) + 1)), names

@@ -66,6 +66,20 @@ class ServerSettings:
         starts=("sqlite", "postgresql://", "postgres://"),
         shown_values="`sqlite` or a URL",
     )
+    database_replica: str = _setting(
+        "none",
+        "A hot standby of the PostgreSQL, from which listings, histories and pages of changes are"
+        " read as long as it keeps up: `none`, or its URL.",
+        starts=("none", "postgresql://", "postgres://"),
+        shown_values="`none` or a URL",
+    )
+    database_writes: int = _setting(
+        4,
+        "Transactions that each process writes side by side on a PostgreSQL, each in a namespace"
+        " of its own.",
+        least=1,
+        most=64,
+    )
     objects: str = _setting(
         "files",
         "Where packs are kept: `files`, in the data directory, or the address of a place in an"
@@ -155,6 +169,11 @@ class ServerSettings:
     )
 
     def __post_init__(self) -> None:
+        if self.database_replica != "none" and self.database == "sqlite":
+            raise BadSetting(
+                "database_replica is set, and the database is SQLite, which has none",
+                advice="Set database to the PostgreSQL whose replica it is, or leave it out.",
+            )
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise BadSetting(
                 "only one of tls_certificate and tls_key is set",

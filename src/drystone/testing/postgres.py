@@ -71,6 +71,18 @@ class PostgresServer:
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
+    def make_standby(self, folder: Path) -> "PostgresServer":
+        """Returns a copy of all databases that follows this server once it is started.
+
+        This server must have been started with ``wal_level=replica``, PostgreSQL's default.
+        """
+        data = folder / "data"
+        folder.mkdir(parents=True, exist_ok=True)
+        _run("pg_basebackup", "-h", "127.0.0.1", "-p", str(self._port), "-U", "drystone",
+             "-D", str(data), "--write-recovery-conf", "--wal-method=stream", "--no-sync",
+             "--checkpoint=fast")  # fmt: skip
+        return PostgresServer(folder, (*self._settings, "hot_standby=on"))
+
     def start(self) -> Self:
         """Starts it, on the port it had before if it had one, and returns once it answers."""
         data = self.folder / "data"

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from drystone.core.ids import PackId
 from drystone.server.bootstrap.composing import make_rules, open_metadata, open_objects
 from drystone.server.bootstrap.data_dir import opened_data_dir
+from drystone.server.bootstrap.logs import quiet_logs
 from drystone.server.ports.blocks import Packs
 from drystone.server.ports.clock import Clock
 from drystone.server.ports.collecting import RetiredPack
@@ -73,7 +74,7 @@ def open_collecting(settings: ServerSettings) -> Iterator[Collecting]:
     with opened_data_dir(settings.data_dir) as data_dir:
         metadata = open_metadata(settings, data_dir)
         packs = ObjectPacks(open_objects(settings, data_dir))
-    with closing(metadata):
+    with quiet_logs(), closing(metadata):
         yield Collecting(metadata, packs, SystemClock(), make_rules(settings))
 
 

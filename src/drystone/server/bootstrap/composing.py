@@ -199,7 +199,12 @@ def _open_metadata(settings: ServerSettings, data_dir: ServerHome) -> Metadata:
         from drystone.server.storage.metadata_sql.postgres import (  # noqa: PLC0415
             PostgresMetadata,
         )
-    return PostgresMetadata(settings.database, connections_max=settings.read_threads + 2)
+    return PostgresMetadata(
+        settings.database,
+        connections_max=settings.read_threads + settings.database_writes + 2,
+        writes_at_once=settings.database_writes,
+        replica_url="" if settings.database_replica == "none" else settings.database_replica,
+    )
 
 
 def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:

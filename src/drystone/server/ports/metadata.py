@@ -440,8 +440,13 @@ class Unit(Protocol):
 class Metadata(Protocol):
     """Transactions. Safe to call from several threads."""
 
+    @property
+    def writes_at_once(self) -> int:
+        """How many works that write are worth beginning side by side: 1, or connections."""
+        ...
+
     def write(self, work: Callable[[Unit], T]) -> T:
-        """Runs ``work`` alone (no other write beside it), then makes it durable.
+        """Runs ``work`` alone (no other write to what it touches beside it), then makes it durable.
 
         If ``work`` raises, nothing of it is kept and the error passes through.
         """
@@ -457,6 +462,19 @@ class Metadata(Protocol):
 
     def read(self, work: Callable[[Unit], T]) -> T:
         """Runs ``work`` on one consistent state, beside writes; it must not write."""
+        ...
+
+    @property
+    def has_copy(self) -> bool:
+        """Whether there is a copy that may lag behind, and it seems to be within reach."""
+        ...
+
+    def read_copy(self, work: Callable[[Unit], T]) -> T:
+        """Like ``read``, but on the copy. Only for who looks, in ``work``, how far it is.
+
+        Raises:
+            Unavailable: It did not answer, or broke the reading off; not tried again here.
+        """
         ...
 
     def close(self) -> None:

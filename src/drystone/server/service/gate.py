@@ -6,6 +6,8 @@ work done before it. Every verb of the service that names a namespace passes her
 the unit of work in which it reads or writes, so that a right taken away counts at once.
 """
 
+from collections.abc import Callable
+
 from drystone.core.errors import Refused
 from drystone.core.ids import ROOT_ID, FileId, NamespaceId
 from drystone.core.journal.record import StoredEntry
@@ -46,6 +48,11 @@ def require_namespace(unit: Unit, actor: Actor, namespace_id: NamespaceId) -> No
     """
     if not unit.tree.may_open(actor.account_id, namespace_id):
         raise NamespaceNotFound(namespace_id)
+
+
+def opens(actor: Actor, namespace_id: NamespaceId) -> Callable[[Unit], None]:
+    """Returns ``require_namespace`` as a work, for who reads in several units of work."""
+    return lambda unit: require_namespace(unit, actor, namespace_id)
 
 
 def require_entry(

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writer: the async door to metadata. One thread writes in groups, a few threads read.
+"""Writer: the async door to metadata. One thread or a few write in groups, others read.
 
 A unit of work is synchronous and runs whole in one thread hop. Works that wait at the same time
 are made durable with one flush: alone, a commit costs a flush; together, they share it.
+
+On an engine that can write side by side each group is of one lane, the namespace that its works
+write to: those of one namespace would wait for each other anyway, and a transaction that holds
+one namespace alone never waits in a circle.
 """
 
 import asyncio
@@ -12,7 +16,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple, TypeVar
 
-from drystone.core.errors import Unavailable
+from drystone.core.errors import DrystoneError, Unavailable
+from drystone.core.ids import NamespaceId
 from drystone.server.ports.metadata import Metadata, Unit
 
 T = TypeVar("T")
@@ -38,10 +43,15 @@ class WriterStats(NamedTuple):
     largest_group: int
 
 
+class _CopyBehind(Exception):
+    """The copy has not what was committed before it was asked."""
+
+
 class _Job(NamedTuple):
     """One work, where its result goes, and what is told of it once it is durable."""
 
     work: Callable[[Unit], Any]
+    lane: bytes
     future: "asyncio.Future[Any]"
     then: Callable[[Any], None] | None
     loop: asyncio.AbstractEventLoop
@@ -50,27 +60,40 @@ class _Job(NamedTuple):
 class Writer:
     """Runs units of work in threads for callers on an event loop.
 
-    Works are done in the order in which they were handed over. A work whose caller gave up
-    before it began is left out; one that has begun is carried to its end.
+    Works of one lane are done in the order in which they were handed over; so are all, if the
+    engine writes alone. A work whose caller gave up before it began is left out; one that has
+    begun is carried to its end.
     """
 
     def __init__(self, metadata: Metadata, *, read_threads: int = 4) -> None:
         self._metadata = metadata
         self._readers = ThreadPoolExecutor(read_threads, thread_name_prefix="metadata-read")
-        self._waiting: deque[_Job] = deque()
+        self._waiting: dict[bytes, deque[_Job]] = {}
+        """By lane, the one that has waited longest first; one lane where one thread writes."""
         self._changed = threading.Condition()
+        self._busy_lanes: set[bytes] = set()
         self._is_closing = False
         self._works = self._groups = self._largest = 0
-        self._thread = threading.Thread(target=self._run, name="metadata-write", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"metadata-write-{number}", daemon=True)
+            for number in range(metadata.writes_at_once)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     async def write(
-        self, work: Callable[[Unit], T], *, then: Callable[[T], None] | None = None
+        self,
+        work: Callable[[Unit], T],
+        *,
+        lane: bytes = b"",
+        then: Callable[[T], None] | None = None,
     ) -> T:
-        """Runs ``work`` in the writing thread and returns once its result is durable.
+        """Runs ``work`` in a writing thread and returns once its result is durable.
 
         Args:
             work: The unit of work. If it raises, nothing of it is kept.
+            lane: The namespace that it writes to, if it is one. Works of different lanes may be
+                done side by side.
             then: Called on the event loop with the result once it is durable, even if the
                 caller was cancelled meanwhile. Must not raise.
 
@@ -82,7 +105,9 @@ class Writer:
         with self._changed:
             if self._is_closing:
                 raise WriterClosed
-            self._waiting.append(_Job(work, future, then, loop))
+            job_lane = lane if self._metadata.writes_at_once > 1 else b""
+            job = _Job(work, job_lane, future, then, loop)
+            self._waiting.setdefault(job_lane, deque()).append(job)
             self._changed.notify()
         return await future
 
@@ -92,6 +117,44 @@ class Writer:
             raise WriterClosed
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self._metadata.read, work)
+
+    async def read_at_head(
+        self,
+        namespace_id: NamespaceId,
+        check: Callable[[Unit], object],
+        work: Callable[[Unit], T],
+    ) -> T:
+        """Reads much of a namespace: on a copy of the metadata, if there is one that is as far
+        as the journal is now; else as ``read`` does.
+
+        Args:
+            namespace_id: What is read.
+            check: Whether it may be read, which copies do not know yet. If it raises, that is
+                the answer.
+            work: What reads; does what ``check`` does by itself.
+        """
+        if not self._metadata.has_copy:
+            return await self.read(work)
+
+        def read_copy() -> T:
+            def look(unit: Unit) -> int:
+                check(unit)
+                return unit.tree.head(namespace_id)
+
+            def work_at_head(unit: Unit) -> T:
+                if unit.tree.head(namespace_id) < head:
+                    raise _CopyBehind
+                return work(unit)
+
+            head = self._metadata.read(look)
+            try:
+                return self._metadata.read_copy(work_at_head)
+            except (_CopyBehind, DrystoneError):
+                # What is not there may not have come there yet: the primary has the last word.
+                return self._metadata.read(work)
+
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, read_copy)
 
     def stats(self) -> WriterStats:
         """Returns what was written so far: works per group tell how much was shared."""
@@ -104,21 +167,39 @@ class Writer:
         """
         with self._changed:
             self._is_closing = True
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
         self._readers.shutdown(wait=True)
 
     def _run(self) -> None:
         while jobs := self._take_group():
-            self._carry_out(jobs)
+            try:
+                self._carry_out(jobs)
+            finally:
+                with self._changed:
+                    self._busy_lanes.discard(jobs[0].lane)
+                    self._changed.notify_all()
 
     def _take_group(self) -> list[_Job]:
-        """Waits for works; returns those that wait now, none once closed and all are done."""
+        """Waits for works of a lane that no other thread is busy with, and returns those that
+        wait now; none once closed and all are done.
+        """
         with self._changed:
-            while not self._waiting and not self._is_closing:
+            while (lane := self._find_lane()) is None:
+                if self._is_closing and not self._waiting:
+                    return []
                 self._changed.wait()
-            count = min(len(self._waiting), GROUP_WORKS_MAX)
-            return [self._waiting.popleft() for _ in range(count)]
+            waiting = self._waiting.pop(lane)
+            count = min(len(waiting), GROUP_WORKS_MAX)
+            jobs = [waiting.popleft() for _ in range(count)]
+            if waiting:
+                self._waiting[lane] = waiting
+            self._busy_lanes.add(lane)
+            return jobs
+
+    def _find_lane(self) -> bytes | None:
+        return next((lane for lane in self._waiting if lane not in self._busy_lanes), None)
 
     def _carry_out(self, taken: list[_Job]) -> None:
         """Runs one group and hands each result to its event loop."""

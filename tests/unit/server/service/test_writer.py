@@ -14,7 +14,10 @@ pytestmark = pytest.mark.asyncio
 class Gate:
     """Metadata that writes nothing, and no group before it is let."""
 
-    def __init__(self):
+    has_copy = False
+
+    def __init__(self, writes_at_once=1):
+        self.writes_at_once = writes_at_once
         self.opened = threading.Semaphore(0)
         self.entered = threading.Semaphore(0)
         self.groups = []
@@ -143,3 +146,103 @@ async def test_reads_do_not_wait_for_writes(writer, gate):
     await start(writer, gate)
 
     assert await writer.read(lambda _: "read") == "read"
+
+
+async def test_lanes_are_written_side_by_side_and_each_in_its_order():
+    gate = Gate(writes_at_once=2)
+    writer = Writer(gate, read_threads=1)
+    order = []
+
+    def work(lane, number):
+        return lambda _: order.append((lane, number))
+
+    def write(lane, number):
+        return asyncio.ensure_future(writer.write(work(lane, number), lane=lane))
+
+    try:
+        works = [write(b"a", 0), write(b"b", 0)]
+        for _ in range(2):
+            assert await asyncio.to_thread(gate.entered.acquire, timeout=10)
+        # Both threads are busy, each with a lane of its own: what comes now waits for its own.
+        works += [write(lane, number) for number in (1, 2, 3) for lane in (b"a", b"b")]
+        works.append(write(b"c", 0))
+        gate.opened.release(1000)
+        await asyncio.gather(*works)
+    finally:
+        gate.opened.release(1000)
+        await asyncio.to_thread(writer.close)
+
+    for lane in (b"a", b"b"):
+        assert [number for other, number in order if other == lane] == [0, 1, 2, 3]
+    assert (b"c", 0) in order
+    # No group is of two lanes.
+    assert sorted(gate.groups) == [1, 1, 1, 3, 3]
+
+
+class Copied:
+    """Metadata whose copy is as far as a test says."""
+
+    writes_at_once = 1
+    has_copy = True
+
+    def __init__(self, head, copy_head):
+        self.unit, self.copy = Unit(head), Unit(copy_head)
+
+    def read(self, work):
+        return work(self.unit)
+
+    def read_copy(self, work):
+        return work(self.copy)
+
+
+class Unit:
+    def __init__(self, head):
+        self.tree = self
+        self._head = head
+
+    def head(self, _namespace_id):
+        return self._head
+
+
+@pytest.mark.parametrize(("copy_head", "is_copy"), [(7, True), (8, True), (6, False)])
+async def test_a_copy_is_read_if_it_is_as_far_as_the_journal(copy_head, is_copy):
+    metadata = Copied(7, copy_head)
+    writer = Writer(metadata, read_threads=1)
+    checked = []
+    try:
+        read = await writer.read_at_head(b"n", checked.append, lambda unit: unit)
+    finally:
+        await asyncio.to_thread(writer.close)
+
+    assert read is (metadata.copy if is_copy else metadata.unit)
+    assert checked == [metadata.unit]
+
+
+async def test_who_may_not_read_is_refused_though_a_copy_would_still_let_him():
+    metadata = Copied(7, 7)
+    writer = Writer(metadata, read_threads=1)
+
+    def check(unit):
+        if unit is metadata.unit:
+            raise Unavailable("no longer")
+
+    try:
+        with pytest.raises(Unavailable, match="no longer"):
+            await writer.read_at_head(b"n", check, lambda unit: unit)
+    finally:
+        await asyncio.to_thread(writer.close)
+
+
+async def test_what_a_copy_refuses_is_asked_of_the_primary():
+    metadata = Copied(7, 7)
+    writer = Writer(metadata, read_threads=1)
+
+    def work(unit):
+        if unit is metadata.copy:
+            raise Unavailable("away")
+        return "primary"
+
+    try:
+        assert await writer.read_at_head(b"n", lambda _: None, work) == "primary"
+    finally:
+        await asyncio.to_thread(writer.close)

@@ -172,13 +172,15 @@ class Ingest:
             unit.blocks.hold(self._namespace_id, held, leased_until_s)
 
         try:
-            await self._shelf.writer.write(index)
+            await self._shelf.writer.write(index, lane=self._namespace_id)
         except PackRemoved as error:
             if not error.is_over:
                 raise
             # The same pack was collected long ago, and perhaps its object after we put it.
             await self._shelf.run(self._shelf.packs.store, frames)
-            await self._shelf.writer.write(lambda unit: index(unit, is_there=True))
+            await self._shelf.writer.write(
+                lambda unit: index(unit, is_there=True), lane=self._namespace_id
+            )
         if pack is not None:
             self._stored_blocks_count += len(pack.places)
             self._stored_bytes += pack.length_bytes

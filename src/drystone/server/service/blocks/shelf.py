@@ -115,7 +115,7 @@ async def renew_leases(
             unit.blocks.renew(namespace_id, some, below_s, until_s)
             return find_held(unit, namespace_id, some)
 
-        held |= await shelf.writer.write(work)
+        held |= await shelf.writer.write(work, lane=namespace_id)
     return held
 
 

@@ -21,7 +21,7 @@ from drystone.core.tree.entry import Kind
 from drystone.server.ports.bell import Bell
 from drystone.server.ports.metadata import Unit
 from drystone.server.service.actor import Actor
-from drystone.server.service.gate import EntryNotFound, require_entry, require_namespace
+from drystone.server.service.gate import EntryNotFound, opens, require_entry, require_namespace
 from drystone.server.service.identity.listeners import CloseReason, Listener, Listeners
 from drystone.server.service.trees.cursors import Cursors
 from drystone.server.service.trees.lineage import Lineage
@@ -154,7 +154,7 @@ class Changes:
             text = self._cursors.move(unit, cursor._replace(under=under), namespace_id, reached)
             return ChangedPage(entries, gone, text, head, has_more)
 
-        return await self._writer.read(work)
+        return await self._writer.read_at_head(namespace_id, opens(actor, namespace_id), work)
 
     @asynccontextmanager
     async def listen(self, actor: Actor, namespace_id: NamespaceId) -> AsyncIterator[Rings]:

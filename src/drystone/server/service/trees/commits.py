@@ -176,7 +176,9 @@ class Commits:
     async def _write(self, order: "_Order", ring: "Callable[[_Kept], None]") -> "_Kept | None":
         """Returns what became of a commit; None if its contents must be looked at once more."""
         try:
-            return await self._writer.write(lambda unit: self._decide(unit, order), then=ring)
+            return await self._writer.write(
+                lambda unit: self._decide(unit, order), lane=order.namespace_id, then=ring
+            )
         except _LookedTooLongAgo:
             return None
 

@@ -12,7 +12,7 @@ from drystone.core.journal.record import Record, StoredEntry
 from drystone.core.limits import CHANGES_PAGE_ENTRIES_MAX, REVISIONS_MAX
 from drystone.server.ports.metadata import MalformedPage, Unit
 from drystone.server.service.actor import Actor
-from drystone.server.service.gate import require_entry, require_namespace
+from drystone.server.service.gate import opens, require_entry, require_namespace
 from drystone.server.service.trees.lineage import Lineage
 from drystone.server.service.trees.namespaces import EntryPage
 from drystone.server.service.writer import Writer
@@ -52,7 +52,7 @@ class History:
                 for r in records
             ]
 
-        return await self._writer.read(work)
+        return await self._writer.read_at_head(namespace_id, opens(actor, namespace_id), work)
 
     async def list_deleted(self, actor: Actor, namespace_id: NamespaceId, after: str) -> EntryPage:
         """Returns a page of what is deleted, last deleted first.
@@ -89,7 +89,7 @@ class History:
                 [_folder_of(lineage, stored) for stored in entries],
             )
 
-        return await self._writer.read(work)
+        return await self._writer.read_at_head(namespace_id, opens(actor, namespace_id), work)
 
 
 def _folder_of(lineage: Lineage, stored: StoredEntry) -> str:

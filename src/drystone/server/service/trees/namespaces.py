@@ -12,7 +12,7 @@ from drystone.core.names.path import show_name, split_path
 from drystone.core.tree.entry import Kind
 from drystone.server.ports.metadata import Unit
 from drystone.server.service.actor import Actor
-from drystone.server.service.gate import EntryNotFound, require_entry, require_namespace
+from drystone.server.service.gate import EntryNotFound, opens, require_entry, require_namespace
 from drystone.server.service.trees.lineage import Lineage
 from drystone.server.service.writer import Writer
 
@@ -91,7 +91,7 @@ class Namespaces:
             is_full = len(entries) == self._page_max
             return EntryPage(entries, entries[-1].entry.name if is_full else "", head)
 
-        return await self._writer.read(work)
+        return await self._writer.read_at_head(namespace_id, opens(actor, namespace_id), work)
 
     async def list_below(
         self, actor: Actor, namespace_id: NamespaceId, folder_id: FileId, after: str
@@ -110,7 +110,7 @@ class Namespaces:
             )
             return EntryPage(entries, following, head)
 
-        return await self._writer.read(work)
+        return await self._writer.read_at_head(namespace_id, opens(actor, namespace_id), work)
 
 
 def _require_living_folder(

@@ -4,7 +4,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from drystone.server.ports.metadata import Unit
 from drystone.server.storage.metadata_memory.arrivals import MemoryArrivals
@@ -37,6 +37,9 @@ class _MemoryUnit:
 class MemoryMetadata:
     """Implements the port ``Metadata``. A work must not begin another one."""
 
+    writes_at_once: Final = 1
+    has_copy: Final = False
+
     def __init__(self, tables: Tables | None = None) -> None:
         self._tables = Tables() if tables is None else tables
         self._lock = threading.Lock()
@@ -54,6 +57,9 @@ class MemoryMetadata:
             result = work(_MemoryUnit(self._tables))
             assert self._tables.undo.mark() == 0, "a reading work has written"
             return result
+
+    def read_copy(self, work: Callable[[Unit], T]) -> T:
+        return self.read(work)
 
     def copy(self) -> "MemoryMetadata":
         """Returns what a backup made now would hold."""

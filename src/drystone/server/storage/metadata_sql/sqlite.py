@@ -50,6 +50,9 @@ LOG_BYTES_KEPT_MAX: Final = 64 * 1024 * 1024
 class SqliteMetadata:
     """Implements the port ``Metadata`` on one file. A work must not begin another one."""
 
+    writes_at_once: Final = 1
+    has_copy: Final = False
+
     def __init__(
         self, path: str | PathLike[str], *, migrations: Sequence[Migration] | None = None
     ) -> None:
@@ -94,6 +97,9 @@ class SqliteMetadata:
                 if error.sqlite_errorcode == sqlite3.SQLITE_READONLY:
                     raise AssertionError("a reading work has written") from error
                 raise
+
+    def read_copy(self, work: Callable[[Unit], T]) -> T:
+        return self.read(work)
 
     def close(self) -> None:
         """Ends all connections once the work under way is done; idempotent.

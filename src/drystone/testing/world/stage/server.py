@@ -2,7 +2,6 @@
 """The server of a world: the real service over engines in memory, which crashes and is restored."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
@@ -179,7 +178,8 @@ class _LoopWriter(Writer):
     def __init__(self, metadata: Metadata, timeline: Timeline) -> None:
         self._metadata = metadata
         self._readers = ThreadPoolExecutor(4)  # No thread begins: the timeline does the work.
-        self._waiting = deque()
+        self._waiting = {}
+        self._busy_lanes = set()
         self._changed = _Bell(timeline, self._turn)  # type: ignore[assignment]  # what it needs
         self._is_closing = False
         self._works = self._groups = self._largest = 0
@@ -189,7 +189,9 @@ class _LoopWriter(Writer):
 
     def _turn(self) -> None:
         if self._waiting:
-            self._carry_out(self._take_group())
+            jobs = self._take_group()
+            self._busy_lanes.discard(jobs[0].lane)
+            self._carry_out(jobs)
 
 
 class _Bell:
@@ -212,6 +214,9 @@ class _Bell:
 class _MortalMetadata:
     """Implements ``Metadata`` as long as a life lasts."""
 
+    writes_at_once = 1
+    has_copy = False
+
     def __init__(self, metadata: MemoryMetadata, life: Life) -> None:
         self._metadata = metadata
         self._life = life
@@ -232,6 +237,9 @@ class _MortalMetadata:
         if not self._life.is_alive:
             raise Killed
         return self._metadata.read(work)
+
+    def read_copy(self, work: Callable[[Unit], T]) -> T:
+        return self.read(work)
 
     def close(self) -> None:
         pass

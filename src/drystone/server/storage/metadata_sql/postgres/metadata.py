@@ -9,13 +9,12 @@ PostgreSQL, and the one that lost is done again.
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import psycopg
 import psycopg_pool
-from psycopg.pq import TransactionStatus
 
 from drystone.server.ports.metadata import Unit
 from drystone.server.storage.metadata_sql.migrations import (
@@ -24,14 +23,15 @@ from drystone.server.storage.metadata_sql.migrations import (
     load_migrations,
     migrate,
 )
-from drystone.server.storage.metadata_sql.postgres.dialect import say, say_schema
+from drystone.server.storage.metadata_sql.postgres.dialect import say_schema
+from drystone.server.storage.metadata_sql.postgres.replica import Replica
+from drystone.server.storage.metadata_sql.postgres.session import PostgresSession
 from drystone.server.storage.metadata_sql.postgres.trouble import (
     PostgresUnusable,
     is_worth_another_try,
     translate,
     translated,
 )
-from drystone.server.storage.metadata_sql.session import Rows
 from drystone.server.storage.metadata_sql.unit import SqlUnit
 
 T = TypeVar("T")
@@ -76,30 +76,6 @@ _MIGRATING: Final = Engine(
 )
 
 
-class PostgresSession:
-    """Implements ``Session`` on a connection of psycopg."""
-
-    def __init__(self, connection: "psycopg.Connection[Any]", *, is_writing: bool) -> None:
-        self._connection = connection
-        self._is_writing = is_writing
-
-    @property
-    def in_transaction(self) -> bool:
-        return self._connection.info.transaction_status != TransactionStatus.IDLE
-
-    def execute(self, statement: str, values: Mapping[str, Any] | Sequence[Any] = (), /) -> Rows:
-        text = say(statement, is_writing=self._is_writing)
-        return self._connection.execute(text, values or None)
-
-    def executemany(self, statement: str, rows: Iterable[Sequence[Any]], /) -> Rows:
-        cursor = self._connection.cursor()
-        cursor.executemany(
-            say(statement, is_writing=self._is_writing),
-            list(rows),
-        )
-        return cursor
-
-
 class PostgresMetadata:
     """Implements the port ``Metadata`` on a PostgreSQL of version 14 or newer."""
 
@@ -108,6 +84,8 @@ class PostgresMetadata:
         url: str,
         *,
         connections_max: int = 8,
+        writes_at_once: int = 4,
+        replica_url: str = "",
         wait_s: float = CONNECTION_WAIT_S,
         migrations: Sequence[Migration] | None = None,
     ) -> None:
@@ -116,6 +94,9 @@ class PostgresMetadata:
         Args:
             url: ``postgresql://user:password@host/database``, or what else libpq takes.
             connections_max: Opened at once by this process; works beyond them wait.
+            writes_at_once: See the port; some of those connections.
+            replica_url: Of a hot standby of the same database; ``""``: there is none. Whether it
+                answers is found out later.
             wait_s: How long a work waits for a connection before it is told to come again.
             migrations: Others than those of the program, for tests.
 
@@ -124,6 +105,10 @@ class PostgresMetadata:
             PostgresUnusable: It is not to be reached, too old, or something else.
         """
         self._where, conninfo = _parse_url(url)
+        self.writes_at_once: Final = writes_at_once
+        self._replica: Replica | None = None
+        if replica_url:
+            self._replica = Replica(*_parse_url(replica_url), connections_max)
         self._pool = psycopg_pool.ConnectionPool(
             conninfo,
             min_size=1,
@@ -184,8 +169,18 @@ class PostgresMetadata:
                 _wait(TRIES_MAX - rest)
         raise AssertionError("the last try returns or raises")
 
+    @property
+    def has_copy(self) -> bool:
+        return self._replica is not None and not self._replica.is_resting
+
+    def read_copy(self, work: Callable[[Unit], T]) -> T:
+        assert self._replica is not None, "there is no copy"
+        return self._replica.read(work)
+
     def close(self) -> None:
         """Ends all connections once the work under way is done; idempotent."""
+        if self._replica is not None:
+            self._replica.close()
         self._pool.close()
 
     def _begin(self, conninfo: str, migrations: Sequence[Migration]) -> None:
