@@ -147,11 +147,9 @@ class Blocks:
             return find_held(unit, namespace_id, block_ids)
 
         held = await self.shelf.writer.read(look_up)
-        if held:
-            below_s = self.shelf.now_s() + self.shelf.leases.renew_below_s
-            # What was collected since the look is not held any more.
-            held = await renew_leases(self.shelf, namespace_id, held, below_s)
-        return held
+        below_s = self.shelf.now_s() + self.shelf.leases.renew_below_s
+        # What was collected since the look is not held any more.
+        return await renew_leases(self.shelf, namespace_id, held, below_s)
 
     async def put(
         self,
