@@ -19,6 +19,7 @@ from drystone.testing.conformance.metadata import (
     HoldersSuite,
     JournalSuite,
     PacksSuite,
+    SharedSuite,
     TransactionsSuite,
     TreeSuite,
 )
@@ -89,6 +90,15 @@ class TestBrakesInSqlite(InSqlite, BrakesSuite): ...
 
 
 class TestBrakesInPostgres(InPostgres, BrakesSuite): ...
+
+
+class TestSharedInMemory(InMemory, SharedSuite): ...
+
+
+class TestSharedInSqlite(InSqlite, SharedSuite): ...
+
+
+class TestSharedInPostgres(InPostgres, SharedSuite): ...
 
 
 class TestTransactionsInMemory(InMemory, TransactionsSuite): ...

@@ -108,7 +108,16 @@ class ServerSettings:
         "The least important line that is logged.",
         choices=("debug", "info", "warning", "error"),
     )
-    read_threads: int = _setting(4, "Threads that read the database.", least=1, most=64)
+    workers: int = _setting(
+        1,
+        "Processes that answer requests, behind one address. More than one make use of more than"
+        " one processor; each has its own threads, and connections to a database.",
+        least=1,
+        most=64,
+    )
+    read_threads: int = _setting(
+        4, "Threads of each worker that read the database.", least=1, most=64
+    )
     stop_grace_s: float = _setting(
         30.0,
         "Seconds that requests in flight get to end when the server is told to stop.",
@@ -179,6 +188,11 @@ class ServerSettings:
                 "only one of tls_certificate and tls_key is set",
                 advice="Set both to serve TLS, or none.",
             )
+
+    @property
+    def is_embedded(self) -> bool:
+        """True if the metadata are a file in the data directory."""
+        return self.database == "sqlite"
 
     @property
     def has_tls(self) -> bool:

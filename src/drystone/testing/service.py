@@ -3,6 +3,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from itertools import count
 
 from drystone.core.content.coding import encode_block
 from drystone.core.content.content import Content
@@ -18,6 +19,7 @@ from drystone.server.service.actor import Actor
 from drystone.server.service.blocks.shelf import LeaseTimes
 from drystone.server.service.identity.admin import Admin
 from drystone.server.service.identity.passwords import Passwords
+from drystone.server.service.identity.stamps import Stamp
 from drystone.server.service.service import Engines, Service, make_service
 from drystone.server.service.trees.commits import Committed
 from drystone.server.storage.bell_local import LocalBell
@@ -44,7 +46,6 @@ class MemoryServer:
         clock: Stands until it is moved.
         packs: Blocks at rest.
         key: Signs cursors, from the next run on.
-        epoch: Change it to play another process that changed accounts.
     """
 
     def __init__(
@@ -55,12 +56,12 @@ class MemoryServer:
     ) -> None:
         self._leases = leases
         self.clock = ManualClock()
-        self.epoch = self._runs_count = 0
+        self._era_numbers = count(1)
         self.key = b"k" * 32
         self.metadata = MemoryMetadata()
         self.packs = ObjectPacks(MemoryObjects() if objects is None else objects)
-        self.service = self._make_service()
-        self.admin = Admin(self.metadata, self.clock, _PASSWORDS, self._count_epoch)
+        self.service = self.make_worker()
+        self.admin = Admin(self.metadata, self.clock, _PASSWORDS)
 
     async def sign_in(self, account: str = "anna", device: str = "laptop") -> Actor:
         """Returns a new device of an account; adds the account if there is none."""
@@ -99,29 +100,29 @@ class MemoryServer:
     def run_anew(self, backup: MemoryMetadata | None = None) -> None:
         """Ends and starts again; with a backup in place of what it knew, if there is one."""
         self.service.close()
+        self.metadata.begin_run()
         if backup is not None:
             self.metadata.become(backup)
-        self.service = self._make_service()
+        self.service = self.make_worker()
 
     def close(self) -> None:
         """Ends its threads."""
         self.service.close()
         self.metadata.close()
 
-    def _make_service(self) -> Service:
+    def make_worker(self, stamp: Stamp | None = None) -> Service:
+        """Returns a service on the same engines, as another worker has it; but the bell is its
+        own.
+        """
         engines = Engines(self.metadata, self.packs, LocalBell(), self.clock, _PASSWORDS)
-        self._runs_count += 1
         return make_service(
             engines,
             self.key,
-            era_id=self._runs_count.to_bytes(ERA_ID_BYTES),
+            make_era_id=lambda: next(self._era_numbers).to_bytes(ERA_ID_BYTES),
             read_threads=1,
-            find_epoch=lambda: self.epoch,
+            stamp=stamp,
             leases=self._leases,
         )
-
-    def _count_epoch(self) -> None:
-        self.epoch += 1
 
 
 AT_ONCE = CollectRules(age_s=0, quarantine_s=0, remembered_s=0)

@@ -455,13 +455,13 @@ async def hear(remote, count):
     return heard
 
 
-def ring(*texts, close_code=1000):
+def ring(*texts, close_code=1000, reason=b""):
     async def answer(request):
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         for text in texts:
             await socket.send_str(text)
-        await socket.close(code=close_code)
+        await socket.close(code=close_code, message=reason)
         return socket
 
     return answer
@@ -472,6 +472,24 @@ async def test_bell_is_opened_again_and_tells_that_something_may_be_missed(remot
 
     assert await hear(remote, 4) == [0, 5, 0, 0]
     assert waits == [0.5]
+
+
+async def test_bell_is_opened_again_when_the_server_advises(remote, script, waits):
+    script.say(ring(close_code=1012, reason=b"retry_after_s=17.25"), ring())
+
+    assert await hear(remote, 2) == [0, 0]
+    assert waits == [17.25]
+
+
+@pytest.mark.parametrize(
+    ("reason", "wait_s"),
+    [(b"retry_after_s=1e9", 0.5), (b"retry_after_s=-3", 0.5), (b"retry_after_s=99999999", 300.0)],
+)
+async def test_bell_follows_no_advice_that_is_none(remote, script, waits, reason, wait_s):
+    script.say(ring(close_code=1012, reason=reason), ring())
+    await hear(remote, 2)
+
+    assert waits == [wait_s]
 
 
 async def test_bell_of_a_revoked_device_says_so(remote, script, waits):

@@ -28,6 +28,7 @@ from drystone.server.ports.metadata import (
     TreeUnit,
     Unit,
 )
+from drystone.server.ports.shared import SharedUnit
 from drystone.server.storage.metadata_sql.postgres import metadata as engine_module
 from drystone.server.storage.metadata_sql.postgres.metadata import PostgresMetadata, PostgresSession
 from drystone.testing.conformance.metadata.arrivals import make_arrival, make_claims
@@ -51,8 +52,11 @@ ROWS_MAX = 12 * ASKED
 
 MINUTE_NS = 60 * 1_000_000_000
 
-SHARED = {"account", "device", "author", "namespace", "pack", "block", "damaged_block"}
-"""About accounts and blocks; every other table leads with the namespace."""
+SHARED = {
+    *("account", "device", "author", "namespace", "pack", "block", "damaged_block"),
+    *("secret", "stamp", "running_era"),
+}
+"""About accounts, blocks and workers; every other table leads with the namespace."""
 
 BACKGROUND = {"arrivals.list_due"}
 """What looks for work over all namespaces, and is no part of any request."""
@@ -202,6 +206,12 @@ CALLS: dict[str, Callable[[Unit], object]] = {
         [BlockPlace(block_id(50_000 + n), b"Q" * 32, n, 1, 1, 0) for n in range(ASKED)],  # type: ignore[arg-type]
     ),
     "totals": lambda u: u.blocks.totals(),
+    "find_secret": lambda u: u.shared.find_secret("cursor"),
+    "keep_secret": lambda u: u.shared.keep_secret("cursor", b"k"),
+    "find_stamp": lambda u: u.shared.find_stamp(),
+    "move_stamp": lambda u: u.shared.move_stamp(),
+    "find_era_id": lambda u: u.shared.find_era_id(),
+    "join_era": lambda u: u.shared.join_era(b"eraerae1"),
     "arrivals.add": lambda u: u.arrivals.add(make_arrival(255)),
     "arrivals.find": lambda u: u.arrivals.find(
         NAMESPACE, [make_arrival(n).arrival_id for n in range(ASKED)]
@@ -293,7 +303,7 @@ def list_scans(node: dict[str, Any]) -> list[Scan]:
 def test_every_method_is_looked_at() -> None:
     methods = {
         name
-        for port in (AccountsUnit, TreeUnit, BrakesUnit, BlocksUnit)
+        for port in (AccountsUnit, TreeUnit, BrakesUnit, BlocksUnit, SharedUnit)
         for name in vars(port)
         if not name.startswith("_")
     }

@@ -2,6 +2,8 @@
 """``drystone serve``: run a server."""
 
 import shlex
+import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,7 +34,15 @@ def serve(
         int | None,
         typer.Option(help="TCP port; 0 takes any free one.  [default: 8440]", show_default=False),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that answer requests, to use more processors.  [default: 1]",
+            show_default=False,
+        ),
+    ] = None,
     config: ConfigOption = None,
+    worker_channel: Annotated[int | None, typer.Option(hidden=True)] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Run a server in the foreground until Ctrl-C.
@@ -45,15 +55,37 @@ def serve(
       drystone serve --data-dir /srv/drystone         with its data there
       drystone serve --host 0.0.0.0 --config tls.toml for others, with TLS
       drystone serve --port 0 --json                  any free port, told as JSON
+      drystone serve --workers 4                      for many devices, on four processors
     """
-    from drystone.server.bootstrap import run_server
+    from drystone.server.bootstrap import run_server, run_worker, run_workers
     from drystone.server.settings import load_settings
 
     prepare_memory()
     out = Output(as_json=as_json)
-    flags = {"data_dir": data_dir, "host": host, "port": port, "config": config}
+    flags = {
+        "data_dir": data_dir,
+        "host": host,
+        "port": port,
+        "workers": workers,
+        "config": config,
+    }
     settings = load_settings(flags)
-    run_server(settings, lambda started: _announce(started, out))
+    if worker_channel is not None:
+        run_worker(settings, worker_channel)
+    elif settings.workers > 1:
+        command = _make_worker_command(flags)
+        run_workers(settings, command, lambda started: _announce(started, out))
+    else:
+        run_server(settings, lambda started: _announce(started, out))
+
+
+def _make_worker_command(flags: Mapping[str, object]) -> list[str]:
+    """Returns what runs a worker with the settings of this process, but for its channel."""
+    command = [sys.executable, "-m", "drystone", "serve"]
+    for name, value in flags.items():
+        if value is not None:
+            command += [f"--{name.replace('_', '-')}", str(value)]
+    return [*command, "--worker-channel"]
 
 
 def _announce(started: "Started", out: Output) -> None:

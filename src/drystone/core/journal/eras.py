@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Eras: how a journal that was put back to an earlier state is told from the one before.
 
-A server that is restored from a copy gives seqs a second time, to other records. So each run of a
-server begins an *era* with its first record, under an id of its own, and who has read up to a seq
-is told the *past* that belongs to it: the last eras up to there, and a mark of the record itself.
-Two journals with the same past at a seq are the same up to there; and where two pasts part, the
-eras that they share tell up to where both are the same.
+A server that is restored from a copy gives seqs a second time, to other records. So whoever is the
+first to write after a database may have been put back begins an *era*, under an id of its own, and
+who has read up to a seq is told the *past* that belongs to it: the last eras up to there, and a
+mark of the record itself. Two journals with the same past at a seq are the same up to there; and
+where two pasts part, the eras that they share tell up to where both are the same.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,8 @@ ERAS_TOLD_MAX: Final = 8
 
 
 class Era(NamedTuple):
-    """A stretch of a journal that one run of a server wrote; it ends where the next begins.
+    """A stretch of a journal that was written while nobody could put the journal back; it ends
+    where the next begins.
 
     Attributes:
         era_id: ``ERA_ID_BYTES`` bytes by chance.
@@ -65,7 +66,7 @@ def is_same_past(theirs: Past, ours: Past) -> bool:
 
 
 def find_common_seq(
-    seq: Seq, theirs: Sequence[Era], head: Seq, ours: Sequence[Era], running_id: bytes
+    seq: Seq, theirs: Sequence[Era], head: Seq, ours: Sequence[Era], running_id: bytes | None
 ) -> Seq:
     """Returns up to which seq two journals are the same that are not so up to ``seq``.
 
@@ -76,8 +77,9 @@ def find_common_seq(
         theirs: Its eras as a past tells them, newest first.
         head: The last seq of ours.
         ours: All its eras, newest first.
-        running_id: The era that is still being written to ours. It cannot have been copied and
-            put back, unless a machine was, with all that ran on it: then nothing in it counts.
+        running_id: The era that is still being written to ours, if one is. It cannot have been
+            copied and put back, unless a machine was, with all that ran on it: then nothing in
+            it counts.
     """
     lasts = _find_lasts(ours, head)
     lasts[_BEFORE_ERAS] = Seq(ours[-1].first_seq - 1) if ours else head

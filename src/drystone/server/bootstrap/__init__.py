@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server put together: the only place that names concrete engines.
 
-``run_server`` is a whole server in the foreground; ``open_server`` gives the ASGI app and what
+``run_server`` is a whole server in the foreground, ``run_workers`` one of several processes, of
+which each is ``run_worker``; ``open_server`` gives the ASGI app and what
 it stands on, for tests and for other ways to run it; ``open_admin`` gives what the operator's
 commands use, beside a running server or without one; ``move_metadata`` carries an embedded
 server's metadata over to PostgreSQL; ``open_collecting`` removes what nothing refers to. All take
@@ -11,7 +12,8 @@ server's metadata over to PostgreSQL; ``open_collecting`` removes what nothing r
 
 from drystone.server.bootstrap.collecting import open_collecting
 from drystone.server.bootstrap.composing import Server, move_metadata, open_admin, open_server
-from drystone.server.bootstrap.serving import Started, run_server
+from drystone.server.bootstrap.serving import Started, run_server, run_worker
+from drystone.server.bootstrap.workers import run_workers
 
 __all__ = [
     "Server",
@@ -21,4 +23,6 @@ __all__ = [
     "open_collecting",
     "open_server",
     "run_server",
+    "run_worker",
+    "run_workers",
 ]

@@ -5,22 +5,25 @@ import secrets
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 
 from drystone.core.errors import Misconfigured
 from drystone.core.journal.eras import ERA_ID_BYTES
-from drystone.server.bootstrap.data_dir import ServerHome, opened_data_dir
+from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
 from drystone.server.faces.native.app import NativeApp
+from drystone.server.ports.bell import Bell
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
 from drystone.server.service.identity.admin import Admin
 from drystone.server.service.identity.passwords import Passwords
+from drystone.server.service.identity.stamps import ToldStamp
 from drystone.server.service.service import Engines, Service, make_service
 from drystone.server.service.trees.brakes import BrakeBounds
 from drystone.server.settings import ServerSettings, check_settings, read_cloud_environment
 from drystone.server.storage.bell_local import LocalBell
+from drystone.server.storage.bell_relayed import RelayedBell
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
 from drystone.server.storage.objects_files import FileObjects
@@ -52,20 +55,18 @@ class Server:
         app: The ASGI app.
         service: What it asks.
         data_dir: What it stands on, held against other servers.
+        bell: What it rings.
         upkeep: What whoever serves runs beside the requests, until it is cancelled.
     """
 
     def __init__(
-        self,
-        service: Service,
-        data_dir: ServerHome,
-        metadata: Metadata,
-        upkeep: "Callable[[], Coroutine[Any, Any, None]]",
+        self, service: Service, data_dir: ServerHome, metadata: Metadata, bell: Bell
     ) -> None:
         self.app = NativeApp(service)
         self.service = service
-        self.upkeep = upkeep
+        self.upkeep: Callable[[], Coroutine[Any, Any, None]] = _nothing
         self.data_dir = data_dir
+        self.bell = bell
         self._metadata = metadata
 
     async def count_accounts(self) -> int:
@@ -79,37 +80,62 @@ class Server:
         self.data_dir.close()
 
 
-def open_server(settings: ServerSettings) -> Server:
+class Membership(NamedTuple):
+    """What one of several workers on a data directory was given by their supervisor.
+
+    Attributes:
+        run: The same for all of them, and of no others before; see ``SqliteMetadata``.
+        lock_fd: Holds the data directory; closed with the server.
+    """
+
+    run: str
+    lock_fd: int
+
+
+def open_server(settings: ServerSettings, membership: Membership | None = None) -> Server:
     """Opens the data directory, made if it is missing, and puts a server on it.
+
+    Args:
+        settings: What to open.
+        membership: If it is one of several workers.
 
     Raises:
         Misconfigured: The data directory cannot be used, is newer, or in use by a server.
     """
     with opened_data_dir(settings.data_dir) as data_dir, ExitStack() as undo:
         undo.callback(data_dir.close)
-        data_dir.hold()
-        cursor_key = data_dir.load_key(_CURSOR_KEY)
-        metadata = _open_metadata(settings, data_dir)
+        if membership is None:
+            data_dir.hold(is_shared=not settings.is_embedded)
+        else:
+            data_dir.join(membership.lock_fd)
+        metadata = _open_metadata(settings, data_dir, membership.run if membership else None)
         undo.callback(metadata.close)
+        cursor_key = _load_cursor_key(settings, data_dir, metadata)
+        stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
         packs = ObjectPacks(_open_objects(settings, data_dir))
-        engines = Engines(metadata, packs, LocalBell(), SystemClock(), _passwords(settings))
+        bell = LocalBell() if membership is None else RelayedBell(LocalBell())
+        engines = Engines(metadata, packs, bell, SystemClock(), _passwords(settings))
         service = make_service(
             engines,
             cursor_key,
-            era_id=secrets.token_bytes(ERA_ID_BYTES),
+            make_era_id=lambda: secrets.token_bytes(ERA_ID_BYTES),
             read_threads=settings.read_threads,
-            find_epoch=data_dir.find_epoch,
+            stamp=stamp if settings.is_embedded else None,
             brake=BrakeBounds(
                 settings.brake_entries, settings.brake_percent, settings.brake_window_s
             ),
         )
         undo.callback(service.close)
+        server = Server(service, data_dir, metadata, bell)
         collector = Collector(metadata, packs, engines.clock, make_rules(settings))
         every_s = settings.collect_every_h * 3600
-        upkeep = partial(run_every, "collect", every_s, partial(_collect, collector))
-        server = Server(service, data_dir, metadata, upkeep)
+        server.upkeep = partial(run_every, "collect", every_s, partial(_collect, collector))
         undo.pop_all()
         return server
+
+
+async def _nothing() -> None:
+    """The upkeep of a server that was put together otherwise."""
 
 
 def _collect(collector: Collector) -> Iterator[int]:
@@ -163,7 +189,7 @@ def move_metadata(
         Misconfigured: The server runs, or one of the databases cannot be used.
         MovingTo: There is something in the new one already. Nothing was changed.
     """
-    if settings.database != "sqlite":
+    if not settings.is_embedded:
         raise NotEmbedded(
             "the settings name a PostgreSQL already: there is nothing to move out of the data"
             " directory",
@@ -192,9 +218,11 @@ def _library(what: str, extra: str) -> Iterator[None]:
         ) from error
 
 
-def _open_metadata(settings: ServerSettings, data_dir: ServerHome) -> Metadata:
-    if settings.database == "sqlite":
-        return SqliteMetadata(data_dir.database_path)
+def _open_metadata(
+    settings: ServerSettings, data_dir: ServerHome, run: str | None = None
+) -> Metadata:
+    if settings.is_embedded:
+        return SqliteMetadata(data_dir.database_path, run=run)
     with _library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import (  # noqa: PLC0415
             PostgresMetadata,
@@ -205,6 +233,19 @@ def _open_metadata(settings: ServerSettings, data_dir: ServerHome) -> Metadata:
         writes_at_once=settings.database_writes,
         replica_url="" if settings.database_replica == "none" else settings.database_replica,
     )
+
+
+def _load_cursor_key(settings: ServerSettings, data_dir: ServerHome, metadata: Metadata) -> bytes:
+    """Returns the key that all workers sign cursors with; makes it the first time."""
+    if settings.is_embedded:
+        return data_dir.load_key(_CURSOR_KEY)
+    kept = metadata.read(lambda unit: unit.shared.find_secret(_CURSOR_KEY))
+    if kept is not None:
+        return kept
+    # That of the embedded server it was: its devices go on where they are.
+    has_own = data_dir.has_key(_CURSOR_KEY)
+    key = data_dir.load_key(_CURSOR_KEY) if has_own else secrets.token_bytes(KEY_BYTES)
+    return metadata.write(lambda unit: unit.shared.keep_secret(_CURSOR_KEY, key))
 
 
 def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:

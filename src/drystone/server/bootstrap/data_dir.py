@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The data directory: made on the first start, held by one server, refused if it is newer.
 
+Servers whose metadata are elsewhere may hold one together.
+
 What lies in it: ``format`` (this layout's number), ``keys/``, the database, the objects,
 ``server.lock`` (held while a server runs), ``setup.lock`` (held while something is made or
 migrated), ``serving.json`` (where the running server listens) and ``accounts.stamp`` (longer
@@ -15,7 +17,7 @@ import time
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from drystone.core.errors import Misconfigured
 
@@ -70,8 +72,8 @@ class ServerHome:
         """Where the packs lie."""
         return self.path / "objects"
 
-    def hold(self) -> None:
-        """Keeps every other server away until ``close``.
+    def hold(self, *, is_shared: bool = False) -> None:
+        """Keeps every other server away until ``close``; those that share it only from others.
 
         The kernel lets go of the lock when the process ends, however it ends.
 
@@ -80,7 +82,7 @@ class ServerHome:
         """
         fd = _open_lock(self.path / "server.lock")
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError as error:
             other = os.pread(fd, 100, 0).decode("ascii", "replace").strip()
             os.close(fd)
@@ -92,16 +94,24 @@ class ServerHome:
         os.pwrite(fd, f"{os.getpid()}\n".encode("ascii"), 0)
         self._lock_fd = fd
 
+    def join(self, lock_fd: int) -> None:
+        """Holds it together with whoever held it and handed on ``lock_fd`` (``share``)."""
+        self._lock_fd = lock_fd
+
+    def share(self) -> int:
+        """Returns a descriptor that holds it as well, until it is closed; for another process."""
+        assert self._lock_fd is not None, "the data directory is not held"
+        return os.dup(self._lock_fd)
+
     def load_key(self, name: str) -> bytes:
         """Returns the secret key of this name; makes it, for the owner only, the first time.
 
         Raises:
             UnusableHome: The file does not hold a key.
         """
-        folder = self.path / "keys"
-        path = folder / f"{name}.key"
+        path = self._key_path(name)
         with _translated(path):
-            folder.mkdir(mode=0o700, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             with suppress(FileExistsError):
                 _write_new(path, secrets.token_hex(KEY_BYTES).encode("ascii") + b"\n")
             text = path.read_text(encoding="ascii", errors="replace").strip()
@@ -116,7 +126,11 @@ class ServerHome:
             )
         return key
 
-    def find_epoch(self) -> Hashable:
+    def has_key(self, name: str) -> bool:
+        """Tells whether there is a secret key of this name."""
+        return self._key_path(name).exists()
+
+    def find_stamp(self) -> Hashable:
         """Returns what differs after ``tell_server``. Cost: one stat."""
         try:
             stat = self._stamp_path.stat()
@@ -141,10 +155,15 @@ class ServerHome:
     def close(self) -> None:
         """Lets go of the directory. Idempotent."""
         if self._lock_fd is not None:
-            with suppress(OSError):
-                (self.path / "serving.json").unlink(missing_ok=True)
+            serving = find_serving(self.path)
+            if serving is not None and serving.pid == os.getpid():
+                with suppress(OSError):
+                    (self.path / "serving.json").unlink(missing_ok=True)
             os.close(self._lock_fd)
             self._lock_fd = None
+
+    def _key_path(self, name: str) -> Path:
+        return self.path / "keys" / f"{name}.key"
 
 
 @contextmanager
@@ -166,13 +185,28 @@ def opened_data_dir(path: Path) -> Iterator[ServerHome]:
         yield ServerHome(path, is_new=is_new)
 
 
-def find_serving_url(path: Path) -> str | None:
-    """Returns where the server of a data directory listens; None if none has said so."""
+class Serving(NamedTuple):
+    """Where a server listens, and which process is to be asked to stop."""
+
+    url: str
+    pid: int
+
+
+def find_serving(path: Path) -> Serving | None:
+    """Returns where the last server that was started on a data directory listens; None if none
+    has said so.
+    """
     try:
-        text = (path / "serving.json").read_text(encoding="utf-8")
-        return str(json.loads(text)["url"])
+        told = json.loads((path / "serving.json").read_text(encoding="utf-8"))
+        return Serving(str(told["url"]), int(told["pid"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def find_serving_url(path: Path) -> str | None:
+    """Returns where the server of a data directory listens; None if none has said so."""
+    serving = find_serving(path)
+    return None if serving is None else serving.url
 
 
 def _check_format(path: Path) -> bool:

@@ -25,6 +25,7 @@ def configure_logs(settings: ServerSettings) -> None:
         settings.log_format == "auto" and sys.stderr.isatty()
     )
     shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),

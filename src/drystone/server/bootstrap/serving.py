@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -16,9 +16,11 @@ import structlog
 import uvicorn
 
 from drystone.core.errors import Misconfigured
-from drystone.server.bootstrap.composing import Server, open_server
+from drystone.server.bootstrap.channel import Channel, receive_note
+from drystone.server.bootstrap.composing import Membership, Server, open_server
 from drystone.server.bootstrap.logs import configure_logs
 from drystone.server.settings import ServerSettings
+from drystone.server.storage.bell_relayed import RelayedBell
 
 try:
     import uvloop
@@ -85,18 +87,45 @@ def run_server(
         Misconfigured: The server cannot start. Nothing was changed.
     """
     configure_logs(settings)
-    _check_tls(settings)
+    check_tls(settings)
     with (
-        _private_files(),
+        private_files(),
         closing(open_server(settings)) as server,
-        closing(_bind(settings)) as listening,
+        closing(bind(settings)) as listening,
         asyncio.Runner(loop_factory=_new_event_loop) as runner,
     ):
-        runner.run(_serve(server, settings, listening, announce))
+        runner.run(_serve_alone(server, settings, listening, announce))
+
+
+def run_worker(settings: ServerSettings, channel_fd: int) -> None:
+    """Runs one of several workers until SIGTERM, or until its supervisor has gone.
+
+    Args:
+        settings: As for ``run_server``; the address was bound by the supervisor.
+        channel_fd: Of the channel to the supervisor, on which the first note tells the rest.
+
+    Raises:
+        Misconfigured: The server cannot start.
+    """
+    configure_logs(settings)
+    end = socket.socket(fileno=channel_fd)
+    order = receive_note(end)
+    if not order:
+        return
+    structlog.contextvars.bind_contextvars(worker=order["number"])
+    membership = Membership(order["run"], order["lock"])
+    with (
+        closing(end),
+        private_files(),
+        closing(open_server(settings, membership)) as server,
+        closing(socket.socket(fileno=order["listening"])) as listening,
+        asyncio.Runner(loop_factory=_new_event_loop) as runner,
+    ):
+        runner.run(_serve_beside_others(server, settings, listening, end))
 
 
 @contextmanager
-def _private_files() -> Iterator[None]:
+def private_files() -> Iterator[None]:
     """Makes what the server writes readable by its user alone, and gives the process its umask
     back: whoever embeds the server goes on as before.
     """
@@ -107,11 +136,48 @@ def _private_files() -> Iterator[None]:
         os.umask(before)
 
 
-async def _serve(
+async def _serve_alone(
     server: Server,
     settings: ServerSettings,
     listening: socket.socket,
     announce: Callable[[Started], None],
+) -> None:
+    async def tell_up() -> None:
+        started = await describe(server, settings, listening)
+        log.info("server.started", url=started.url)
+        announce(started)
+        server.data_dir.note_serving(started.url)
+
+    await _serve(server, settings, listening, tell_up)
+
+
+async def _serve_beside_others(
+    server: Server, settings: ServerSettings, listening: socket.socket, end: socket.socket
+) -> None:
+    """Serves what the other workers leave, and hears what they ring."""
+    bell = server.bell
+    assert isinstance(bell, RelayedBell)
+    # To a worker that has none to tell it to stop, nobody brings what others ring either.
+    channel = Channel(end, on_ring=bell.hear, on_end=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    bell.relay = channel.ring
+
+    async def tell_up() -> None:
+        channel.note({"up": True})
+        log.info("worker.started", pid=os.getpid())
+
+    try:
+        await _serve(server, settings, listening, tell_up, has_others=True)
+    finally:
+        channel.close()
+
+
+async def _serve(
+    server: Server,
+    settings: ServerSettings,
+    listening: socket.socket,
+    tell_up: Callable[[], Awaitable[None]],
+    *,
+    has_others: bool = False,
 ) -> None:
     outer = _Uvicorn(_configure_uvicorn(server, settings))
     stops: list[asyncio.Task[None]] = []
@@ -119,23 +185,22 @@ async def _serve(
     def stop() -> None:
         if stops:
             outer.force_exit = outer.should_exit = True
-        else:
-            stops.append(asyncio.create_task(_stop(server, outer, settings.stop_grace_s)))
+            return
+        if has_others:
+            outer.stop_listening()
+        stops.append(asyncio.create_task(_stop(server, outer, settings.stop_grace_s)))
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    watching = asyncio.create_task(server.service.devices.watch_epoch(TELL_INTERVAL_S))
+    watching = asyncio.create_task(server.service.devices.watch_stamp(TELL_INTERVAL_S))
     keeping = asyncio.create_task(server.upkeep())
     serving = asyncio.create_task(outer.serve(sockets=[listening]))
     listens = asyncio.create_task(outer.listens.wait())
     try:
         await asyncio.wait([serving, listens], return_when=asyncio.FIRST_COMPLETED)
         if not serving.done():
-            started = await _describe(server, settings, listening)
-            server.data_dir.note_serving(started.url)
-            log.info("server.started", url=started.url)
-            announce(started)
+            await tell_up()
         await serving
     finally:
         tasks = (watching, keeping, serving, listens, *stops)
@@ -159,7 +224,8 @@ async def _stop(server: Server, outer: "_Uvicorn", grace_s: float) -> None:
     outer.should_exit = True
 
 
-async def _describe(server: Server, settings: ServerSettings, listening: socket.socket) -> Started:
+async def describe(server: Server, settings: ServerSettings, listening: socket.socket) -> Started:
+    """Returns what there is to tell of a server that listens there."""
     host, port = listening.getsockname()[:2]
     address = ipaddress.ip_address(host)
     if address.is_unspecified:
@@ -183,7 +249,7 @@ async def _describe(server: Server, settings: ServerSettings, listening: socket.
     )
 
 
-def _bind(settings: ServerSettings) -> socket.socket:
+def bind(settings: ServerSettings) -> socket.socket:
     """Returns a bound socket; uvicorn listens on it once the app is ready.
 
     Raises:
@@ -233,7 +299,7 @@ def _configure_uvicorn(server: Server, settings: ServerSettings) -> uvicorn.Conf
     )
 
 
-def _check_tls(settings: ServerSettings) -> None:
+def check_tls(settings: ServerSettings) -> None:
     """Raises ``CannotListen`` if TLS is wanted and certificate or key cannot be used."""
     if settings.tls_certificate is None:
         return
@@ -261,6 +327,11 @@ class _Uvicorn(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listens.set()
+
+    def stop_listening(self) -> None:
+        """From now on new connections are for others who listen on the same socket."""
+        for server in self.servers:
+            server.close()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ from drystone.core.journal.record import Record, StoredEntry
 from drystone.server.ports.arrivals import ArrivalsUnit
 from drystone.server.ports.collecting import HistoryUnit, HoldersUnit, PacksUnit
 from drystone.server.ports.places import BlockPlace as BlockPlace  # noqa: PLC0414  part of this port
+from drystone.server.ports.shared import SharedUnit
 
 T = TypeVar("T")
 
@@ -429,6 +430,11 @@ class Unit(Protocol):
     @property
     def packs(self) -> PacksUnit:
         """Packs, and those on their way out."""
+        ...
+
+    @property
+    def shared(self) -> SharedUnit:
+        """What all workers have in common."""
         ...
 
     @property

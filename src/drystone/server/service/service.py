@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Service: all verbs together, as the composition root made them and the faces use them."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import NamedTuple
 
 from drystone.server.ports.bell import Bell
@@ -14,6 +14,7 @@ from drystone.server.service.identity.accounts import Accounts
 from drystone.server.service.identity.devices import Devices
 from drystone.server.service.identity.listeners import Listeners
 from drystone.server.service.identity.passwords import Passwords
+from drystone.server.service.identity.stamps import SharedStamp, Stamp
 from drystone.server.service.trees.brakes import BrakeBounds, Brakes
 from drystone.server.service.trees.changes import Changes
 from drystone.server.service.trees.commits import Commits
@@ -61,9 +62,9 @@ def make_service(
     engines: Engines,
     cursor_key: bytes,
     *,
-    era_id: bytes,
+    make_era_id: Callable[[], bytes],
     read_threads: int = 4,
-    find_epoch: Callable[[], Hashable] = lambda: 0,
+    stamp: Stamp | None = None,
     writer: Writer | None = None,
     brake: BrakeBounds = BrakeBounds(),  # noqa: B008  a constant
     leases: LeaseTimes = LeaseTimes(),  # noqa: B008  a constant
@@ -73,9 +74,10 @@ def make_service(
     Args:
         engines: What keeps and tells.
         cursor_key: Signs cursors: 32 secret bytes, the same after a restart.
-        era_id: ``ERA_ID_BYTES`` by chance: which run of the server this is.
+        make_era_id: See ``Cursors``.
         read_threads: Reads of metadata at once.
-        find_epoch: See ``Devices``.
+        stamp: Tells when what is remembered of devices no longer counts; that in the metadata
+            if missing.
         brake: When a burst of one device is held.
         leases: How long uploaded blocks are kept that nothing refers to.
         writer: The door to the metadata, for worlds that have no threads; made if missing.
@@ -85,7 +87,7 @@ def make_service(
         writer = Writer(metadata, read_threads=read_threads)
     listeners = Listeners()
     blocks = Blocks(packs, metadata, writer, clock, leases=leases)
-    cursors = Cursors(cursor_key, era_id)
+    cursors = Cursors(cursor_key, make_era_id)
     accounts = Accounts(writer, clock, passwords)
     brakes = Brakes(writer, clock, accounts, brake)
     return Service(
@@ -94,7 +96,7 @@ def make_service(
         brakes=brakes,
         changes=Changes(writer, bell, listeners, cursors),
         commits=Commits(writer, blocks, bell, clock, cursors=cursors, brakes=brakes),
-        devices=Devices(writer, clock, listeners, find_epoch),
+        devices=Devices(writer, clock, listeners, SharedStamp(writer) if stamp is None else stamp),
         history=History(writer),
         listeners=listeners,
         namespaces=Namespaces(writer),

@@ -104,14 +104,14 @@ def test_damaged_key_is_refused(tmp_path, text):
         data_dir.load_key("cursor")
 
 
-def test_telling_the_server_changes_the_epoch(tmp_path):
+def test_telling_the_server_changes_the_stamp(tmp_path):
     server, command = open_it(tmp_path), open_it(tmp_path)
-    epochs = [server.find_epoch()]
+    stamps = [server.find_stamp()]
     for _ in range(3):
         command.tell_server()
-        epochs.append(server.find_epoch())
+        stamps.append(server.find_stamp())
 
-    assert len(set(epochs)) == 4
+    assert len(set(stamps)) == 4
 
 
 def test_where_it_serves_is_told_while_it_is_held(tmp_path):

@@ -350,7 +350,7 @@ async def test_machine_put_back_with_all_that_ran_on_it_is_told_from_its_marks(s
     backup = server.metadata.copy()
     await server.commit(anna, [folder(B, "b")])
     cursor = (await read(server, anna)).cursor
-    server.metadata.become(backup)
+    server.metadata.become(backup, is_same_run=True)
     server.clock.advance(1)
     await server.commit(anna, [folder(B, "b")])
     page = await read(server, anna, cursor)

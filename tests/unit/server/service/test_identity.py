@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from drystone.core import limits
+from drystone.core.errors import Unavailable
 from drystone.core.ids import DeviceId
-from drystone.server.ports.metadata import AccountExists
+from drystone.server.ports.metadata import Account, AccountExists
 from drystone.server.service.identity.accounts import (
     AccountDisabled,
     SignInFailed,
@@ -23,6 +24,7 @@ from drystone.server.service.identity.devices import (
 from drystone.server.service.identity.listeners import CloseReason
 from drystone.server.service.identity.passwords import UnfitPassword
 from drystone.server.service.identity.sign_ins import TooManyTries
+from drystone.server.service.identity.stamps import ToldStamp
 from drystone.testing.service import PASSWORD
 
 pytestmark = pytest.mark.asyncio
@@ -150,7 +152,8 @@ async def test_revocation_while_a_token_is_being_looked_up_wins(server, accounts
 
     async def slow_read(work):
         found = await read(work)
-        await service.devices.revoke(kept.actor, lost.actor.device_id)
+        if isinstance(found[0], Account):  # It is not the stamp.
+            await service.devices.revoke(kept.actor, lost.actor.device_id)
         return found
 
     monkeypatch.setattr(service.writer, "read", slow_read)
@@ -238,7 +241,7 @@ async def test_disabling_closes_open_bells(server, accounts):
     signed_in = await sign_in(accounts)
     bert = await server.sign_in("bert")
     listeners = server.service.listeners
-    watching = asyncio.ensure_future(server.service.devices.watch_epoch(0))
+    watching = asyncio.ensure_future(server.service.devices.watch_stamp(0))
     await asyncio.sleep(0)
     with listeners.open(signed_in.actor) as closing, listeners.open(bert) as staying:
         server.admin.disable("anna")
@@ -326,3 +329,32 @@ async def test_stopping_closes_every_listener_and_later_ones(server, accounts):
         with listeners.open(actor) as after:
             assert before.closed.result() is CloseReason.STOPPING
             assert after.closed.result() is CloseReason.STOPPING
+
+
+async def test_device_revoked_by_another_worker_is_refused_at_once(server, accounts):
+    signed_in = await sign_in(accounts)
+    await server.service.devices.authenticate(signed_in.token)
+    other = server.make_worker()
+    await other.devices.authenticate(signed_in.token)
+    await server.service.devices.revoke(signed_in.actor, signed_in.actor.device_id)
+
+    with pytest.raises(DeviceRevoked):
+        await other.devices.authenticate(signed_in.token)
+    other.close()
+
+
+async def test_revocation_of_which_other_workers_cannot_be_told_is_not_acknowledged(
+    server, accounts
+):
+    signed_in = await sign_in(accounts)
+
+    def move():
+        raise Unavailable("the disk is full")
+
+    service = server.make_worker(ToldStamp(lambda: 0, move))
+    with pytest.raises(Unavailable):
+        await service.devices.revoke(signed_in.actor, signed_in.actor.device_id)
+
+    with pytest.raises(DeviceRevoked):
+        await service.devices.authenticate(signed_in.token)
+    service.close()

@@ -2,6 +2,7 @@
 """Listening for the bell: a WebSocket, else a long poll, for ever."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Final
 
@@ -20,6 +21,15 @@ _POLL_S: Final = 60
 _DELAY_S: Final = 0.5
 _DELAY_S_MAX: Final = 60.0
 _REVOKED_CLOSE_CODE: Final = 4401
+_ADVICE: Final = re.compile(r"retry_after_s=(\d{1,9}(?:\.\d{1,9})?)")
+_ADVICE_S_MAX: Final = 300.0
+"""Longer than this a device does not stay without a bell, whatever it is told."""
+_OVER: Final = (
+    aiohttp.WSMsgType.CLOSE,
+    aiohttp.WSMsgType.CLOSING,
+    aiohttp.WSMsgType.CLOSED,
+    aiohttp.WSMsgType.ERROR,
+)
 
 
 class Bell:
@@ -37,6 +47,8 @@ class Bell:
         self._session = session
         self._namespace = format_id(namespace_id)
         self._cursor = cursor
+        self._advised_s = 0.0
+        """When to come again, if the server said so as it closed the socket."""
 
     async def listen(self) -> AsyncIterator[Seq]:
         """See ``Remote.listen``. Raises ``Refused`` when the device may not listen."""
@@ -55,6 +67,7 @@ class Bell:
                 wait_s = error.retry_after_s
             finally:
                 await heads.aclose()
+            wait_s, self._advised_s = max(wait_s, self._advised_s), 0.0
             wait_s = max(wait_s, delay_s * (0.5 + self._session.chance()))
             await asyncio.sleep(wait_s)
             delay_s = min(delay_s * 2, _DELAY_S_MAX)
@@ -66,13 +79,15 @@ class Bell:
         self._session.open_bells_count += 1
         try:
             yield Seq(0)
-            async for message in socket:
-                if message.type != aiohttp.WSMsgType.TEXT:
+            while (message := await socket.receive()).type not in _OVER:
+                if message.type is not aiohttp.WSMsgType.TEXT:
                     continue
                 try:
                     yield Seq(decode(BellMessage, message.data.encode()).head)
                 except MalformedMessage:
                     yield Seq(0)
+            if message.type is aiohttp.WSMsgType.CLOSE:
+                self._advised_s = _find_advice(str(message.extra or ""))
             if socket.close_code == _REVOKED_CLOSE_CODE:
                 raise _revoked()
         finally:
@@ -92,6 +107,12 @@ class Bell:
                 yield Seq(0)
             # The reader needs a moment to move its cursor on.
             await asyncio.sleep(max(answer.backoff_s, _DELAY_S))
+
+
+def _find_advice(reason: str) -> float:
+    """Returns the seconds in a reason like ``retry_after_s=4.2``; 0 if there are none."""
+    match = _ADVICE.fullmatch(reason)
+    return min(float(match[1]), _ADVICE_S_MAX) if match else 0.0
 
 
 def _revoked() -> DrystoneError:

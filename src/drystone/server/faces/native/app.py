@@ -9,7 +9,7 @@ are told to come again.
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -24,6 +24,7 @@ from starlette.websockets import WebSocket
 from drystone.core.errors import Corrupt, DrystoneError, Refused, Unavailable
 from drystone.server.faces.http.auth import find_bearer_token
 from drystone.server.faces.native import bell
+from drystone.server.faces.native.advice import advise_request_s
 from drystone.server.faces.native.call import Call, Operation
 from drystone.server.faces.native.operations import OPERATIONS
 from drystone.server.service.actor import Actor
@@ -36,9 +37,6 @@ from drystone.wire.version import PROTOCOL_HEADER, REQUEST_ID_HEADER, check_prot
 
 log = structlog.get_logger()
 
-STOPPING_RETRY_S: Final = 2.0
-"""A server that is being restarted is usually back by then."""
-
 
 class ServerStopping(Unavailable):
     """The server is being stopped; this request was not begun."""
@@ -46,7 +44,7 @@ class ServerStopping(Unavailable):
     code = "server-stopping"
 
     def __init__(self) -> None:
-        super().__init__("the server is stopping", retry_after_s=STOPPING_RETRY_S)
+        super().__init__("the server is stopping", retry_after_s=advise_request_s())
 
 
 class UnknownRoute(Refused):
@@ -204,6 +202,9 @@ class _Answer:
         headers = {}
         if problem.retry_after_s:
             headers["retry-after"] = str(max(1, round(problem.retry_after_s)))
+        if problem.code == ServerStopping.code:
+            # The next one is for whoever takes new connections then.
+            headers["connection"] = "close"
         if problem.status == 401:
             headers["www-authenticate"] = "Bearer"
         response = Response(encode(problem), problem.status, headers, PROBLEM_MEDIA_TYPE)

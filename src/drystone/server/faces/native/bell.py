@@ -7,7 +7,7 @@ from typing import Final
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from drystone.core.ids import NamespaceId, parse_namespace_id
-from drystone.server.faces.native.changes import backoff_s
+from drystone.server.faces.native.advice import advise_s
 from drystone.server.service.actor import Actor
 from drystone.server.service.identity.listeners import CloseReason
 from drystone.server.service.service import Service
@@ -44,7 +44,8 @@ async def listen(websocket: WebSocket, service: Service, actor: Actor) -> None:
             await asyncio.gather(ringing, hanging_up, return_exceptions=True)
         if closed.done() and not _is_over(hanging_up):
             reason = closed.result()
-            await websocket.close(CLOSE_CODES[reason], f"retry_after_s={backoff_s()}")
+            again_s = advise_s(service.listeners.stopped_count)
+            await websocket.close(CLOSE_CODES[reason], f"retry_after_s={again_s}")
             return
         for task in (ringing, hanging_up):
             if not task.cancelled():

@@ -2,21 +2,18 @@
 """Changes: pages of what is new, and a long poll for when there is more."""
 
 import asyncio
-import random
 from typing import Final
 
 from starlette.responses import Response
 
 from drystone.core.ids import parse_file_id
 from drystone.core.limits import LONG_POLL_S_MAX
+from drystone.server.faces.native.advice import advise_s
 from drystone.server.faces.native.call import BadParameter, Call, Operation, Parameter
 from drystone.server.service.identity.devices import DeviceRevoked
 from drystone.server.service.identity.listeners import CloseReason
 from drystone.wire.entries import stored_to_wire
 from drystone.wire.messages import ChangesPage, WaitAnswer
-
-_BACKOFF_S: Final = 5.0
-"""A device that was told to make room, or to come again, does so after this and some jitter."""
 
 
 async def read_changes(call: Call) -> Response:
@@ -67,17 +64,13 @@ async def wait_for_changes(call: Call) -> Response:
             case CloseReason.REVOKED:
                 raise DeviceRevoked
             case CloseReason():
-                return call.answer(WaitAnswer(changed=False, backoff_s=backoff_s()))
+                backoff_s = advise_s(call.service.listeners.stopped_count)
+                return call.answer(WaitAnswer(changed=False, backoff_s=backoff_s))
             case changed:
                 return call.answer(WaitAnswer(changed))
     finally:
         waiting.cancel()
         hanging_up.cancel()
-
-
-def backoff_s() -> float:
-    """Returns when to come again: spread, so that not all come at once after a restart."""
-    return round(_BACKOFF_S * (0.5 + random.random()), 1)
 
 
 _CURSOR: Final = Parameter(

@@ -45,7 +45,7 @@ class Admin:
         clock: The time to stamp new accounts with.
         passwords: How passwords are hashed.
         tell_server: Called after each change that may end somebody's token, so that a running
-            server no longer believes what it has cached.
+            server that does not look into the metadata no longer believes what it has cached.
     """
 
     def __init__(
@@ -153,6 +153,7 @@ class Admin:
             if account is None:
                 raise AccountNotFound(name)
             change(unit, account)
+            unit.shared.move_stamp()
 
         self._metadata.write(work)
         self._tell_server()

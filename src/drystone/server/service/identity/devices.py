@@ -9,7 +9,7 @@ could end a token has happened since, in this process or in another one.
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable, Sequence
 from typing import Final, NamedTuple
 
 import structlog
@@ -22,6 +22,7 @@ from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import Account, Device, Unit
 from drystone.server.service.actor import Actor
 from drystone.server.service.identity.listeners import CloseReason, Listeners
+from drystone.server.service.identity.stamps import Stamp
 from drystone.server.service.writer import Writer
 
 log = structlog.get_logger()
@@ -31,6 +32,10 @@ TOKEN_PREFIX: Final = "ds_"  # noqa: S105  says what follows, is no secret
 
 SEEN_AGAIN_NS: Final = 3600 * NS_PER_S
 """A device's last sign of life is written at most this often: reading must not write."""
+
+
+_ACTORS_AT_ONCE: Final = 200
+"""So many listeners are looked at in one reading."""
 
 
 class SignInRequired(Refused):
@@ -105,8 +110,7 @@ class Devices:
         writer: The door to metadata.
         clock: The server's time.
         listeners: Closed at once when their device is revoked.
-        find_epoch: Returns a value that differs once another process (an admin command) has
-            changed accounts or devices. Called for every request: it must be quick.
+        stamp: Differs once anybody (another worker, an admin command) has ended a token.
     """
 
     def __init__(
@@ -114,12 +118,12 @@ class Devices:
         writer: Writer,
         clock: Clock,
         listeners: Listeners,
-        find_epoch: Callable[[], Hashable] = lambda: 0,
+        stamp: Stamp,
     ) -> None:
         self._writer = writer
         self._clock = clock
         self._listeners = listeners
-        self._find_epoch = find_epoch
+        self._stamp = stamp
         self._generation = 0
         self._known: dict[bytes, _Known] = {}
         self._notes: set[asyncio.Task[None]] = set()
@@ -131,12 +135,12 @@ class Devices:
             SignInRequired: Nobody's.
             DeviceRevoked: It was somebody's.
 
-        Cost: a hash and a look-up; a read of the database the first time.
+        Cost: a hash, a look-up and a look at the stamp; a read of the database the first time.
         """
         token_hash = hash_token(token)
         now_ns = self._clock.now_ns()
         # Taken before reading: what changes while we read makes the answer stale at once.
-        stamp = (self._generation, self._find_epoch())
+        stamp = (self._generation, await self._stamp.find())
         known = self._known.get(token_hash)
         if known is None or known.stamp != stamp:
             found = await self._writer.read(lambda unit: _find_by_token(unit, token_hash))
@@ -151,7 +155,8 @@ class Devices:
         return await self._writer.read(lambda unit: unit.accounts.list_devices(actor.account_id))
 
     async def revoke(self, actor: Actor, device_id: DeviceId) -> None:
-        """Ends a device's token for every new request and closes its open bells.
+        """Ends a device's token for every new request, to whichever worker, and closes its open
+        bells: at once in this worker, soon in others.
 
         Revoking a revoked device changes nothing.
 
@@ -159,8 +164,10 @@ class Devices:
             DeviceNotFound: It is not a device of the actor's account.
         """
         now_ns = self._clock.now_ns()
+        troubles: list[DrystoneError] = []
 
         def work(unit: Unit) -> None:
+            unit.shared.move_stamp()
             for device in unit.accounts.list_devices(actor.account_id):
                 if device.device_id == device_id:
                     if not device.revoked_ns:
@@ -168,37 +175,41 @@ class Devices:
                     return
             raise DeviceNotFound(device_id)
 
-        await self._writer.write(work, then=lambda _: self._forget(device_id))
+        def tell(_: None) -> None:
+            self._forget(device_id)
+            try:
+                self._stamp.move()
+            except DrystoneError as error:
+                troubles.append(error)
+
+        # Told even if the caller went away meanwhile.
+        await self._writer.write(work, then=tell)
+        for error in troubles:
+            raise error
 
     async def close_ended(self) -> None:
         """Closes the bells of devices that another process revoked or disabled."""
-        for actor in self._listeners.actors():
-            account, devices = await self._writer.read(
-                lambda unit, who=actor.account_id: (  # type: ignore[misc]
-                    unit.accounts.get_account(who),
-                    unit.accounts.list_devices(who),
-                )
-            )
-            live = {device.device_id for device in devices if not device.revoked_ns}
-            if account is None or account.disabled or actor.device_id not in live:
-                self._listeners.close_device(actor.device_id, CloseReason.REVOKED)
+        listening = self._listeners.actors()
+        for start in range(0, len(listening), _ACTORS_AT_ONCE):
+            asked = listening[start : start + _ACTORS_AT_ONCE]
+            ended = await self._writer.read(lambda unit, asked=asked: _find_ended(unit, asked))  # type: ignore[misc]
+            for device_id in ended:
+                self._listeners.close_device(device_id, CloseReason.REVOKED)
 
-    async def watch_epoch(self, interval_s: float) -> None:
+    async def watch_stamp(self, interval_s: float) -> None:
         """Closes bells within ``interval_s`` after another process ended their devices.
 
         Runs until cancelled. Trouble with the database is logged and met again.
         """
-        seen = self._find_epoch()
+        seen: Hashable = None
         while True:
-            await asyncio.sleep(interval_s)
-            if (epoch := self._find_epoch()) == seen:
-                continue
             try:
-                await self.close_ended()
+                if (stamp := await self._stamp.find()) != seen:
+                    await self.close_ended()
+                    seen = stamp
             except DrystoneError as error:
                 log.warning("devices.check-failed", code=error.code)
-                continue
-            seen = epoch
+            await asyncio.sleep(interval_s)
 
     def _recognize(
         self, token_hash: bytes, found: tuple[Account, Device] | None, stamp: Hashable
@@ -235,6 +246,17 @@ class Devices:
             await self._writer.write(work)
         except DrystoneError as error:
             log.warning("devices.seen-not-written", code=error.code)
+
+
+def _find_ended(unit: Unit, actors: Sequence[Actor]) -> list[DeviceId]:
+    """Returns the devices among these that were revoked, or whose account was disabled."""
+    live: set[DeviceId] = set()
+    for account_id in {actor.account_id for actor in actors}:
+        account = unit.accounts.get_account(account_id)
+        if account is not None and not account.disabled:
+            devices = unit.accounts.list_devices(account_id)
+            live.update(device.device_id for device in devices if not device.revoked_ns)
+    return [actor.device_id for actor in actors if actor.device_id not in live]
 
 
 def _find_by_token(unit: Unit, token_hash: bytes) -> tuple[Account, Device] | None:

@@ -43,6 +43,8 @@ class Listeners:
     def __init__(self) -> None:
         self._open: dict[DeviceId, list[Listener]] = {}
         self._is_stopping = False
+        self.stopped_count = 0
+        """How many were open when the server began to stop; 0 before."""
 
     @contextmanager
     def open(self, actor: Actor) -> Iterator[Listener]:
@@ -74,6 +76,7 @@ class Listeners:
     def close_all(self) -> None:
         """Tells every listener, and every later one, that the server is stopping."""
         self._is_stopping = True
+        self.stopped_count = self.count()
         for device_id in list(self._open):
             self.close_device(device_id, CloseReason.STOPPING)
 

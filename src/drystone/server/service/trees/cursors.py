@@ -2,6 +2,7 @@
 """Cursors as the service gives them out, and whether what they have read is still its past."""
 
 import sys
+from collections.abc import Callable
 from typing import Final
 
 from drystone.core.ids import NamespaceId, Seq
@@ -26,16 +27,16 @@ from drystone.server.service.actor import Actor
 
 
 class Cursors:
-    """Signs cursors, reads them, and knows in which era this server writes.
+    """Signs cursors, reads them, and sees to it that records are written in the present era.
 
     Args:
         key: Signs them.
-        era_id: Of this run of the server: no other has it, nor had.
+        make_era_id: Returns an id that no era has, nor had: ``ERA_ID_BYTES`` by chance.
     """
 
-    def __init__(self, key: bytes, era_id: bytes) -> None:
+    def __init__(self, key: bytes, make_era_id: Callable[[], bytes]) -> None:
         self._key = key
-        self._era_id = era_id
+        self._make_era_id = make_era_id
 
     def decode(self, text: str, actor: Actor) -> Cursor | None:
         """Returns the cursor; a fresh one for ``""``; None if its version is not known.
@@ -71,14 +72,16 @@ class Cursors:
         if seq <= head and is_same_past(past, _find_past(unit, namespace_id, seq)):
             return None
         eras = unit.tree.list_eras(namespace_id, head, _ALL)
-        return find_common_seq(seq, past.eras, head, eras, self._era_id)
+        running_id = unit.shared.find_era_id()
+        return find_common_seq(seq, past.eras, head, eras, running_id)
 
     def begin_era(self, unit: Unit, namespace_id: NamespaceId) -> None:
-        """Lets the next record begin an era, unless this run has written to the journal before."""
+        """Lets the next record begin an era, unless the journal's last one is still written."""
         head = unit.tree.head(namespace_id)
         newest = unit.tree.list_eras(namespace_id, head, 1)
-        if not newest or newest[0].era_id != self._era_id:
-            unit.tree.begin_era(namespace_id, Era(self._era_id, Seq(head + 1)))
+        era_id = unit.shared.join_era(self._make_era_id())
+        if not newest or newest[0].era_id != era_id:
+            unit.tree.begin_era(namespace_id, Era(era_id, Seq(head + 1)))
 
 
 def _find_past(unit: Unit, namespace_id: NamespaceId, seq: Seq) -> Past:

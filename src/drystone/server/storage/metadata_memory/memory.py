@@ -14,6 +14,7 @@ from drystone.server.storage.metadata_memory.collecting import (
     MemoryHolders,
     MemoryPacks,
 )
+from drystone.server.storage.metadata_memory.shared import MemoryShared
 from drystone.server.storage.metadata_memory.tables import Tables
 from drystone.server.storage.metadata_memory.units import MemoryAccounts, MemoryBlocks, MemoryTree
 
@@ -23,7 +24,7 @@ T = TypeVar("T")
 class _MemoryUnit:
     """One unit of work."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, run: object) -> None:
         self.accounts = MemoryAccounts(tables)
         self.tree = MemoryTree(tables)
         self.blocks = MemoryBlocks(tables)
@@ -31,6 +32,7 @@ class _MemoryUnit:
         self.history = MemoryHistory(tables)
         self.holders = MemoryHolders(tables)
         self.packs = MemoryPacks(tables)
+        self.shared = MemoryShared(tables, run)
         self.arrivals = MemoryArrivals(tables)
 
 
@@ -43,10 +45,11 @@ class MemoryMetadata:
     def __init__(self, tables: Tables | None = None) -> None:
         self._tables = Tables() if tables is None else tables
         self._lock = threading.Lock()
+        self._run = object()
 
     def write(self, work: Callable[[Unit], T]) -> T:
         with self._lock, self._undoing():
-            return work(_MemoryUnit(self._tables))
+            return work(_MemoryUnit(self._tables, self._run))
 
     def write_group(self, works: Sequence[Callable[[Unit], object]]) -> list[object]:
         with self._lock, self._undoing():
@@ -54,7 +57,7 @@ class MemoryMetadata:
 
     def read(self, work: Callable[[Unit], T]) -> T:
         with self._lock, self._undoing():
-            result = work(_MemoryUnit(self._tables))
+            result = work(_MemoryUnit(self._tables, self._run))
             assert self._tables.undo.mark() == 0, "a reading work has written"
             return result
 
@@ -66,10 +69,21 @@ class MemoryMetadata:
         with self._lock:
             return MemoryMetadata(self._tables.copy())
 
-    def become(self, backup: "MemoryMetadata") -> None:
-        """Puts a backup in place of all there is."""
+    def become(self, backup: "MemoryMetadata", *, is_same_run: bool = False) -> None:
+        """Puts a backup in place of all there is.
+
+        Args:
+            backup: It stays as it is.
+            is_same_run: As if the whole machine had been put back, with all that ran on it.
+        """
         with self._lock:
             self._tables = backup._tables.copy()  # noqa: SLF001  of its own kind
+            if not is_same_run:
+                self._run = object()
+
+    def begin_run(self) -> None:
+        """Does as if it had been closed and opened: whoever writes next begins an era."""
+        self._run = object()
 
     def close(self) -> None:
         """Ends nothing: there are no connections."""
@@ -77,7 +91,7 @@ class MemoryMetadata:
     def _run_in_group(self, work: Callable[[Unit], object]) -> object:
         mark = self._tables.undo.mark()
         try:
-            return work(_MemoryUnit(self._tables))
+            return work(_MemoryUnit(self._tables, self._run))
         except Exception as error:  # noqa: BLE001  whatever it was goes to its caller
             self._tables.undo.roll_back(mark)
             return error

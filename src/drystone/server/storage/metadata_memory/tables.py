@@ -101,6 +101,13 @@ class PackRow(NamedTuple):
     verified_s: int = 0
 
 
+class RunningEra(NamedTuple):
+    """The era that is being written, as long as the database is what it was."""
+
+    era_id: bytes
+    run: object
+
+
 class Tables:
     """All there is. Keys lead with the namespace unless they are about accounts or blocks."""
 
@@ -131,6 +138,9 @@ class Tables:
         # Those of the places where a block cannot be read back.
         self.damaged: Table[BlockId, BlockPlace] = Table(self.undo)
         self.leases: Table[tuple[NamespaceId, BlockId], int] = Table(self.undo)
+        self.secrets: Table[str, bytes] = Table(self.undo)
+        self.stamps: Table[str, int] = Table(self.undo)
+        self.running_eras: Table[str, RunningEra] = Table(self.undo)
         self.arrivals: Table[tuple[NamespaceId, bytes], Arrival] = Table(self.undo)
         # Where blocks lie in an arrival, and whether they are damaged there.
         self.arrived: Table[tuple[NamespaceId, bytes, BlockId], tuple[BlockPlace, bool]] = Table(

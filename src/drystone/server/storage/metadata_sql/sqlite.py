@@ -6,6 +6,7 @@ durable when it returns. ``BEGIN IMMEDIATE`` takes the write lock before anythin
 work's preconditions stay true to its end, in whichever process it runs.
 """
 
+import secrets
 import sqlite3
 import threading
 import time
@@ -54,13 +55,19 @@ class SqliteMetadata:
     has_copy: Final = False
 
     def __init__(
-        self, path: str | PathLike[str], *, migrations: Sequence[Migration] | None = None
+        self,
+        path: str | PathLike[str],
+        *,
+        migrations: Sequence[Migration] | None = None,
+        run: str | None = None,
     ) -> None:
         """Opens the database, makes it if there is none, and brings it up to date.
 
         Args:
             path: Of the file; its folder exists.
             migrations: Others than those of the program, for tests.
+            run: The same in all processes that serve the database together, and never again:
+                nobody puts another file in its place while they do. Made up if missing.
 
         Raises:
             SchemaNewer: It was written by a later version; it is left as it is.
@@ -68,6 +75,7 @@ class SqliteMetadata:
             DatabaseCorrupt: It is damaged.
         """
         self._path = fspath(path)
+        self._run = secrets.token_hex(16) if run is None else run
         self._write_lock = threading.Lock()
         self._readers_lock = threading.Lock()
         self._readers: list[sqlite3.Connection] = []
@@ -83,16 +91,16 @@ class SqliteMetadata:
 
     def write(self, work: Callable[[Unit], T]) -> T:
         with self._writing() as connection:
-            return work(SqlUnit(connection))
+            return work(SqlUnit(connection, self._run))
 
     def write_group(self, works: Sequence[Callable[[Unit], object]]) -> list[object]:
         with self._writing() as connection:
-            return [_run_in_savepoint(connection, work) for work in works]
+            return [_run_in_savepoint(connection, work, self._run) for work in works]
 
     def read(self, work: Callable[[Unit], T]) -> T:
         with self._reading() as connection:
             try:
-                return work(SqlUnit(connection))
+                return work(SqlUnit(connection, self._run))
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode == sqlite3.SQLITE_READONLY:
                     raise AssertionError("a reading work has written") from error
@@ -237,11 +245,13 @@ def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
         raise
 
 
-def _run_in_savepoint(connection: sqlite3.Connection, work: Callable[[Unit], object]) -> object:
+def _run_in_savepoint(
+    connection: sqlite3.Connection, work: Callable[[Unit], object], run: str
+) -> object:
     """Returns what ``work`` returned, or what it raised; then it alone is undone."""
     connection.execute("SAVEPOINT work")
     try:
-        result = work(SqlUnit(connection))
+        result = work(SqlUnit(connection, run))
     except Exception as error:
         # SQLite undid the whole transaction (a full disk): the group is lost together.
         if not connection.in_transaction:

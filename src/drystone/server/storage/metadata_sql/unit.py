@@ -7,13 +7,19 @@ from drystone.server.storage.metadata_sql.blocks import SqlBlocks
 from drystone.server.storage.metadata_sql.collecting import SqlHistory, SqlHolders, SqlPacks
 from drystone.server.storage.metadata_sql.numbers import Numbers
 from drystone.server.storage.metadata_sql.session import Session
+from drystone.server.storage.metadata_sql.shared import SqlShared
 from drystone.server.storage.metadata_sql.trees import SqlTree
 
 
 class SqlUnit:
-    """Implements the port ``Unit``."""
+    """Implements the port ``Unit``.
 
-    def __init__(self, session: Session) -> None:
+    Args:
+        session: In a transaction.
+        run: See ``SqlShared``.
+    """
+
+    def __init__(self, session: Session, run: str = "") -> None:
         numbers = Numbers(session)
         self.accounts = SqlAccounts(session)
         self.tree = SqlTree(session, numbers)
@@ -22,4 +28,5 @@ class SqlUnit:
         self.history = SqlHistory(session, numbers)
         self.holders = SqlHolders(session, numbers)
         self.packs = SqlPacks(session)
+        self.shared = SqlShared(session, run)
         self.arrivals = SqlArrivals(session, numbers)

@@ -16,6 +16,7 @@ from drystone.testing.conformance.metadata.collecting import (
     PacksSuite,
 )
 from drystone.testing.conformance.metadata.journal import JournalSuite
+from drystone.testing.conformance.metadata.shared import SharedSuite
 from drystone.testing.conformance.metadata.transactions import TransactionsSuite
 from drystone.testing.conformance.metadata.trees import TreeSuite
 
@@ -28,6 +29,7 @@ __all__ = [
     "HoldersSuite",
     "JournalSuite",
     "PacksSuite",
+    "SharedSuite",
     "TransactionsSuite",
     "TreeSuite",
 ]

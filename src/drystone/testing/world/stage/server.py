@@ -4,6 +4,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from typing import Any, Final, TypeVar
 
 from drystone.core.content.content import Content
@@ -71,6 +72,7 @@ class WorldServer:
         self.life.end()
         self.service: Service | None = None
         self.starts_count = 0
+        self._era_numbers = count(1)
         self.told = Told()
         """What devices were answered."""
         self.on_end: list[Callable[[], None]] = []
@@ -90,9 +92,13 @@ class WorldServer:
         engines = Engines(metadata, packs, LocalBell(), self._clock, _PASSWORDS)
         writer = _LoopWriter(metadata, self._timeline)
         self.starts_count += 1
-        era_id = self.starts_count.to_bytes(ERA_ID_BYTES)
+        self._metadata.begin_run()
         self.service = make_service(
-            engines, _CURSOR_KEY, era_id=era_id, writer=writer, leases=self._leases
+            engines,
+            _CURSOR_KEY,
+            make_era_id=self._make_era_id,
+            writer=writer,
+            leases=self._leases,
         )
 
     def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -156,6 +162,9 @@ class WorldServer:
         self._tasks.pop(task, None)
         if not task.cancelled():
             task.exception()  # whoever asked is told, if they are still there
+
+    def _make_era_id(self) -> bytes:
+        return next(self._era_numbers).to_bytes(ERA_ID_BYTES)
 
     # --- for devices and checkers --------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from drystone.core.ids import BLOCK_ID_BYTES, ID_BYTES
 from drystone.server.storage.metadata_sql.rows import LOCKED, many
+from drystone.server.storage.metadata_sql.shared import RUN
 
 _PARAMETER: Final = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 
@@ -31,6 +32,11 @@ _WORDS: Final = {
         " AS wanted"
     ),
     "DO UPDATE SET leased_until_s = max(": "DO UPDATE SET leased_until_s = greatest(",
+    # A database is put back by a server that is started, or into tables that are made or emptied.
+    RUN: (
+        "(extract(epoch FROM pg_postmaster_start_time())::text || ' '"
+        " || pg_relation_filenode('running_era')::text)"
+    ),
 }
 
 _COLUMNS: Final = (
