@@ -94,3 +94,27 @@ def test_what_cannot_be_meant_is_refused(tmp_path, user):
     assert user.run("admin", "quarantine", "restore", "ff", *at).code == 2
     assert "Nothing is in quarantine" in user.run("admin", "quarantine", "list", *at).out
     assert user.run("admin", "collect", *at).code == 0
+
+
+def test_a_scrub_finds_damage_and_says_so_by_its_code(tmp_path, user):
+    data_dir, folder = tmp_path / "server", tmp_path / "folder"
+    folder.mkdir()
+    (folder / "file").write_bytes(bytes(range(256)) * 100)
+    at = ("--data-dir", data_dir)
+    with ServerProcess(data_dir) as server:
+        server.add_account("anna", PASSWORD)
+        login = ("login", server.url, "--user", "anna", "--password-stdin")
+        assert user.run(*login, typed=f"{PASSWORD}\n").code == 0
+        assert user.run("sync", "--once", folder).code == 0
+        whole = user.ask("admin", "scrub", *at)
+        assert (whole["packs"], whole["left"]) == (1, 0)
+        assert user.ask("admin", "scrub", *at)["packs"] == 0
+        [pack] = (data_dir / "objects" / "packs").glob("*/*")
+        content = bytearray(pack.read_bytes())
+        content[-3] ^= 1
+        pack.write_bytes(content)
+        said = user.run("admin", "scrub", "--all", *at)
+        assert said.code == 5
+        assert "doctor --repair" in said.out
+        assert user.run("doctor", folder, "--repair").code == 0
+        assert user.ask("admin", "scrub", "--all", *at)["left"] == 0

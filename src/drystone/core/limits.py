@@ -196,6 +196,9 @@ QUARANTINE_S: Final = 7 * 24 * 3600
 """Seconds for which the object of a retired pack stays where it is: for downloads that began
 before, for restored backups of the metadata, and for who finds out that it was a mistake."""
 
+SCRUB_AGAIN_S: Final = 30 * 24 * 3600
+"""Seconds after which a pack is read and verified once more."""
+
 REMOVED_REMEMBERED_S: Final = 7 * 24 * 3600
 """Seconds for which it is remembered that an object was removed: longer than anybody can be in the
 middle of putting the very same bytes."""

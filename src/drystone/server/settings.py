@@ -170,6 +170,13 @@ class ServerSettings:
         least=0,
         most=87_600,
     )
+    scrub_bytes_per_s: float = _setting(
+        float(4 * limits.MIB),
+        "Bytes of packs that are read and verified in a second, in the background, each pack about"
+        " once a month; 0: only when `drystone admin scrub` is called.",
+        least=0,
+        most=100_000_000_000,
+    )
     quarantine_days: float = _setting(
         limits.QUARANTINE_S / 86_400,
         "Days for which collected packs stay on the disk, out of use, before they are removed.",

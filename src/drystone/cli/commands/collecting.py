@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``drystone admin collect`` and ``quarantine``: what nothing refers to goes, and can come back."""
+"""``drystone admin collect``, ``quarantine``, ``scrub``: what is kept, and whether it is whole."""
 
 import re
 import sys
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from drystone.cli.commands.admin import group
+from drystone.cli.exit_codes import ExitCode
 from drystone.cli.help_pages import make_group
 from drystone.cli.options import ConfigOption, DataDirOption, JsonFlag, YesFlag, confirm
 from drystone.cli.output import Output, format_bytes, format_table, format_when, shorten
@@ -65,6 +66,48 @@ def collect(
     rows = _describe_survey(tally) if dry_run else _describe_run(tally)
     lines = format_table(("", "", ""), rows, right=[1])
     out.answer(vars(tally), [*lines, *(f"Left as it is: {text}" for text in tally.troubles)])
+
+
+@group.command("scrub")
+def scrub(
+    *,
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Read all packs, not only those that were not read for a month, and look for"
+            " damaged blocks in all of them.",
+        ),
+    ] = False,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Read what is kept and compare every block with its name; repair what can be.
+
+    A damaged block counts as not there: devices that still have it send it again. Until then
+    code 5 is the answer. The server does the same by itself, slowly; a scrub that is broken off
+    goes on where it was.
+
+    Examples:
+      drystone admin scrub
+      drystone admin scrub --all --json
+    """
+    out = Output(as_json=as_json)
+    with _opened(data_dir, config) as keeping, _progress(out, "read") as tell:
+        tally = keeping.scrub(tell, is_all=every)
+    rows = [
+        ("read", f"{tally.packs:,}", f"packs, {format_bytes(tally.read_bytes)} in blocks"),
+        ("damaged", f"{tally.damaged:,}", "blocks newly found to be so"),
+        ("repaired", f"{tally.repaired + tally.mended:,}", "blocks whole again"),
+        ("LEFT" if tally.left else "left", f"{tally.left:,}", "damaged blocks to be sent again"),
+    ]
+    lines = format_table(("", "", ""), rows, right=[1])
+    if tally.left:
+        lines.append("On a device that has the files: drystone doctor --repair")
+    out.answer(vars(tally), lines)
+    if tally.left:
+        raise typer.Exit(ExitCode.CORRUPT)
 
 
 @quarantine.command("list")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 
 from drystone.core.ids import PackId
+from drystone.core.limits import SCRUB_AGAIN_S
 from drystone.server.bootstrap.composing import make_rules, open_metadata, open_objects
 from drystone.server.bootstrap.data_dir import opened_data_dir
 from drystone.server.bootstrap.logs import quiet_logs
@@ -23,6 +24,7 @@ from drystone.server.workers.collecting import (
     Survey,
     Tally,
 )
+from drystone.server.workers.scrubbing import Scrub, ScrubTally
 
 Tell = Callable[[int], None]
 """Is told of the bytes that each step has cost."""
@@ -50,6 +52,20 @@ class Collecting:
         tally = Tally()
         worker = Survey if is_dry else Collector
         _go_through(worker(*self._engines, rules).run(tally), tell)
+        return tally
+
+    def scrub(self, tell: Tell, *, is_all: bool) -> ScrubTally:
+        """Reads and verifies packs that were not looked at for a month, or all.
+
+        Raises:
+            Unavailable: Database or store are away.
+        """
+        tally = ScrubTally()
+        within_s = 0 if is_all else SCRUB_AGAIN_S
+        _go_through(
+            Scrub(*self._engines).run(tally, within_s=within_s, is_deep=is_all),
+            tell,
+        )
         return tally
 
     def list_quarantine(self) -> list[tuple[RetiredPack, int]]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Composing: which engines a server stands on, and how an operator's command reaches them."""
 
+import asyncio
 import secrets
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,6 +12,7 @@ import structlog
 
 from drystone.core.errors import Misconfigured
 from drystone.core.journal.eras import ERA_ID_BYTES
+from drystone.core.limits import SCRUB_AGAIN_S
 from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.bell import Bell
@@ -30,10 +32,14 @@ from drystone.server.storage.objects_files import FileObjects
 from drystone.server.storage.packs import ObjectPacks
 from drystone.server.workers.collecting import Collector, CollectRules, Tally
 from drystone.server.workers.gentle import run_every
+from drystone.server.workers.scrubbing import Scrub, ScrubTally
 
 log = structlog.get_logger()
 
 _CURSOR_KEY: Final = "cursor"
+
+SCRUB_EVERY_S: Final = 3600.0
+"""From the end of one scrub in the background to the beginning of the next."""
 
 
 class LibraryMissing(Misconfigured):
@@ -127,15 +133,33 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         )
         undo.callback(service.close)
         server = Server(service, data_dir, metadata, bell)
-        collector = Collector(metadata, packs, engines.clock, make_rules(settings))
-        every_s = settings.collect_every_h * 3600
-        server.upkeep = partial(run_every, "collect", every_s, partial(_collect, collector))
+        server.upkeep = partial(_keep_up, settings, engines)
         undo.pop_all()
         return server
 
 
 async def _nothing() -> None:
     """The upkeep of a server that was put together otherwise."""
+
+
+async def _keep_up(settings: ServerSettings, engines: Engines) -> None:
+    """Collects and scrubs in the background, as the settings say."""
+    collector = Collector(engines.metadata, engines.packs, engines.clock, make_rules(settings))
+    scrub = Scrub(engines.metadata, engines.packs, engines.clock)
+    rate = settings.scrub_bytes_per_s
+    async with asyncio.TaskGroup() as group:
+        every_s = settings.collect_every_h * 3600
+        group.create_task(run_every("collect", every_s, partial(_collect, collector)))
+        # Packs that came meanwhile are looked at within an hour.
+        every_s = SCRUB_EVERY_S if rate else 0.0
+        group.create_task(run_every("scrub", every_s, partial(_scrub, scrub), bytes_per_s=rate))
+
+
+def _scrub(scrub: Scrub) -> Iterator[int]:
+    tally = ScrubTally()
+    yield from scrub.run(tally, within_s=SCRUB_AGAIN_S)
+    if tally.packs or tally.left:
+        log.info("scrub.done", **vars(tally))
 
 
 def _collect(collector: Collector) -> Iterator[int]:

@@ -49,7 +49,12 @@ async def go_gently(steps: Iterator[int], *, bytes_per_s: float = 0.0) -> None:
 
 
 async def run_every(
-    name: str, every_s: float, run: Callable[[], Iterator[int]], *, first_s: float = FIRST_S
+    name: str,
+    every_s: float,
+    run: Callable[[], Iterator[int]],
+    *,
+    first_s: float = FIRST_S,
+    bytes_per_s: float = 0.0,
 ) -> None:
     """Runs something again and again, gently, until cancelled. Trouble ends one run only.
 
@@ -58,11 +63,12 @@ async def run_every(
         every_s: From the end of one run to the beginning of the next; 0: never.
         run: Begins a run.
         first_s: Until the first one.
+        bytes_per_s: See ``go_gently``.
     """
     await asyncio.sleep(min(first_s, every_s))
     while every_s:
         try:
-            await go_gently(run())
+            await go_gently(run(), bytes_per_s=bytes_per_s)
         except DrystoneError as error:
             log.warning("upkeep.broken-off", job=name, code=error.code, why=error.message)
         await asyncio.sleep(every_s)
