@@ -5,7 +5,7 @@
 of its own, over real files and a real database in a temporary folder. It sends new raw blocks of
 1 to 4 MiB, then the files of DIR up to 256 KiB as small compressed blocks (made up ones without
 DIR), fetches all of them again, and serves plain files of 4 MiB beside that for comparison. What
-comes back is verified.
+comes back is verified. Packs are sealed as a server's are, or with ``--plain`` are not.
 """
 
 import argparse
@@ -39,6 +39,7 @@ from drystone.core.limits import GIB, KIB, MIB, SMALL_FILE_BYTES_MAX
 from drystone.server.faces.native import blocks as face
 from drystone.server.faces.native.call import Call
 from drystone.server.ports.metadata import Account
+from drystone.server.ports.objects import Objects
 from drystone.server.service.actor import Actor
 from drystone.server.service.blocks import Blocks
 from drystone.server.service.service import Service
@@ -46,6 +47,12 @@ from drystone.server.service.writer import Writer
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
 from drystone.server.storage.objects_files import FileObjects
+from drystone.server.storage.objects_sealed import (
+    MASTER_KEY_BYTES,
+    MasterKey,
+    SealedObjects,
+    make_keyring,
+)
 from drystone.server.storage.packs import ObjectPacks
 from drystone.wire.bundle import BundleReader, BundleWriter
 from drystone.wire.codec import decode_body, encode
@@ -75,7 +82,7 @@ class Measured(NamedTuple):
 # --- the server -----------------------------------------------------------------------------------
 
 
-def serve(folder: Path, listening: socket.socket) -> None:
+def serve(folder: Path, listening: socket.socket, *, seals: bool) -> None:
     """Serves blocks, and plain files for comparison, until killed."""
     keep_freed_memory()
     metadata = SqliteMetadata(folder / "metadata.db")
@@ -85,7 +92,7 @@ def serve(folder: Path, listening: socket.socket) -> None:
         )
     )
     writer = Writer(metadata)
-    packs = ObjectPacks(FileObjects(folder / "objects"))
+    packs = ObjectPacks(open_objects(folder / "objects", seals=seals))
     service = SimpleNamespace(blocks=Blocks(packs, metadata, writer, SystemClock()))
     plain = folder / "plain"
     plain.write_bytes(Random(0).randbytes(PLAIN_BYTES))
@@ -105,9 +112,22 @@ def serve(folder: Path, listening: socket.socket) -> None:
         for operation in face.OPERATIONS
     ]
     config = uvicorn.Config(
-        Starlette(routes=routes), http="httptools", lifespan="off", access_log=False
+        Starlette(routes=routes),
+        http="httptools",
+        lifespan="off",
+        access_log=False,
+        timeout_keep_alive=600,  # The load keeps its connection, however long others take.
     )
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def open_objects(folder: Path, *, seals: bool) -> Objects:
+    """Returns a store of files, sealed under a key that nobody will ever need again."""
+    files = FileObjects(folder)
+    if not seals:
+        return files
+    keyring = make_keyring(MasterKey(os.urandom(MASTER_KEY_BYTES)), holds_plain=False)
+    return SealedObjects(files, keyring, lambda: keyring)
 
 
 # --- the load -------------------------------------------------------------------------------------
@@ -275,7 +295,9 @@ def show(measured: Sequence[Measured]) -> str:
     return "\n".join(format_table(head, rows, right=range(1, len(head))))
 
 
-def run(folder: Path | None, total_bytes: int, small_count: int) -> list[Measured]:
+def run(
+    folder: Path | None, total_bytes: int, small_count: int, *, seals: bool = True
+) -> list[Measured]:
     """Starts a server, loads it, and returns what that cost."""
     large, small = make_large(total_bytes), make_small(folder, small_count)
     with tempfile.TemporaryDirectory(prefix="drystone-blocks-") as name, socket.socket() as free:
@@ -283,6 +305,7 @@ def run(folder: Path | None, total_bytes: int, small_count: int) -> list[Measure
         port = free.getsockname()[1]
         free.close()
         command = [sys.executable, "-m", "benchmarks.blocks", "--serve", name, str(port)]
+        command += [] if seals else ["--plain"]
         log = Path(name, "server.log")
         with log.open("ab") as output:
             server = subprocess.Popen(command, stdout=output, stderr=output)
@@ -320,13 +343,14 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, help="whose small files to send")
     parser.add_argument("--bytes", type=int, default=GIB, help="of large raw blocks")
     parser.add_argument("--small", type=int, default=80_000, help="small blocks at most")
+    parser.add_argument("--plain", action="store_true", help="keep packs unsealed")
     parser.add_argument("--serve", nargs=2, metavar=("FOLDER", "PORT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         with socket.create_server(("127.0.0.1", int(options.serve[1]))) as listening:
-            serve(Path(options.serve[0]), listening)
+            serve(Path(options.serve[0]), listening, seals=not options.plain)
         return
-    print(show(run(options.folder, options.bytes, options.small)))
+    print(show(run(options.folder, options.bytes, options.small, seals=not options.plain)))
 
 
 if __name__ == "__main__":

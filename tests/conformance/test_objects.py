@@ -9,6 +9,7 @@ from drystone.server.ports.objects import Objects
 from drystone.server.storage.objects_cloud import CloudObjects, parse_location
 from drystone.server.storage.objects_files import FileObjects
 from drystone.server.storage.objects_memory import MemoryObjects
+from drystone.server.storage.objects_sealed import MasterKey, SealedObjects, make_keyring
 from drystone.testing.conformance.objects import ObjectsSuite
 
 
@@ -22,6 +23,29 @@ class TestFileObjects(ObjectsSuite):
     @pytest.fixture
     def objects(self, tmp_path: Path) -> Objects:
         return FileObjects(tmp_path / "objects")
+
+
+def sealed(inner: Objects, *, holds_plain: bool) -> SealedObjects:
+    keyring = make_keyring(MasterKey(bytes(range(32))), holds_plain=holds_plain)
+    return SealedObjects(inner, keyring, lambda: keyring)
+
+
+class TestSealedMemoryObjects(ObjectsSuite):
+    @pytest.fixture
+    def objects(self) -> Objects:
+        return sealed(MemoryObjects(), holds_plain=False)
+
+
+class TestSealedFileObjects(ObjectsSuite):
+    @pytest.fixture
+    def objects(self, tmp_path: Path) -> Objects:
+        return sealed(FileObjects(tmp_path / "objects"), holds_plain=False)
+
+
+class TestSealedFileObjectsBesideOldOnes(ObjectsSuite):
+    @pytest.fixture
+    def objects(self, tmp_path: Path) -> Objects:
+        return sealed(FileObjects(tmp_path / "objects"), holds_plain=True)
 
 
 class TestS3Objects(ObjectsSuite):

@@ -14,9 +14,18 @@ from drystone.client.bootstrap import list_problems
 from drystone.core.content.frame import HEADER_BYTES, decode_header
 from drystone.core.content.hashing import PACK_TAG
 from drystone.testing.real_devices import converge, list_incoming, list_packs
+from drystone.testing.servers import PLAIN_OBJECTS, ServerProcess
 from tests.integration.cli_user import User
 
 MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory):
+    """Keeps packs as they are, so that this module can put its fingers on single frames."""
+    data_dir = tmp_path_factory.mktemp("server") / "data"
+    with ServerProcess(data_dir, environment=PLAIN_OBJECTS) as server:
+        yield server
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from drystone.core.content.frame import HEADER_BYTES, Codec, decode_header
 from drystone.core.content.hashing import PACK_TAG
 from drystone.core.errors import DrystoneError
 from drystone.testing.real_devices import RealDevice, converge, list_incoming, list_packs
-from drystone.testing.servers import ServerFailed, ServerProcess
+from drystone.testing.servers import PLAIN_OBJECTS, ServerFailed, ServerProcess
 
 MIB = 1 << 20
 
@@ -50,6 +50,14 @@ def files_no_longer_than(server, bytes_max):
     finally:
         limit = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
         resource.prlimit(server.pid, resource.RLIMIT_FSIZE, limit)
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory):
+    """Keeps packs as they are, so that this module can put its fingers on single frames."""
+    data_dir = tmp_path_factory.mktemp("server") / "data"
+    with ServerProcess(data_dir, environment=PLAIN_OBJECTS) as server:
+        yield server
 
 
 def test_full_server_takes_nothing_too_large_and_all_else_goes_on(shared_server, join):
@@ -338,9 +346,9 @@ def test_data_directory_of_a_newer_version_is_left_alone_and_served_again_later(
     server.stop()
     mark = server.data_dir / "format"
     known = mark.read_text()
-    mark.write_text("drystone data directory, format 2\n")
+    mark.write_text("drystone data directory, format 3\n")
     before = {path: path.read_bytes() for path in server.data_dir.rglob("*") if path.is_file()}
-    with pytest.raises(ServerFailed, match="has format 2") as caught:
+    with pytest.raises(ServerFailed, match="has format 3") as caught:
         server.start(port)
     one.write("new", b"y")
     with pytest.raises(DrystoneError) as away:

@@ -14,7 +14,7 @@ from drystone.core.content.hashing import block_id
 from drystone.core.errors import Corrupt, DrystoneError, Unavailable
 from drystone.core.limits import MIB
 from drystone.testing.blocks import frames_of, ids_of, make_noise
-from drystone.testing.servers import ServerProcess
+from drystone.testing.servers import PLAIN_OBJECTS, ServerProcess
 
 PASSWORD = "correct horse"
 
@@ -135,7 +135,15 @@ async def test_full_disk_is_told_and_nothing_half_done_stays(tmp_path):
         await remote.close()
 
 
-async def test_corrupt_pack_is_the_trouble_of_its_blocks_alone(server):
+@pytest.fixture
+def plain_server(tmp_path):
+    with ServerProcess(tmp_path / "plain", environment=PLAIN_OBJECTS) as server:
+        server.add_account("anna", PASSWORD)
+        yield server
+
+
+async def test_corrupt_pack_is_the_trouble_of_its_blocks_alone(plain_server):
+    server = plain_server
     first, second = make_noise(5, 50_000), make_noise(5, 50_000, seed=1)
     remote = await join(server)
     await remote.put_blocks(as_batches(frames_of(first)))

@@ -114,9 +114,9 @@ def test_data_directory_of_a_newer_version_is_refused_and_left_alone(tmp_path):
     data_dir = tmp_path / "data"
     with ServerProcess(data_dir) as server:
         server.stop()
-    (data_dir / "format").write_text("drystone data directory, format 2\n")
+    (data_dir / "format").write_text("drystone data directory, format 3\n")
     before = {path: path.read_bytes() for path in data_dir.rglob("*") if path.is_file()}
-    with pytest.raises(ServerFailed, match="has format 2") as caught:
+    with pytest.raises(ServerFailed, match="has format 3") as caught:
         server.start()
 
     assert "newer version" in str(caught.value)

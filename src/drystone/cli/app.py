@@ -10,6 +10,7 @@ import typer
 import drystone
 from drystone.cli.commands import (
     admin,
+    admin_keys,
     choosing,
     collecting,
     daemon,
@@ -104,6 +105,7 @@ for _module in (
 ):
     _module.register(app)
 app.add_typer(devices.group, name="devices")
+admin_keys.register(admin.group)
 app.add_typer(admin.group, name="admin")
 assert collecting.quarantine.info.name == "quarantine"  # its import adds it to the group
 app.command("version")(version)

@@ -87,6 +87,15 @@ class ServerSettings:
         starts=("files", "s3://", "az://", "gs://"),
         shown_values="`files` or an address",
     )
+    master_key: str = _setting(
+        "file",
+        "Where the master key is, with which packs in the data directory are encrypted: `file`,"
+        " in the data directory, made at the first start; `file:PATH`; `env:NAME`, a variable;"
+        " `command:PROGRAM ARGUMENTS`, which prints it; or `none`: packs are not encrypted.",
+        starts=("file", "env:", "command:", "none"),
+        is_private=True,
+        shown_values="`file`, `file:PATH`, `env:NAME`, `command:…` or `none`",
+    )
     host: str = _setting("127.0.0.1", "Address to listen on. Others than loopback want TLS.")
     port: int = _setting(8440, "TCP port to listen on; 0 takes any free one.", least=0, most=65535)
     tls_certificate: Path | None = _setting(  # noqa: RUF009  it returns a field
@@ -258,6 +267,11 @@ def load_settings(
     return ServerSettings(**{**inner, **outer})
 
 
+def find_variable(name: str) -> str | None:
+    """Returns a variable of the environment that a setting names; None if it is not set."""
+    return os.environ.get(name)  # noqa: TID251  only here
+
+
 def read_cloud_environment() -> dict[str, str]:
     """Returns the clouds' own variables, with the credentials that their tools use too.
 
@@ -320,8 +334,11 @@ def _check_all(values: Mapping[str, object], source: str) -> dict[str, Any]:
         try:
             checked[key] = _check(fields[key], value)
         except ValueError as error:
+            # Of the key's place nothing is shown: somebody may have put the key itself there.
+            is_private = fields[key].metadata.get("is_private")
+            shown = "has a value" if is_private else f"is {value!r}"
             raise BadSetting(
-                f"{source}: {key} is {value!r}, which does not fit",
+                f"{source}: {key} {shown}, which does not fit",
                 advice=f"It takes {_article_of(fields[key])}{_describe_values(fields[key])}.",
             ) from error
     return checked

@@ -20,6 +20,9 @@ CHEAP_PASSWORDS: Final = {
 }
 """Settings that make a sign-in take a millisecond, and passwords easy to guess from their hash."""
 
+PLAIN_OBJECTS: Final = {**CHEAP_PASSWORDS, "DRYSTONE_SERVER_MASTER_KEY": "none"}
+"""The same, and packs are not encrypted: for tests that read or damage them as they lie."""
+
 _START_S_MAX: Final = 90.0
 _STOP_S_MAX: Final = 60.0
 

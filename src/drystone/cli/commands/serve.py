@@ -98,6 +98,15 @@ def _announce(started: "Started", out: Output) -> None:
         f"Drystone serves {printable(str(started.data_dir))} at {started.url}",
         "Stop it with Ctrl-C.",
     ]
+    if started.made_key_path is not None:
+        where = shlex.quote(str(started.data_dir))
+        lines += [
+            "",
+            "What is stored is encrypted from now on, with the master key in",
+            f"  {printable(str(started.made_key_path))}",
+            "Without this key nothing can be read back. Keep a copy of it elsewhere, with the line",
+            f"  drystone admin export-key --data-dir {where}",
+        ]
     if started.accounts_count == 0:
         lines += [
             "",

@@ -5,22 +5,27 @@
 which each is ``run_worker``; ``open_server`` gives the ASGI app and what
 it stands on, for tests and for other ways to run it; ``open_admin`` gives what the operator's
 commands use, beside a running server or without one; ``move_metadata`` carries an embedded
-server's metadata over to PostgreSQL; ``open_collecting`` removes what nothing refers to. All take
+server's metadata over to PostgreSQL; ``open_collecting`` removes what nothing refers to;
+``open_key_admin`` gives what is done with the keys of stored objects. All take
 ``ServerSettings`` and raise
 ``Misconfigured`` with a message for the operator if the server cannot start.
 """
 
 from drystone.server.bootstrap.collecting import open_collecting
 from drystone.server.bootstrap.composing import Server, move_metadata, open_admin, open_server
+from drystone.server.bootstrap.key_admin import KeyStatus, SealTally, open_key_admin
 from drystone.server.bootstrap.serving import Started, run_server, run_worker
 from drystone.server.bootstrap.workers import run_workers
 
 __all__ = [
+    "KeyStatus",
+    "SealTally",
     "Server",
     "Started",
     "move_metadata",
     "open_admin",
     "open_collecting",
+    "open_key_admin",
     "open_server",
     "run_server",
     "run_worker",

@@ -14,8 +14,8 @@ from drystone.core.errors import Misconfigured
 from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.core.limits import SCRUB_AGAIN_S
 from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
+from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
 from drystone.server.faces.native.app import NativeApp
-from drystone.server.ports.bell import Bell
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
 from drystone.server.service.identity.admin import Admin
@@ -23,12 +23,16 @@ from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.identity.stamps import ToldStamp
 from drystone.server.service.service import Engines, Service, make_service
 from drystone.server.service.trees.brakes import BrakeBounds
-from drystone.server.settings import ServerSettings, check_settings, read_cloud_environment
+from drystone.server.settings import (
+    BadSetting,
+    ServerSettings,
+    check_settings,
+    read_cloud_environment,
+)
 from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.bell_relayed import RelayedBell
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
-from drystone.server.storage.objects_files import FileObjects
 from drystone.server.storage.packs import ObjectPacks
 from drystone.server.workers.collecting import Collector, CollectRules, Tally
 from drystone.server.workers.gentle import run_every
@@ -62,18 +66,22 @@ class Server:
         service: What it asks.
         data_dir: What it stands on, held against other servers.
         bell: What it rings.
+        made_key_path: Where this start made a master key; None if it made none.
+        warnings: Sentences for the operator.
         upkeep: What whoever serves runs beside the requests, until it is cancelled.
     """
 
     def __init__(
-        self, service: Service, data_dir: ServerHome, metadata: Metadata, bell: Bell
+        self, engines: Engines, service: Service, data_dir: ServerHome, opened: OpenedObjects
     ) -> None:
         self.app = NativeApp(service)
         self.service = service
         self.upkeep: Callable[[], Coroutine[Any, Any, None]] = _nothing
         self.data_dir = data_dir
-        self.bell = bell
-        self._metadata = metadata
+        self.bell = engines.bell
+        self.made_key_path = opened.made_key_path
+        self.warnings = opened.warnings
+        self._metadata = engines.metadata
 
     async def count_accounts(self) -> int:
         """Returns how many accounts there are."""
@@ -118,7 +126,8 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         undo.callback(metadata.close)
         cursor_key = _load_cursor_key(settings, data_dir, metadata)
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
-        packs = ObjectPacks(_open_objects(settings, data_dir))
+        opened = _open_store(settings, data_dir)
+        packs = ObjectPacks(opened.objects)
         bell = LocalBell() if membership is None else RelayedBell(LocalBell())
         engines = Engines(metadata, packs, bell, SystemClock(), _passwords(settings))
         service = make_service(
@@ -132,7 +141,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             ),
         )
         undo.callback(service.close)
-        server = Server(service, data_dir, metadata, bell)
+        server = Server(engines, service, data_dir, opened)
         server.upkeep = partial(_keep_up, settings, engines)
         undo.pop_all()
         return server
@@ -273,15 +282,25 @@ def _load_cursor_key(settings: ServerSettings, data_dir: ServerHome, metadata: M
 
 
 def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
+    return _open_store(settings, data_dir).objects
+
+
+def _open_store(settings: ServerSettings, data_dir: ServerHome) -> OpenedObjects:
     if settings.objects == "files":
-        return FileObjects(data_dir.objects_path)
+        return open_embedded_objects(settings, data_dir)
+    if settings.master_key not in ("file", "none"):
+        raise BadSetting(
+            "master_key is set, but only what lies in the data directory is encrypted with it",
+            advice="Remove it, and have the object store encrypt what it keeps.",
+        )
     with _library("object stores", "cloud"):
         from drystone.server.storage.objects_cloud import (  # noqa: PLC0415
             CloudObjects,
             parse_location,
         )
     location = parse_location(settings.objects)
-    return CloudObjects(location, environment=read_cloud_environment(), clock=SystemClock())
+    cloud = CloudObjects(location, environment=read_cloud_environment(), clock=SystemClock())
+    return OpenedObjects(cloud, None, ())
 
 
 def _passwords(settings: ServerSettings) -> Passwords:

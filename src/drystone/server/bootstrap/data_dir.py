@@ -21,7 +21,10 @@ from typing import Final, NamedTuple
 
 from drystone.core.errors import Misconfigured
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""1: objects are never sealed. 2: they may be, so a version that knows only 1 must not take sealed
+packs for damaged ones."""
+
 KEY_BYTES: Final = 32
 SETUP_WAIT_S: Final = 30.0
 """Longest wait for another process that makes or migrates the same directory."""
@@ -72,6 +75,19 @@ class ServerHome:
         """Where the packs lie."""
         return self.path / "objects"
 
+    @property
+    def master_key_path(self) -> Path:
+        """Where the master key of sealed objects lies, unless the settings name another place."""
+        return self.path / "keys" / "master.key"
+
+    def raise_format(self) -> None:
+        """Notes that versions which know only older formats must not read it any more."""
+        mark = self.path / "format"
+        with _translated(mark):
+            line = f"{_FORMAT_LINE}{FORMAT}\n"
+            if mark.read_text(encoding="ascii") != line:
+                replace_durably(mark, line.encode("ascii"))
+
     def hold(self, *, is_shared: bool = False) -> None:
         """Keeps every other server away until ``close``; those that share it only from others.
 
@@ -113,7 +129,7 @@ class ServerHome:
         with _translated(path):
             path.parent.mkdir(mode=0o700, exist_ok=True)
             with suppress(FileExistsError):
-                _write_new(path, secrets.token_hex(KEY_BYTES).encode("ascii") + b"\n")
+                write_new(path, secrets.token_hex(KEY_BYTES).encode("ascii") + b"\n")
             text = path.read_text(encoding="ascii", errors="replace").strip()
         try:
             key = bytes.fromhex(text)
@@ -220,7 +236,7 @@ def _check_format(path: Path) -> bool:
                 advice="Choose an empty or a new folder with --data-dir.",
             )
         path.chmod(0o700)
-        _write_new(mark, f"{_FORMAT_LINE}{FORMAT}\n".encode("ascii"))
+        write_new(mark, f"{_FORMAT_LINE}{FORMAT}\n".encode("ascii"))
         return True
     text = mark.read_text(encoding="ascii", errors="replace").strip()
     number = text.removeprefix(_FORMAT_LINE)
@@ -263,12 +279,38 @@ def _open_lock(path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
-def _write_new(path: Path, content: bytes) -> None:
-    """Writes a file that is there whole and durable, or not at all.
+def write_new(path: Path, content: bytes) -> None:
+    """Writes a file, for its owner only, that is there whole and durable, or not at all.
 
     Raises:
         FileExistsError: There is one already; it stays as it is.
+        OSError: It cannot be written.
     """
+    fresh = _write_beside(path, content)
+    try:
+        os.link(fresh, path)  # Unlike a rename it replaces nothing.
+    finally:
+        fresh.unlink()
+    _flush_folder(path.parent)
+
+
+def replace_durably(path: Path, content: bytes) -> None:
+    """Writes a file, for its owner only, in the place of what is there: the old one or the new
+    one is there, whole, whatever happens.
+
+    Raises:
+        OSError: It cannot be written. The old one stays.
+    """
+    fresh = _write_beside(path, content)
+    try:
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink()
+        raise
+    _flush_folder(path.parent)
+
+
+def _write_beside(path: Path, content: bytes) -> Path:
     # A crash may leave it behind; in the data directory itself it must not look like a stranger.
     fresh = path.with_name("setup.new")
     fresh.unlink(missing_ok=True)
@@ -278,10 +320,14 @@ def _write_new(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.link(fresh, path)  # Unlike a rename it replaces nothing.
-    finally:
+    except OSError:
         fresh.unlink()
-    folder_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        raise
+    return fresh
+
+
+def _flush_folder(path: Path) -> None:
+    folder_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder_fd)
     finally:

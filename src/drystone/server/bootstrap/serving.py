@@ -60,6 +60,7 @@ class Started(NamedTuple):
         url: Where.
         data_dir: What it serves.
         is_first_start: True if this start made the data directory.
+        made_key_path: Where this start made a master key, of which a copy should be kept.
         accounts_count: 0: tell how to add one (``drystone admin add-account NAME``).
         warnings: Sentences for the operator.
     """
@@ -67,6 +68,7 @@ class Started(NamedTuple):
     url: str
     data_dir: Path
     is_first_start: bool
+    made_key_path: Path | None
     accounts_count: int
     warnings: tuple[str, ...]
 
@@ -233,7 +235,7 @@ async def describe(server: Server, settings: ServerSettings, listening: socket.s
     else:
         shown = f"[{host}]" if address.version == 6 else host
     scheme = "https" if settings.has_tls else "http"
-    warnings = []
+    warnings = list(server.warnings)
     if not (address.is_loopback or settings.has_tls or settings.trusted_proxies):
         warnings.append(
             f"The server listens on {host} without TLS: passwords and files can be read by anyone"
@@ -244,6 +246,7 @@ async def describe(server: Server, settings: ServerSettings, listening: socket.s
         f"{scheme}://{shown}:{port}",
         settings.data_dir,
         server.data_dir.is_new,
+        server.made_key_path,
         await server.count_accounts(),
         tuple(warnings),
     )

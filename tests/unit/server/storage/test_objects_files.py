@@ -3,7 +3,10 @@
 
 import errno
 import os
+import signal
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -71,6 +74,56 @@ def test_what_a_crash_left_behind_is_removed_at_the_start(root, objects):
 
     assert all_files(root) == [NAME]
     assert [found.name for found in again.iter_names()] == [NAME]
+
+
+def test_what_another_opener_is_writing_stays(root, objects, monkeypatch):
+    real = writing_module._write_cached
+
+    def open_meanwhile(path, parts):
+        real(path, parts)
+        FileObjects(root)
+
+    monkeypatch.setattr(writing_module, "_write_cached", open_meanwhile)
+    objects.put(NAME, [b"hello"])
+
+    assert objects.read(NAME, [(0, 9)]) == [b"hello"]
+
+
+def test_what_a_killed_process_was_writing_is_removed_by_the_next_opener(root, objects):
+    code = (
+        "import os, pathlib, signal\n"
+        "from drystone.server.storage.objects_files import FileObjects, files\n"
+        "files.os = type('os', (), {'__getattr__': lambda _, k: getattr(os, k)})()\n"
+        "files.os.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"FileObjects(pathlib.Path({str(root)!r})).put({NAME!r}, [b'half'])\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code], check=False)
+
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list((root / ".incoming").iterdir())) == 1
+    assert FileObjects(root).find_length(NAME) is None
+    assert all_files(root) == []
+    objects.put(NAME, [b"whole"])
+    assert objects.read(NAME, [(0, 9)]) == [b"whole"]
+
+
+def test_openers_that_are_gone_leave_no_folders_behind(root):
+    for _ in range(3):
+        FileObjects(root)  # Let go at once: nothing refers to it.
+
+    assert len(list((root / ".openers").iterdir())) == 1
+
+
+def test_object_that_another_took_back_is_not_relied_on(root, objects, monkeypatch):
+    objects.put(NAME, [b"hello"])
+
+    def found_and_then_removed(path, parts):
+        (root / NAME).unlink()
+        return True
+
+    monkeypatch.setattr(files_module, "is_same", found_and_then_removed)
+    with pytest.raises(Unavailable, match="removed meanwhile"):
+        objects.put(NAME, [b"hello"])
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])

@@ -6,8 +6,7 @@ that now names it is made durable too; only then does ``put`` return. So a reade
 an object or nothing, and what was acknowledged survives power loss. What a crash leaves under
 temporary names is removed when the store is opened again.
 
-It does not lock the folder against a second program: the server's data directory is locked as
-a whole.
+Several processes may open one folder at once; each removes only what the dead left behind.
 """
 
 from drystone.server.storage.objects_files.files import FileObjects

@@ -1,42 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """One file per object; temporary names in ``.incoming`` on the same filesystem."""
 
-import itertools
+import errno
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
 
 from drystone.server.ports.objects import ObjectParts, ObjectStat, is_object_name
 from drystone.server.storage.objects_files.reading import is_same, read_ranges
+from drystone.server.storage.objects_files.staging import Staging
 from drystone.server.storage.objects_files.trouble import translated
 from drystone.server.storage.objects_files.writing import write_durably
 
-_INCOMING: Final = ".incoming"
-
 
 class FileObjects:
-    """Implements ``server.ports.objects.Objects`` on a folder.
+    """Implements ``server.ports.objects.Objects`` on a folder, for several processes at once.
 
     Args:
-        root: The folder; made (readable by its owner only) if it is not there. What a crash
-            left unfinished in it is removed.
+        root: The folder; made (readable by its owner only) if it is not there. What
+            those who live no more left unfinished in it is removed.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = str(root)
-        self._incoming = os.path.join(self._root, _INCOMING)
-        self._numbers = itertools.count()
-        # Whoever finds an object in its place must be able to rely on it. So the steps from
-        # "renamed" to "durable under its name, or gone again" are one at a time.
-        self._publishing = threading.Lock()
         with translated("open", self._root):
             os.makedirs(self._root, mode=0o700, exist_ok=True)
-            os.makedirs(self._incoming, mode=0o700, exist_ok=True)
-            for name in os.listdir(self._incoming):
-                os.unlink(os.path.join(self._incoming, name))
+            self._staging = Staging(self._root)
             _flush_folder(self._root)
 
     def put(self, name: str, parts: ObjectParts) -> None:
@@ -48,12 +38,12 @@ class FileObjects:
         try:
             for name, parts in objects:
                 if not is_same(self._path(name), parts):
-                    path = os.path.join(self._incoming, str(next(self._numbers)))
+                    path = self._staging.next_path()
                     staged.append((path, name))
                     with translated("write", name):
                         write_durably(path, parts)
             names = [name for name, _ in objects]
-            with self._publishing, translated("write", ", ".join(names)):
+            with translated("write", ", ".join(names)), self._staging.publishing():
                 self._publish(staged, names)
         finally:
             for path, _ in staged:
@@ -95,6 +85,10 @@ class FileObjects:
                 os.rename(path, target)
                 if is_new:
                     published.append(target)
+            for name in names:
+                if not os.path.exists(self._path(name)):
+                    # It was there when it was looked at. Whoever named it took that back.
+                    raise FileNotFoundError(errno.ENOENT, "it was removed meanwhile", name)
             for folder in {os.path.dirname(self._path(name)) for name in names}:
                 _flush_folder(folder)
         except OSError:
