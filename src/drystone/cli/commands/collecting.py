@@ -87,7 +87,7 @@ def scrub(
 
     A damaged block counts as not there: devices that still have it send it again. Until then
     code 5 is the answer. The server does the same by itself, slowly; a scrub that is broken off
-    goes on where it was.
+    goes on where it was, unless --all is given.
 
     Examples:
       drystone admin scrub

@@ -83,17 +83,15 @@ class Scrub:
 
         Args:
             tally: Is added up while it goes on.
-            within_s: Packs that were looked at in so many seconds before now are left out.
+            within_s: Packs that were looked at in so many seconds before now are left out; 0: none
+                are, however often somebody looks.
             is_deep: Damaged blocks are looked for in all packs, not only in quarantine.
 
         Raises:
             Unavailable: Database or store are away; nothing is taken for damaged because of that.
         """
-        # Never the present second: what is looked at now has a later one.
-        upto_s = self._now_s() - max(1, within_s)
-        while lines := self._list_unverified(upto_s):
-            for line in lines:
-                yield from self._look_at(line, tally)
+        for line in self._iter_due(within_s):
+            yield from self._look_at(line, tally)
         yield from self._repair(tally, is_deep=is_deep)
 
     def _look_at(self, line: PackLine, tally: ScrubTally) -> Iterator[int]:
@@ -111,7 +109,7 @@ class Scrub:
             tally.blocks += len(batch)
             tally.read_bytes += read_bytes
             yield read_bytes
-        now_s = max(self._now_s(), line.verified_s + 1)
+        now_s = self._now_s()
 
         def note(unit: Unit) -> None:
             unit.blocks.mark(bad, is_damaged=True)
@@ -197,6 +195,21 @@ class Scrub:
 
     def _now_s(self) -> int:
         return self._clock.now_ns() // NS_PER_S
+
+    def _iter_due(self, within_s: int) -> Iterator[PackLine]:
+        if not within_s:
+            for page in self._work.iter_packs():
+                yield from page
+            return
+        # What is looked at gets a later second than this, even if the clock is set back a little.
+        upto_s = self._now_s() - within_s
+        looked: set[PackId] = set()
+        while lines := self._list_unverified(upto_s):
+            fresh = [line for line in lines if line.pack_id not in looked]
+            yield from fresh
+            looked.update(line.pack_id for line in fresh)
+            if not fresh:
+                return  # The clock was set back far.
 
     def _list_unverified(self, upto_s: int) -> list[PackLine]:
         return self._metadata.read(lambda unit: unit.packs.list_unverified(upto_s, PACKS_AT_ONCE))
