@@ -6,8 +6,9 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, suppress
+from itertools import count
 from pathlib import Path
 
 import psycopg
@@ -24,18 +25,38 @@ from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
 PASSWORD = "correct horse"
 TWO = {**CHEAP_PASSWORDS, "DRYSTONE_SERVER_WORKERS": "2"}
 PATIENCE_S = 60.0
+numbers = count(1)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def server(request, tmp_path):
-    """Two workers, with the account anna."""
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def server(request, tmp_path_factory, postgres):
+    """Two workers; one server for all tests that leave it whole."""
     environment = dict(TWO)
     if request.param == "postgresql":
-        environment["DRYSTONE_SERVER_DATABASE"] = request.getfixturevalue("postgres_url")
-    with ServerProcess(tmp_path / "data", environment=environment) as server:
-        server.add_account("anna", PASSWORD)
+        environment["DRYSTONE_SERVER_DATABASE"] = postgres.make_schema()
+    data_dir = tmp_path_factory.mktemp("workers") / "data"
+    with ServerProcess(data_dir, environment=environment) as server:
         yield server
-        server.stop()
+        assert server.stop() == 0
+
+
+@pytest.fixture
+def account(server) -> Iterator[str]:
+    """A new account, of this test alone; two workers run again when the next one begins."""
+    name = f"user{next(numbers)}"
+    server.add_account(name, PASSWORD)
+    yield name
+    deadline = time.monotonic() + PATIENCE_S
+    while not is_settled(server):
+        assert time.monotonic() < deadline, "the workers do not come to rest"
+        time.sleep(0.05)
+
+
+def is_settled(server: ServerProcess) -> bool:
+    said = server.read_log()
+    rolls = said.count("workers.rolling")
+    is_rolled = rolls == said.count("workers.replaced") + said.count("workers.not-replaced")
+    return is_rolled and len(server.find_workers()) == 2
 
 
 @pytest.fixture
@@ -60,10 +81,10 @@ class Device(HttpRemote):
 
 
 @asynccontextmanager
-async def device(url: str, name: str = "laptop") -> AsyncIterator[Device]:
+async def device(url: str, name: str = "laptop", account: str = "anna") -> AsyncIterator[Device]:
     """A new device of anna, with connections of its own."""
     async with joining(url) as session:
-        signed_in = await sign_in(session, "anna", PASSWORD, name)
+        signed_in = await sign_in(session, account, PASSWORD, name)
     async with joining(url, signed_in.token) as session:
         remote = Device(session, signed_in.namespace_id)
         remote.token, remote.device = signed_in.token, format_id(signed_in.device_id)
@@ -139,10 +160,10 @@ def count_sockets(pid: int) -> int:
 
 
 @pytest.mark.asyncio
-async def test_devices_on_any_worker_hear_what_is_committed_on_any_other(server):
+async def test_devices_on_any_worker_hear_what_is_committed_on_any_other(server, account):
     idle = {pid: count_sockets(pid) for pid in server.find_workers()}
     assert len(idle) == 2
-    async with device(server.url) as first, asyncio.TaskGroup() as group:
+    async with device(server.url, account=account) as first, asyncio.TaskGroup() as group:
         token = first.token
         sessions = []
         heard: list[set[int]] = []
@@ -162,7 +183,7 @@ async def test_devices_on_any_worker_hear_what_is_committed_on_any_other(server)
             await until(lambda: 0 in heard[-1])
             # Only so many bells of one device stay open.
             if len(sessions) % 3 == 0:
-                token = await new_token(server.url)
+                token = await new_token(server.url, account)
         last = len(heard)
         for number in range(1, 6):
             await commit(HttpRemote(sessions[number % last], first.namespace_id), number)
@@ -173,14 +194,14 @@ async def test_devices_on_any_worker_hear_what_is_committed_on_any_other(server)
         await session.close()
 
 
-async def new_token(url: str) -> str:
+async def new_token(url: str, account: str) -> str:
     async with joining(url) as session:
-        return (await sign_in(session, "anna", PASSWORD, "another")).token
+        return (await sign_in(session, account, PASSWORD, "another")).token
 
 
 @pytest.mark.asyncio
 async def test_nothing_acknowledged_is_lost_and_nobody_misses_anything_whatever_workers_do(
-    server, request
+    server, account
 ):
     per_device, devices_count = 25, 4
     total = per_device * devices_count
@@ -188,7 +209,7 @@ async def test_nothing_acknowledged_is_lost_and_nobody_misses_anything_whatever_
     seen: dict[FileId, Seq] = {}
 
     async def work(name: str, first: int) -> None:
-        async with device(server.url, name) as remote:
+        async with device(server.url, name, account) as remote:
             for number in range(first, first + per_device):
                 seq = await commit(remote, number)
                 acknowledged[FileId(number.to_bytes(16, "big"))] = seq
@@ -199,7 +220,7 @@ async def test_nothing_acknowledged_is_lost_and_nobody_misses_anything_whatever_
         await until(lambda: len(server.find_workers()) >= 2)
         deed(server.find_workers())
 
-    async with device(server.url, "follower") as follower, asyncio.TaskGroup() as group:
+    async with device(server.url, "follower", account) as follower, asyncio.TaskGroup() as group:
         group.create_task(follow(follower, seen, total))
         for place in range(devices_count):
             group.create_task(work(f"device {place}", 1 + place * per_device))
@@ -208,7 +229,7 @@ async def test_nothing_acknowledged_is_lost_and_nobody_misses_anything_whatever_
         await disturb(45, lambda _: server.signal(signal.SIGHUP))
         await disturb(70, lambda pids: [os.kill(pid, signal.SIGKILL) for pid in pids])
 
-    async with device(server.url, "late") as late:
+    async with device(server.url, "late", account) as late:
         found, _ = await read_since(late, "")
     assert len(acknowledged) == total
     assert found == acknowledged == seen
@@ -218,8 +239,11 @@ async def test_nothing_acknowledged_is_lost_and_nobody_misses_anything_whatever_
 
 
 @pytest.mark.asyncio
-async def test_a_device_that_was_revoked_is_refused_by_every_worker_from_then_on(server):
-    async with device(server.url) as owner, device(server.url, "lost") as lost:
+async def test_a_device_that_was_revoked_is_refused_by_every_worker_from_then_on(server, account):
+    async with (
+        device(server.url, "owner", account) as owner,
+        device(server.url, "lost", account) as lost,
+    ):
         token = lost.token
         sessions = [HttpSession(server.url, token) for _ in range(20)]
         # Each worker knows the token by now.
@@ -236,8 +260,8 @@ async def test_a_device_that_was_revoked_is_refused_by_every_worker_from_then_on
     assert all(isinstance(r, Refused) and r.code == "device-revoked" for r in refusals)
 
 
-def test_real_devices_agree_though_workers_are_replaced_while_they_sync(server, tmp_path):
-    one, two = (RealDevice(tmp_path / n, server.url, "anna", n) for n in ("one", "two"))
+def test_real_devices_agree_though_workers_are_replaced_while_they_sync(server, account, tmp_path):
+    one, two = (RealDevice(tmp_path / n, server.url, account, n) for n in ("one", "two"))
     for who in (one, two):
         who.folder.mkdir(parents=True)
         who.log_in()

@@ -33,6 +33,7 @@ from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.bell_relayed import RelayedBell
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
+from drystone.server.storage.metadata_versioned import VersionedMetadata
 from drystone.server.storage.packs import ObjectPacks
 from drystone.server.workers.collecting import Collector, CollectRules, Tally
 from drystone.server.workers.gentle import run_every
@@ -65,6 +66,7 @@ class Server:
         app: The ASGI app.
         service: What it asks.
         data_dir: What it stands on, held against other servers.
+        metadata: Where it keeps what is not blocks.
         bell: What it rings.
         made_key_path: Where this start made a master key; None if it made none.
         warnings: Sentences for the operator.
@@ -81,7 +83,8 @@ class Server:
         self.bell = engines.bell
         self.made_key_path = opened.made_key_path
         self.warnings = opened.warnings
-        self._metadata = engines.metadata
+        assert isinstance(engines.metadata, VersionedMetadata)
+        self.metadata = engines.metadata
 
     async def count_accounts(self) -> int:
         """Returns how many accounts there are."""
@@ -90,7 +93,7 @@ class Server:
     def close(self) -> None:
         """Finishes what was handed over to be written and lets go of everything. Idempotent."""
         self.service.close()
-        self._metadata.close()
+        self.metadata.close()
         self.data_dir.close()
 
 
@@ -122,7 +125,8 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             data_dir.hold(is_shared=not settings.is_embedded)
         else:
             data_dir.join(membership.lock_fd)
-        metadata = _open_metadata(settings, data_dir, membership.run if membership else None)
+        run = membership.run if membership else None
+        metadata = VersionedMetadata(_open_metadata(settings, data_dir, run))
         undo.callback(metadata.close)
         cursor_key = _load_cursor_key(settings, data_dir, metadata)
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)

@@ -4,11 +4,12 @@
 import asyncio
 import ipaddress
 import os
+import resource
 import signal
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,6 +20,7 @@ from drystone.core.errors import Misconfigured
 from drystone.server.bootstrap.channel import Channel, receive_note
 from drystone.server.bootstrap.composing import Membership, Server, open_server
 from drystone.server.bootstrap.logs import configure_logs
+from drystone.server.ports.shared import ProgramOutgrown
 from drystone.server.settings import ServerSettings
 from drystone.server.storage.bell_relayed import RelayedBell
 
@@ -87,9 +89,11 @@ def run_server(
 
     Raises:
         Misconfigured: The server cannot start. Nothing was changed.
+        ProgramOutgrown: A later version has taken over the database; this one has stopped.
     """
     configure_logs(settings)
     check_tls(settings)
+    allow_many_connections()
     with (
         private_files(),
         closing(open_server(settings)) as server,
@@ -108,6 +112,7 @@ def run_worker(settings: ServerSettings, channel_fd: int) -> None:
 
     Raises:
         Misconfigured: The server cannot start.
+        ProgramOutgrown: As ``run_server``.
     """
     configure_logs(settings)
     end = socket.socket(fileno=channel_fd)
@@ -115,6 +120,7 @@ def run_worker(settings: ServerSettings, channel_fd: int) -> None:
     if not order:
         return
     structlog.contextvars.bind_contextvars(worker=order["number"])
+    allow_many_connections()
     membership = Membership(order["run"], order["lock"])
     with (
         closing(end),
@@ -195,6 +201,15 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    is_outgrown = asyncio.Event()
+
+    def give_way() -> None:
+        if not is_outgrown.is_set():
+            log.error("server.outgrown")
+            is_outgrown.set()
+            stop()
+
+    server.metadata.on_outgrown = lambda: _call_soon(loop, give_way)
     watching = asyncio.create_task(server.service.devices.watch_stamp(TELL_INTERVAL_S))
     keeping = asyncio.create_task(server.upkeep())
     serving = asyncio.create_task(outer.serve(sockets=[listening]))
@@ -211,6 +226,14 @@ async def _serve(
         await asyncio.gather(*tasks, return_exceptions=True)
     works, groups, largest = server.service.writer.stats()
     log.info("server.stopped", works=works, groups=groups, largest_group=largest)
+    if is_outgrown.is_set():
+        raise ProgramOutgrown
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    """Has the loop call something, from another thread, if it still runs."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(function)
 
 
 async def _stop(server: Server, outer: "_Uvicorn", grace_s: float) -> None:
@@ -300,6 +323,17 @@ def _configure_uvicorn(server: Server, settings: ServerSettings) -> uvicorn.Conf
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
     )
+
+
+def allow_many_connections() -> None:
+    """Lets this process open as many files and sockets as the system allows it to.
+
+    Systems begin with 1,024, for programs of long ago: that many idle devices, and nobody else
+    gets in.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def check_tls(settings: ServerSettings) -> None:

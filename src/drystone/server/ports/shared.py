@@ -2,7 +2,34 @@
 """Shared: what all workers on one database have in common, whatever machine they run on."""
 
 from collections.abc import Hashable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from drystone.core.errors import Unavailable
+
+
+class ProgramOutgrown(Unavailable):
+    """A program of a later version has changed the database, and this one no longer fits it."""
+
+    code = "program-outgrown"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the server's database was brought up to a later version beside this worker, which is"
+            " being replaced: nothing of this was kept",
+            advice="Try again.",
+            retry_after_s=2.0,
+        )
+
+
+@runtime_checkable
+class Versioned(Protocol):
+    """Metadata that a program of another version may use at the same time."""
+
+    def is_outgrown(self) -> bool:
+        """Tells whether a program of a later version has changed the tables since they were
+        opened. Cost: one row.
+        """
+        ...
 
 
 class SharedUnit(Protocol):

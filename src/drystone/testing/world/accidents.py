@@ -79,6 +79,7 @@ class Accidents:
             "crash": self.crash_server,
             "back_up": self.back_up,
             "restore": self.restore,
+            "put_back": self.put_back,
             "jump": self.jump_server,
             "collect": self.collect,
         }
@@ -93,7 +94,7 @@ class Accidents:
         """Does one."""
         # Collecting is no accident: nobody may notice.
         self.has_any |= act.deed != "collect"
-        self.has_turned_back |= act.deed in ("power", "old_state", "restore")
+        self.has_turned_back |= act.deed in ("power", "old_state", "restore", "put_back")
         # What a killed client had written and not noted is like a person's when it starts again.
         self.has_turned_back |= act.deed == "crash"
         if act.who == "server":
@@ -241,6 +242,12 @@ class Accidents:
         self._down_s["server"] = down_s
         server.life.end()
         self._scene.note("restored", server.restore())
+
+    def put_back(self) -> None:
+        """The database takes the place of an earlier one, while the workers go on: a replica that
+        lacks what came last, or a backup.
+        """
+        self._scene.note("put back", self._scene.server.put_back())
 
     def jump_server(self, seconds: float) -> None:
         """The server's clock jumps."""

@@ -93,7 +93,7 @@ class World:
         self.server_skew_s = 0.0
         self._collecting = {act.args[0] for act in script.acts if act.deed == "collect"}
         leases = make_leases(min(self._collecting)) if self._collecting else LeaseTimes()
-        self.server = WorldServer(self.timeline, self._server_now_ns, leases=leases)
+        self.server = WorldServer(self.timeline, self._server_now_ns, script.workers, leases=leases)
         self.devices = {
             name: WorldDevice(name, nature, self.timeline, chance, self.server, watching=self)
             for name, nature in sorted(script.devices.items())

@@ -36,18 +36,22 @@ class Script(NamedTuple):
         seed: Of all that the acts leave open.
         devices: What they are like, by name.
         acts: In the order of time.
+        workers: Of the server. Several share a database as PostgreSQL is one: it outlives them, and
+            can be put back beneath them.
     """
 
     seed: int
     devices: dict[str, DeviceNature]
     acts: tuple[Act, ...]
+    workers: int = 1
 
     def encode(self) -> str:
         """Returns it as JSON, an act a line."""
         devices = {name: nature._asdict() for name, nature in self.devices.items()}
         lines = ",\n".join(f"    {json.dumps(act)}" for act in self.acts)
+        workers = f'  "workers": {self.workers},\n' if self.workers > 1 else ""
         return (
-            f'{{\n  "format": {_FORMAT},\n  "seed": {self.seed},\n'
+            f'{{\n  "format": {_FORMAT},\n  "seed": {self.seed},\n{workers}'
             f'  "devices": {json.dumps(devices)},\n  "acts": [\n{lines}\n  ]\n}}\n'
         )
 
@@ -70,6 +74,6 @@ def decode_script(text: str) -> Script:
         acts = tuple(
             Act(float(at_s), who, deed, tuple(args)) for at_s, who, deed, args in told["acts"]
         )
-        return Script(int(told["seed"]), devices, acts)
+        return Script(int(told["seed"]), devices, acts, int(told.get("workers", 1)))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("this script of a world is damaged") from error

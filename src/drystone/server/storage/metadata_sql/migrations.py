@@ -86,6 +86,12 @@ def migrate(
         raise SchemaNewer(path, version, known)
 
 
+def is_beyond(session: Session, migrations: Sequence[Migration]) -> bool:
+    """Tells whether a database that was brought up to date has had later migrations since."""
+    (version,) = session.execute(_FIND_VERSION).fetchone()
+    return int(version) > len(migrations)
+
+
 def _carry_out(
     connection: MigratingSession, path: str, migration: Migration, engine: Engine
 ) -> None:
@@ -108,7 +114,7 @@ def _read_version(connection: Session, path: str, engine: Engine) -> int:
     """Returns the number of the last migration carried out; 0 for an empty database."""
     tables = {name for (name,) in connection.execute(engine.table_names)}
     if "schema_version" in tables:
-        (version,) = connection.execute("SELECT max(number) FROM schema_version").fetchone()
+        (version,) = connection.execute(_FIND_VERSION).fetchone()
         return int(version)
     if tables:
         raise DatabaseUnusable(path, "it is the database of another program")
@@ -133,5 +139,7 @@ _SQLITE: Final = Engine(
     table_names="SELECT name FROM sqlite_master WHERE type = 'table'",
     split=_iter_statements,
 )
+
+_FIND_VERSION: Final = "SELECT max(number) FROM schema_version"
 
 _NOTE_VERSION: Final = "INSERT INTO schema_version (number, name) VALUES (:number, :name)"

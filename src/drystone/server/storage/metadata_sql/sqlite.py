@@ -16,7 +16,12 @@ from os import PathLike, fspath
 from typing import Final, TypeVar
 
 from drystone.server.ports.metadata import Unit
-from drystone.server.storage.metadata_sql.migrations import Migration, load_migrations, migrate
+from drystone.server.storage.metadata_sql.migrations import (
+    Migration,
+    is_beyond,
+    load_migrations,
+    migrate,
+)
 from drystone.server.storage.metadata_sql.trouble import (
     DatabaseCorrupt,
     DatabaseTrouble,
@@ -81,10 +86,10 @@ class SqliteMetadata:
         self._readers: list[sqlite3.Connection] = []
         self._is_closed = False
         self._writer: sqlite3.Connection | None = self._open_writer()
-        known = load_migrations() if migrations is None else migrations
+        self._migrations = load_migrations() if migrations is None else migrations
         try:
             with translated():
-                migrate(self._writer, self._path, known)
+                migrate(self._writer, self._path, self._migrations)
         except BaseException:
             self.close()
             raise
@@ -105,6 +110,10 @@ class SqliteMetadata:
                 if error.sqlite_errorcode == sqlite3.SQLITE_READONLY:
                     raise AssertionError("a reading work has written") from error
                 raise
+
+    def is_outgrown(self) -> bool:
+        with self._reading() as connection:
+            return is_beyond(connection, self._migrations)
 
     def read_copy(self, work: Callable[[Unit], T]) -> T:
         return self.read(work)

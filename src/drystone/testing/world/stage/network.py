@@ -135,7 +135,7 @@ class LinkedRemote:
     async def listen(self) -> AsyncIterator[Seq]:
         wait_s = _AGAIN_S
         while True:
-            service = self._server.service
+            service = self._server.pick_worker()
             if self._link.is_up and service is not None:
                 wait_s = _AGAIN_S
                 breaks_count = self._link.breaks_count
@@ -189,7 +189,7 @@ class LinkedRemote:
         if link.lost_requests:
             link.lost_requests -= 1
             raise ServerAway("the request was lost")
-        service = self._server.service
+        service = self._server.pick_worker()
         if service is None:
             raise ServerAway("nobody listens there")
         if self._inner is None or self._inner.service is not service:

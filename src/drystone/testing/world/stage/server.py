@@ -22,6 +22,7 @@ from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.service import Engines, Service, make_service
 from drystone.server.service.writer import Writer
 from drystone.server.storage.bell_local import LocalBell
+from drystone.server.storage.bell_relayed import RelayedBell
 from drystone.server.storage.metadata_memory import MemoryMetadata
 from drystone.server.storage.objects_memory import MemoryObjects
 from drystone.server.storage.packs import ObjectPacks
@@ -47,6 +48,7 @@ class WorldServer:
     Args:
         timeline: Where it runs.
         now_ns: Its clock.
+        workers: How many answer, in turns.
         leases: For how long it keeps what nothing refers to.
 
     Attributes:
@@ -57,6 +59,7 @@ class WorldServer:
         self,
         timeline: Timeline,
         now_ns: Callable[[], int],
+        workers_count: int = 1,
         *,
         leases: LeaseTimes = LeaseTimes(),  # noqa: B008  a constant
     ) -> None:
@@ -71,6 +74,10 @@ class WorldServer:
         self.life = Life(lambda: None)
         self.life.end()
         self.service: Service | None = None
+        """That of the first worker."""
+        self._workers_count = workers_count
+        self._workers: list[Service] = []
+        self._turns = count()
         self.starts_count = 0
         self._era_numbers = count(1)
         self.told = Told()
@@ -89,17 +96,27 @@ class WorldServer:
         self.life = Life(self._end)
         metadata = _MortalMetadata(self._metadata, self.life)
         packs = ObjectPacks(_MortalObjects(self._objects, self.life))
-        engines = Engines(metadata, packs, LocalBell(), self._clock, _PASSWORDS)
-        writer = _LoopWriter(metadata, self._timeline)
         self.starts_count += 1
-        self._metadata.begin_run()
-        self.service = make_service(
-            engines,
-            _CURSOR_KEY,
-            make_era_id=self._make_era_id,
-            writer=writer,
-            leases=self._leases,
-        )
+        if self._workers_count == 1:
+            self._metadata.begin_run()
+        bells = [RelayedBell(LocalBell()) for _ in range(self._workers_count)]
+        for bell in bells:
+            bell.relay = _make_relay([other for other in bells if other is not bell])
+        self._workers = [
+            make_service(
+                Engines(metadata, packs, bell, self._clock, _PASSWORDS),
+                _CURSOR_KEY,
+                make_era_id=self._make_era_id,
+                writer=_LoopWriter(metadata, self._timeline),
+                leases=self._leases,
+            )
+            for bell in bells
+        ]
+        self.service = self._workers[0]
+
+    def pick_worker(self) -> Service | None:
+        """Returns whoever answers the next request; None if nobody does."""
+        return self._workers[next(self._turns) % len(self._workers)] if self._workers else None
 
     def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Lets the running server do something."""
@@ -122,6 +139,20 @@ class WorldServer:
         metadata, objects = self._backup
         self._metadata, self._objects = metadata.copy(), objects.copy()
         self.told = Told()  # What was told before is no longer so.
+        return True
+
+    def put_back(self) -> bool:
+        """Puts the metadata of the last backup in place, if there is one, while it runs; packs
+        stay, as a store of objects has them. Connections break.
+        """
+        if self._backup is None:
+            return False
+        for collector in self.collectors:
+            collector.life.end()
+        self._metadata.become(self._backup[0])
+        self.told = Told()
+        for tell in self.on_end:
+            tell()
         return True
 
     def collect(self, rules: CollectRules, step_s: float, effects_count: int) -> None:
@@ -153,6 +184,7 @@ class WorldServer:
 
     def _end(self) -> None:
         self.service = None
+        self._workers = []
         for task in list(self._tasks):
             task.cancel()
         for tell in self.on_end:
@@ -251,6 +283,14 @@ class WorldCollector:
             self.life.end()
         else:
             self._timeline.call_later(self._step_s, self.take_step)
+
+
+def _make_relay(others: Sequence[RelayedBell]) -> Callable[[NamespaceId, int], None]:
+    def relay(namespace_id: NamespaceId, head: int) -> None:
+        for other in others:
+            other.hear(namespace_id, head)
+
+    return relay
 
 
 class _Clock:

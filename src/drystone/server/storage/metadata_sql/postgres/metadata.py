@@ -20,6 +20,7 @@ from drystone.server.ports.metadata import Unit
 from drystone.server.storage.metadata_sql.migrations import (
     Engine,
     Migration,
+    is_beyond,
     load_migrations,
     migrate,
 )
@@ -124,10 +125,10 @@ class PostgresMetadata:
                 "prepare_threshold": 2,
             },
         )
-        known = load_migrations() if migrations is None else migrations
+        self._migrations = load_migrations() if migrations is None else migrations
         try:
             # Outside the pool: it would go on trying in the background.
-            self._begin(conninfo, known)
+            self._begin(conninfo, self._migrations)
             self._pool.open(wait=True, timeout=CONNECT_TIMEOUT_S)
         except BaseException:
             self.close()
@@ -168,6 +169,10 @@ class PostgresMetadata:
                     raise translate(error) from error
                 _wait(TRIES_MAX - rest)
         raise AssertionError("the last try returns or raises")
+
+    def is_outgrown(self) -> bool:
+        with translated(), self._transaction("BEGIN READ ONLY", is_writing=False) as session:
+            return is_beyond(session, self._migrations)
 
     @property
     def has_copy(self) -> bool:
