@@ -10,8 +10,10 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from drystone.testing.nats import NatsServer
 from drystone.testing.object_stores import S3_CREDENTIALS, S3Server, StrictS3Server
 from drystone.testing.postgres import PostgresServer
+from drystone.testing.valkey import ValkeyServer
 
 # No deadline: a slow machine is not a bug, and each test has a time limit of its own.
 _shared = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -51,6 +53,20 @@ def s3_url(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in S3_CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     return s3.url(s3.make_bucket(), "some/folder")
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    """One Valkey for all tests of a process that do not end it."""
+    with ValkeyServer(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """One NATS with JetStream for all tests of a process that do not end it."""
+    with NatsServer(tmp_path_factory.mktemp("nats")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,11 @@ SELECT create_reference_table('author');
 SELECT create_reference_table('pack');
 SELECT create_reference_table('block');
 SELECT create_reference_table('damaged_block');
+SELECT create_reference_table('secret');
+SELECT create_reference_table('stamp');
+SELECT create_reference_table('running_era');
+SELECT create_reference_table('duty');
+SELECT create_reference_table('projector');
 
 -- By namespace: all rows of one are on one node, in one transaction of its own.
 SELECT create_distributed_table('journal', 'ns');
@@ -29,6 +34,7 @@ SELECT create_distributed_table('burst', 'ns', colocate_with => 'journal');
 SELECT create_distributed_table('brake', 'ns', colocate_with => 'journal');
 SELECT create_distributed_table('arrival', 'ns', colocate_with => 'journal');
 SELECT create_distributed_table('arrival_block', 'ns', colocate_with => 'journal');
+SELECT create_distributed_table('projection', 'ns', colocate_with => 'journal');
 
 -- On the coordinator, as they are: one row each, and what one of them says depends on the server on
 -- which it is asked.

@@ -15,10 +15,12 @@ from drystone.testing.conformance.metadata import (
     ArrivalsSuite,
     BlocksSuite,
     BrakesSuite,
+    DutiesSuite,
     HistorySuite,
     HoldersSuite,
     JournalSuite,
     PacksSuite,
+    ProjectionsSuite,
     SharedSuite,
     TransactionsSuite,
     TreeSuite,
@@ -135,6 +137,24 @@ class TestPacksInSqlite(InSqlite, PacksSuite): ...
 
 
 class TestPacksInPostgres(InPostgres, PacksSuite): ...
+
+
+class TestDutiesInMemory(InMemory, DutiesSuite): ...
+
+
+class TestDutiesInSqlite(InSqlite, DutiesSuite): ...
+
+
+class TestDutiesInPostgres(InPostgres, DutiesSuite): ...
+
+
+class TestProjectionsInMemory(InMemory, ProjectionsSuite): ...
+
+
+class TestProjectionsInSqlite(InSqlite, ProjectionsSuite): ...
+
+
+class TestProjectionsInPostgres(InPostgres, ProjectionsSuite): ...
 
 
 class TestArrivalsInMemory(InMemory, ArrivalsSuite): ...

@@ -96,6 +96,23 @@ class ServerSettings:
         is_private=True,
         shown_values="`file`, `file:PATH`, `env:NAME`, `command:…` or `none`",
     )
+    bell: str = _setting(
+        "local",
+        "How workers tell each other that something was committed: `local`, where there is one"
+        " machine, or the address of a Valkey or Redis (`valkey://:password@host:6379/0`,"
+        " `valkeys://` with TLS) or of a NATS (`nats://user:password@host:4222`, `tls://`).",
+        starts=("local", "valkey://", "valkeys://", "redis://", "rediss://", "nats://", "tls://"),
+        is_private=True,
+        shown_values="`local` or an address",
+    )
+    outlet: str = _setting(
+        "none",
+        "Where journals are published for other systems: `none`, or the address of a NATS with"
+        " JetStream (`nats://user:password@host:4222?subject=drystone`).",
+        starts=("none", "nats://", "tls://"),
+        is_private=True,
+        shown_values="`none` or an address",
+    )
     host: str = _setting("127.0.0.1", "Address to listen on. Others than loopback want TLS.")
     port: int = _setting(8440, "TCP port to listen on; 0 takes any free one.", least=0, most=65535)
     tls_certificate: Path | None = _setting(  # noqa: RUF009  it returns a field

@@ -54,7 +54,7 @@ MINUTE_NS = 60 * 1_000_000_000
 
 SHARED = {
     *("account", "device", "author", "namespace", "pack", "block", "damaged_block"),
-    *("secret", "stamp", "running_era"),
+    *("secret", "stamp", "running_era", "projector"),
 }
 """About accounts, blocks and workers; every other table leads with the namespace."""
 
@@ -163,6 +163,8 @@ CALLS: dict[str, Callable[[Unit], object]] = {
     "save_device": lambda u: u.accounts.save_device(LAPTOP),
     "may_open": lambda u: u.tree.may_open(ANNA.account_id, NAMESPACE),
     "head": lambda u: u.tree.head(NAMESPACE),
+    "find_heads": lambda u: u.tree.find_heads([NAMESPACE, OTHER]),
+    "list_records": lambda u: u.tree.list_records(NAMESPACE, Seq(500), ASKED),
     "find_entries": lambda u: u.tree.find_entries(NAMESPACE, FILES),
     "find_lineage": lambda u: u.tree.find_lineage(NAMESPACE, FILES[:2]),
     "find_child": lambda u: u.tree.find_child(NAMESPACE, make_file_id(1), "n101"),
@@ -330,3 +332,30 @@ def test_statements_are_lookups_in_one_namespace(filled, scans, name) -> None:
             assert scan.rows <= ROWS_MAX, (scan, statement)
             if scan.table not in SHARED and name not in BACKGROUND:
                 assert "ns = " in scan.condition, (scan, statement)
+
+
+def test_where_a_projector_is_behind_is_found_without_looking_at_the_others(filled, scans) -> None:
+    """Of many namespaces, a few of which have moved."""
+
+    def work(unit: Unit) -> None:
+        for number in range(200):
+            name = number.to_bytes(2, "big")
+            account = Account(name * 8, f"{number}", "", name * 8, 1)  # type: ignore[arg-type]
+            unit.accounts.add_account(account)
+        for projector in ("one", "other"):
+            unit.projections.add_projector(projector)
+            unit.projections.begin(projector)
+        unit.projections.move("other", NAMESPACE, Seq(HEAD))
+        scans.clear()
+        assert len(unit.projections.list_behind("one", None, ASKED)) == 2
+        assert unit.projections.measure("other") == (1, HEAD)
+        unit.projections.move("one", OTHER, Seq(1))
+        raise Undone
+
+    with pytest.raises(Undone):
+        filled.write(work)
+
+    for statement, mine in scans.items():
+        for scan in mine:
+            assert "Index" in scan.kind, (scan, statement)
+            assert scan.rows <= 2 * 2, (scan, statement)

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Composing: which engines a server stands on, and how an operator's command reaches them."""
 
-import asyncio
 import secrets
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import partial
-from typing import Any, Final, NamedTuple
-
-import structlog
+from typing import Final, NamedTuple
 
 from drystone.core.errors import Misconfigured
+from drystone.core.ids import NamespaceId
 from drystone.core.journal.eras import ERA_ID_BYTES
-from drystone.core.limits import SCRUB_AGAIN_S
+from drystone.server.bootstrap.background import Background
 from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
+from drystone.server.bootstrap.libraries import library
+from drystone.server.bootstrap.messaging import add_outlet, make_bell
 from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
+from drystone.server.bootstrap.upkeep import add_upkeep
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
@@ -35,22 +35,8 @@ from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
 from drystone.server.storage.metadata_versioned import VersionedMetadata
 from drystone.server.storage.packs import ObjectPacks
-from drystone.server.workers.collecting import Collector, CollectRules, Tally
-from drystone.server.workers.gentle import run_every
-from drystone.server.workers.scrubbing import Scrub, ScrubTally
-
-log = structlog.get_logger()
 
 _CURSOR_KEY: Final = "cursor"
-
-SCRUB_EVERY_S: Final = 3600.0
-"""From the end of one scrub in the background to the beginning of the next."""
-
-
-class LibraryMissing(Misconfigured):
-    """An engine is asked for whose library is not installed."""
-
-    code = "library-missing"
 
 
 class NotEmbedded(Misconfigured):
@@ -68,17 +54,22 @@ class Server:
         data_dir: What it stands on, held against other servers.
         metadata: Where it keeps what is not blocks.
         bell: What it rings.
+        background: What whoever serves runs beside the requests.
         made_key_path: Where this start made a master key; None if it made none.
         warnings: Sentences for the operator.
-        upkeep: What whoever serves runs beside the requests, until it is cancelled.
     """
 
     def __init__(
-        self, engines: Engines, service: Service, data_dir: ServerHome, opened: OpenedObjects
+        self,
+        engines: Engines,
+        service: Service,
+        data_dir: ServerHome,
+        opened: OpenedObjects,
+        background: Background,
     ) -> None:
         self.app = NativeApp(service)
+        self.background = background
         self.service = service
-        self.upkeep: Callable[[], Coroutine[Any, Any, None]] = _nothing
         self.data_dir = data_dir
         self.bell = engines.bell
         self.made_key_path = opened.made_key_path
@@ -132,8 +123,14 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
         opened = _open_store(settings, data_dir)
         packs = ObjectPacks(opened.objects)
-        bell = LocalBell() if membership is None else RelayedBell(LocalBell())
-        engines = Engines(metadata, packs, bell, SystemClock(), _passwords(settings))
+        background, worker, clock = Background(), secrets.token_hex(8), SystemClock()
+
+        def find_heads(ids: Collection[NamespaceId]) -> Awaitable[Mapping[NamespaceId, int]]:
+            return service.writer.read(lambda unit: unit.tree.find_heads(ids))
+
+        own = LocalBell() if membership is None else RelayedBell(LocalBell())
+        bell = make_bell(settings, background, worker, own, find_heads)
+        engines = Engines(metadata, packs, bell, clock, _passwords(settings))
         service = make_service(
             engines,
             cursor_key,
@@ -145,49 +142,11 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             ),
         )
         undo.callback(service.close)
-        server = Server(engines, service, data_dir, opened)
-        server.upkeep = partial(_keep_up, settings, engines)
+        add_outlet(settings, background, worker, writer=service.writer, bell=bell, clock=clock)
+        add_upkeep(settings, background, worker, engines, service.writer)
+        server = Server(engines, service, data_dir, opened, background)
         undo.pop_all()
         return server
-
-
-async def _nothing() -> None:
-    """The upkeep of a server that was put together otherwise."""
-
-
-async def _keep_up(settings: ServerSettings, engines: Engines) -> None:
-    """Collects and scrubs in the background, as the settings say."""
-    collector = Collector(engines.metadata, engines.packs, engines.clock, make_rules(settings))
-    scrub = Scrub(engines.metadata, engines.packs, engines.clock)
-    rate = settings.scrub_bytes_per_s
-    async with asyncio.TaskGroup() as group:
-        every_s = settings.collect_every_h * 3600
-        group.create_task(run_every("collect", every_s, partial(_collect, collector)))
-        # Packs that came meanwhile are looked at within an hour.
-        every_s = SCRUB_EVERY_S if rate else 0.0
-        group.create_task(run_every("scrub", every_s, partial(_scrub, scrub), bytes_per_s=rate))
-
-
-def _scrub(scrub: Scrub) -> Iterator[int]:
-    tally = ScrubTally()
-    yield from scrub.run(tally, within_s=SCRUB_AGAIN_S)
-    if tally.packs or tally.left:
-        log.info("scrub.done", **vars(tally))
-
-
-def _collect(collector: Collector) -> Iterator[int]:
-    tally = Tally()
-    yield from collector.run(tally)
-    log.info("collect.done", **vars(tally))
-
-
-def make_rules(settings: ServerSettings) -> CollectRules:
-    """Returns what the settings say about what may be collected."""
-    return CollectRules(
-        age_s=round(settings.collect_age_h * 3600),
-        history_s=settings.keep_history_days * 86_400,
-        quarantine_s=round(settings.quarantine_days * 86_400),
-    )
 
 
 @contextmanager
@@ -233,7 +192,7 @@ def move_metadata(
             advice="Use PostgreSQL's own tools to move it from one to another.",
         )
     check_settings({"database": url})
-    with _library("PostgreSQL", "postgres"):
+    with library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import move_to  # noqa: PLC0415
     with opened_data_dir(settings.data_dir) as data_dir:
         data_dir.hold()
@@ -243,24 +202,12 @@ def move_metadata(
             data_dir.close()
 
 
-@contextmanager
-def _library(what: str, extra: str) -> Iterator[None]:
-    """Tells how to install a library that is not there."""
-    try:
-        yield
-    except ImportError as error:
-        raise LibraryMissing(
-            f"the library for {what} is not installed",
-            advice=f"Install it with `pip install 'drystone[{extra}]'`.",
-        ) from error
-
-
 def _open_metadata(
     settings: ServerSettings, data_dir: ServerHome, run: str | None = None
 ) -> Metadata:
     if settings.is_embedded:
         return SqliteMetadata(data_dir.database_path, run=run)
-    with _library("PostgreSQL", "postgres"):
+    with library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import (  # noqa: PLC0415
             PostgresMetadata,
         )
@@ -297,7 +244,7 @@ def _open_store(settings: ServerSettings, data_dir: ServerHome) -> OpenedObjects
             "master_key is set, but only what lies in the data directory is encrypted with it",
             advice="Remove it, and have the object store encrypt what it keeps.",
         )
-    with _library("object stores", "cloud"):
+    with library("object stores", "cloud"):
         from drystone.server.storage.objects_cloud import (  # noqa: PLC0415
             CloudObjects,
             parse_location,

@@ -164,10 +164,13 @@ async def _serve_beside_others(
 ) -> None:
     """Serves what the other workers leave, and hears what they ring."""
     bell = server.bell
-    assert isinstance(bell, RelayedBell)
+    # One that reaches workers on other machines reaches those beside it, too.
+    relayed = bell if isinstance(bell, RelayedBell) else RelayedBell(bell)
     # To a worker that has none to tell it to stop, nobody brings what others ring either.
-    channel = Channel(end, on_ring=bell.hear, on_end=lambda: os.kill(os.getpid(), signal.SIGTERM))
-    bell.relay = channel.ring
+    channel = Channel(
+        end, on_ring=relayed.hear, on_end=lambda: os.kill(os.getpid(), signal.SIGTERM)
+    )
+    relayed.relay = channel.ring
 
     async def tell_up() -> None:
         channel.note({"up": True})
@@ -211,7 +214,7 @@ async def _serve(
 
     server.metadata.on_outgrown = lambda: _call_soon(loop, give_way)
     watching = asyncio.create_task(server.service.devices.watch_stamp(TELL_INTERVAL_S))
-    keeping = asyncio.create_task(server.upkeep())
+    working = asyncio.create_task(server.background.run())
     serving = asyncio.create_task(outer.serve(sockets=[listening]))
     listens = asyncio.create_task(outer.listens.wait())
     try:
@@ -220,7 +223,7 @@ async def _serve(
             await tell_up()
         await serving
     finally:
-        tasks = (watching, keeping, serving, listens, *stops)
+        tasks = (watching, working, serving, listens, *stops)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

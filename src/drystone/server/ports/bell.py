@@ -27,3 +27,11 @@ class Bell(Protocol):
         highest head: memory per listener is bounded by its namespaces.
         """
         ...
+
+    def listen_all(
+        self,
+    ) -> AbstractAsyncContextManager[AsyncIterator[tuple[NamespaceId, int]]]:
+        """Opens a listener for all namespaces, as ``listen`` does. For background work, of which
+        there are a few in a cluster: each hears every ring.
+        """
+        ...

@@ -15,7 +15,9 @@ from drystone.core.journal.eras import Era
 from drystone.core.journal.record import Record, StoredEntry
 from drystone.server.ports.arrivals import ArrivalsUnit
 from drystone.server.ports.collecting import HistoryUnit, HoldersUnit, PacksUnit
+from drystone.server.ports.duties import DutiesUnit
 from drystone.server.ports.places import BlockPlace as BlockPlace  # noqa: PLC0414  part of this port
+from drystone.server.ports.projections import ProjectionsUnit
 from drystone.server.ports.shared import SharedUnit
 
 T = TypeVar("T")
@@ -144,6 +146,12 @@ class TreeUnit(Protocol):
         """Returns the last seq; 0 for an empty or unknown namespace."""
         ...
 
+    def find_heads(self, namespace_ids: Collection[NamespaceId]) -> dict[NamespaceId, Seq]:
+        """Returns the last seqs of those of these namespaces that there are. One query; it waits
+        for nobody who is appending.
+        """
+        ...
+
     def find_entries(
         self, namespace_id: NamespaceId, file_ids: Collection[FileId]
     ) -> dict[FileId, StoredEntry]:
@@ -238,6 +246,10 @@ class TreeUnit(Protocol):
 
     def find_record(self, namespace_id: NamespaceId, seq: Seq) -> Record | None:
         """Returns one record of the journal."""
+        ...
+
+    def list_records(self, namespace_id: NamespaceId, after_seq: Seq, limit: int) -> list[Record]:
+        """Returns a page of the journal: the records after ``after_seq``, in their order."""
         ...
 
     def list_eras(self, namespace_id: NamespaceId, upto_seq: Seq, limit: int) -> list[Era]:
@@ -430,6 +442,16 @@ class Unit(Protocol):
     @property
     def packs(self) -> PacksUnit:
         """Packs, and those on their way out."""
+        ...
+
+    @property
+    def duties(self) -> DutiesUnit:
+        """Who does what only one worker may."""
+        ...
+
+    @property
+    def projections(self) -> ProjectionsUnit:
+        """How far projectors have come."""
         ...
 
     @property

@@ -13,9 +13,12 @@ class LocalBell:
 
     def __init__(self) -> None:
         self._listeners: dict[NamespaceId, set[_Listener]] = {}
+        self._listeners_to_all: set[_Listener] = set()
 
     def ring(self, namespace_id: NamespaceId, head: int) -> None:
         for listener in self._listeners.get(namespace_id, ()):
+            listener.note(namespace_id, head)
+        for listener in self._listeners_to_all:
             listener.note(namespace_id, head)
 
     @asynccontextmanager
@@ -33,6 +36,15 @@ class LocalBell:
                 self._listeners[namespace_id].discard(listener)
                 if not self._listeners[namespace_id]:
                     del self._listeners[namespace_id]
+
+    @asynccontextmanager
+    async def listen_all(self) -> AsyncIterator[AsyncIterator[tuple[NamespaceId, int]]]:
+        listener = _Listener()
+        self._listeners_to_all.add(listener)
+        try:
+            yield listener
+        finally:
+            self._listeners_to_all.discard(listener)
 
     def count_listeners(self) -> int:
         """Returns how many listeners are open, each once per namespace."""

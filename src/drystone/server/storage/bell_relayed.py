@@ -35,3 +35,8 @@ class RelayedBell:
         self, namespace_ids: Collection[NamespaceId]
     ) -> AbstractAsyncContextManager[AsyncIterator[tuple[NamespaceId, int]]]:
         return self._own.listen(namespace_ids)
+
+    def listen_all(
+        self,
+    ) -> AbstractAsyncContextManager[AsyncIterator[tuple[NamespaceId, int]]]:
+        return self._own.listen_all()

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from drystone.core.errors import DrystoneError
+from drystone.server.workers.duty import Duty
 
 log = structlog.get_logger()
 
@@ -49,7 +50,7 @@ async def go_gently(steps: Iterator[int], *, bytes_per_s: float = 0.0) -> None:
 
 
 async def run_every(
-    name: str,
+    duty: Duty,
     every_s: float,
     run: Callable[[], Iterator[int]],
     *,
@@ -59,16 +60,16 @@ async def run_every(
     """Runs something again and again, gently, until cancelled. Trouble ends one run only.
 
     Args:
-        name: For the log.
-        every_s: From the end of one run to the beginning of the next; 0: never.
+        duty: Whoever has it runs; others leave that run out.
+        every_s: From the end of one run to the beginning of the next.
         run: Begins a run.
         first_s: Until the first one.
         bytes_per_s: See ``go_gently``.
     """
     await asyncio.sleep(min(first_s, every_s))
-    while every_s:
+    while True:
         try:
-            await go_gently(run(), bytes_per_s=bytes_per_s)
+            await duty.perform(lambda: go_gently(run(), bytes_per_s=bytes_per_s))
         except DrystoneError as error:
-            log.warning("upkeep.broken-off", job=name, code=error.code, why=error.message)
+            log.warning("upkeep.broken-off", job=duty.name, code=error.code, why=error.message)
         await asyncio.sleep(every_s)

@@ -14,6 +14,7 @@ from drystone.server.storage.metadata_memory.collecting import (
     MemoryHolders,
     MemoryPacks,
 )
+from drystone.server.storage.metadata_memory.duties import MemoryDuties, MemoryProjections
 from drystone.server.storage.metadata_memory.shared import MemoryShared
 from drystone.server.storage.metadata_memory.tables import Tables
 from drystone.server.storage.metadata_memory.units import MemoryAccounts, MemoryBlocks, MemoryTree
@@ -32,6 +33,8 @@ class _MemoryUnit:
         self.history = MemoryHistory(tables)
         self.holders = MemoryHolders(tables)
         self.packs = MemoryPacks(tables)
+        self.duties = MemoryDuties(tables)
+        self.projections = MemoryProjections(tables)
         self.shared = MemoryShared(tables, run)
         self.arrivals = MemoryArrivals(tables)
 

@@ -101,6 +101,14 @@ class PackRow(NamedTuple):
     verified_s: int = 0
 
 
+class Duty(NamedTuple):
+    """Who has taken a duty, until when, and how long that was to last."""
+
+    holder: str
+    until_ns: int
+    lasts_ns: int
+
+
 class RunningEra(NamedTuple):
     """The era that is being written, as long as the database is what it was."""
 
@@ -138,6 +146,10 @@ class Tables:
         # Those of the places where a block cannot be read back.
         self.damaged: Table[BlockId, BlockPlace] = Table(self.undo)
         self.leases: Table[tuple[NamespaceId, BlockId], int] = Table(self.undo)
+        self.duties: Table[str, Duty] = Table(self.undo)
+        self.projectors: Table[str, None] = Table(self.undo)
+        # How far each projector has carried a journal.
+        self.positions: Table[tuple[NamespaceId, str], Seq] = Table(self.undo)
         self.secrets: Table[str, bytes] = Table(self.undo)
         self.stamps: Table[str, int] = Table(self.undo)
         self.running_eras: Table[str, RunningEra] = Table(self.undo)

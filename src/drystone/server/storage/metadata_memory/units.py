@@ -103,6 +103,10 @@ class MemoryTree:
     def head(self, namespace_id: NamespaceId) -> Seq:
         return Seq(len(self._tables.records.get(namespace_id, ())))
 
+    def find_heads(self, namespace_ids: Collection[NamespaceId]) -> dict[NamespaceId, Seq]:
+        known = (one for one in namespace_ids if one in self._tables.namespaces)
+        return {namespace_id: self.head(namespace_id) for namespace_id in known}
+
     def find_entries(
         self, namespace_id: NamespaceId, file_ids: Collection[FileId]
     ) -> dict[FileId, StoredEntry]:
@@ -208,6 +212,9 @@ class MemoryTree:
     def find_record(self, namespace_id: NamespaceId, seq: Seq) -> Record | None:
         journal = self._tables.records.get(namespace_id, ())
         return journal[seq - 1] if 0 < seq <= len(journal) else None
+
+    def list_records(self, namespace_id: NamespaceId, after_seq: Seq, limit: int) -> list[Record]:
+        return list(self._tables.records.get(namespace_id, ())[after_seq : after_seq + limit])
 
     def list_eras(self, namespace_id: NamespaceId, upto_seq: Seq, limit: int) -> list[Era]:
         eras = reversed(self._tables.eras.get(namespace_id, ()))

@@ -26,14 +26,25 @@ class Numbers:
         """Returns the number of a namespace; ``NO_NS`` if there is none."""
         return self._find(namespace_id)[0]
 
+    def peek_ns(self, namespace_id: NamespaceId) -> int:
+        """Returns what ``find_ns`` does and lets others go on appending to the journal."""
+        known = self._namespaces.get(namespace_id)
+        if known is not None:
+            return known[0]
+        row = self._session.execute(_FIND_NAMESPACE, {"namespace_id": namespace_id}).fetchone()
+        return NO_NS if row is None else int(row[0])
+
     def find_head(self, namespace_id: NamespaceId) -> int:
         """Returns the last seq of a namespace; 0 if there is none."""
         return self._find(namespace_id)[1]
 
     def move_head(self, namespace_id: NamespaceId, head: int) -> None:
-        """Lets a journal end at another seq. Nobody else moves it in this transaction."""
+        """Lets a journal end at another seq, for projectors too. Nobody else moves it in this
+        transaction.
+        """
         ns = self.get_ns(namespace_id)
         self._session.execute(_MOVE_HEAD, {"ns": ns, "head": head})
+        self._session.execute(_TELL_PROJECTORS, {"ns": ns, "head": head})
         self._namespaces[namespace_id] = (ns, head)
 
     def get_ns(self, namespace_id: NamespaceId) -> int:
@@ -78,6 +89,13 @@ _FIND_NAMESPACE: Final = "SELECT ns FROM namespace WHERE namespace_id = :namespa
 _FIND_HEAD: Final = f"SELECT head FROM journal WHERE ns = :ns {LOCKED}"
 
 _MOVE_HEAD: Final = "UPDATE journal SET head = :head WHERE ns = :ns"
+
+# Nothing, where there is no projector. (`WHERE true` tells SQLite that no join goes on after it.)
+_TELL_PROJECTORS: Final = """
+    INSERT INTO projection (ns, projector, seq, head)
+    SELECT :ns, name, 0, :head FROM projector WHERE true
+    ON CONFLICT (ns, projector) DO UPDATE SET head = excluded.head
+"""
 
 _ADD_AUTHOR: Final = """
     INSERT INTO author (account_id, device_id) VALUES (:account_id, :device_id)

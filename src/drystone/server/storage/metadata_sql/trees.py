@@ -42,6 +42,10 @@ class SqlTree:
     def head(self, namespace_id: NamespaceId) -> Seq:
         return Seq(self._numbers.find_head(namespace_id))
 
+    def find_heads(self, namespace_ids: Collection[NamespaceId]) -> dict[NamespaceId, Seq]:
+        values = {"ids": join_ids(namespace_ids, ID_BYTES)}
+        return dict(self._session.execute(_FIND_HEADS, values).fetchall())
+
     def find_entries(
         self, namespace_id: NamespaceId, file_ids: Collection[FileId]
     ) -> dict[FileId, StoredEntry]:
@@ -138,6 +142,11 @@ class SqlTree:
         values = {"ns": self._numbers.find_ns(namespace_id), "seq": seq}
         row = self._session.execute(_FIND_RECORD, values).fetchone()
         return None if row is None else parse_record(row)
+
+    def list_records(self, namespace_id: NamespaceId, after_seq: Seq, limit: int) -> list[Record]:
+        ns = self._numbers.find_ns(namespace_id)
+        values = {"ns": ns, "after_seq": after_seq, "limit": limit}
+        return [parse_record(row) for row in self._session.execute(_LIST_RECORDS, values)]
 
     def list_eras(self, namespace_id: NamespaceId, upto_seq: Seq, limit: int) -> list[Era]:
         ns = self._numbers.find_ns(namespace_id)
@@ -236,14 +245,23 @@ def _format_entry(ns: int, record: Record) -> Row:
 
 _SEQ_MAX: Final = (1 << 63) - 1
 
-_MANY_FILES: Final = many(ID_BYTES)
+_MANY_IDS: Final = many(ID_BYTES)
 
 _MAY_OPEN: Final = """
     SELECT 1 FROM namespace WHERE namespace_id = :namespace_id AND account_id = :account_id
 """
 
+_FIND_HEADS: Final = f"""
+    {_MANY_IDS}
+    SELECT n.namespace_id, j.head
+    FROM many
+        LEFT JOIN namespace AS n ON n.namespace_id = many.id
+        LEFT JOIN journal AS j ON j.ns = n.ns
+    WHERE coalesce(j.head, -1) >= 0
+"""
+
 _FIND_ENTRIES: Final = f"""
-    {_MANY_FILES}
+    {_MANY_IDS}
     SELECT {STORED_COLUMNS}
     FROM many
         LEFT JOIN entry AS e ON e.ns = :ns AND e.file_id = many.id
@@ -253,7 +271,7 @@ _FIND_ENTRIES: Final = f"""
 
 # UNION drops what is found twice, so a folder above many is walked through once.
 _FIND_LINEAGE: Final = f"""
-    {_MANY_FILES},
+    {_MANY_IDS},
     up (file_id, seq, parent_id) AS (
         SELECT e.file_id, e.seq, e.parent_id
         FROM many LEFT JOIN entry AS e ON e.ns = :ns AND e.file_id = many.id
@@ -268,7 +286,7 @@ _FIND_LINEAGE: Final = f"""
 """
 
 _FIND_SEQS: Final = f"""
-    {_MANY_FILES}
+    {_MANY_IDS}
     SELECT e.file_id, e.seq
     FROM many LEFT JOIN entry AS e ON e.ns = :ns AND e.file_id = many.id
     WHERE coalesce(e.seq, 0) > 0
@@ -291,7 +309,7 @@ _FIND_CHILDREN: Final = f"""
 
 # No name is empty: saying so is what makes the planner take the index of folders.
 _LIST_FOLDERS: Final = f"""
-    {_MANY_FILES}
+    {_MANY_IDS}
     SELECT e.file_id
     FROM many
         LEFT JOIN entry AS e ON e.ns = :ns AND e.parent_id = many.id AND e.name > ''
@@ -373,6 +391,14 @@ _FIND_RECORD: Final = f"""
     SELECT {RECORD_COLUMNS}
     FROM record AS r LEFT JOIN author AS a ON a.author = r.author
     WHERE r.ns = :ns AND r.seq = :seq
+"""
+
+_LIST_RECORDS: Final = f"""
+    SELECT {RECORD_COLUMNS}
+    FROM record AS r LEFT JOIN author AS a ON a.author = r.author
+    WHERE r.ns = :ns AND r.seq > :after_seq
+    ORDER BY r.seq
+    LIMIT :limit
 """
 
 _LIST_ERAS: Final = """

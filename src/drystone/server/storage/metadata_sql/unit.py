@@ -5,6 +5,7 @@ from drystone.server.storage.metadata_sql.accounts import SqlAccounts, SqlBrakes
 from drystone.server.storage.metadata_sql.arrivals import SqlArrivals
 from drystone.server.storage.metadata_sql.blocks import SqlBlocks
 from drystone.server.storage.metadata_sql.collecting import SqlHistory, SqlHolders, SqlPacks
+from drystone.server.storage.metadata_sql.duties import SqlDuties, SqlProjections
 from drystone.server.storage.metadata_sql.numbers import Numbers
 from drystone.server.storage.metadata_sql.session import Session
 from drystone.server.storage.metadata_sql.shared import SqlShared
@@ -28,5 +29,7 @@ class SqlUnit:
         self.history = SqlHistory(session, numbers)
         self.holders = SqlHolders(session, numbers)
         self.packs = SqlPacks(session)
+        self.duties = SqlDuties(session)
+        self.projections = SqlProjections(session, numbers)
         self.shared = SqlShared(session, run)
         self.arrivals = SqlArrivals(session, numbers)

@@ -15,7 +15,9 @@ from drystone.testing.conformance.metadata.collecting import (
     HoldersSuite,
     PacksSuite,
 )
+from drystone.testing.conformance.metadata.duties import DutiesSuite
 from drystone.testing.conformance.metadata.journal import JournalSuite
+from drystone.testing.conformance.metadata.projections import ProjectionsSuite
 from drystone.testing.conformance.metadata.shared import SharedSuite
 from drystone.testing.conformance.metadata.transactions import TransactionsSuite
 from drystone.testing.conformance.metadata.trees import TreeSuite
@@ -25,10 +27,12 @@ __all__ = [
     "ArrivalsSuite",
     "BlocksSuite",
     "BrakesSuite",
+    "DutiesSuite",
     "HistorySuite",
     "HoldersSuite",
     "JournalSuite",
     "PacksSuite",
+    "ProjectionsSuite",
     "SharedSuite",
     "TransactionsSuite",
     "TreeSuite",
