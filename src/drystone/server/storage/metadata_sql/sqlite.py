@@ -6,6 +6,9 @@ durable when it returns. ``BEGIN IMMEDIATE`` takes the write lock before anythin
 work's preconditions stay true to its end, in whichever process it runs.
 """
 
+import contextlib
+import fcntl
+import os
 import secrets
 import sqlite3
 import threading
@@ -81,6 +84,7 @@ class SqliteMetadata:
         """
         self._path = fspath(path)
         self._run = secrets.token_hex(16) if run is None else run
+        self._turns = contextlib.nullcontext() if run is None else _Turns(f"{self._path}-turn")
         self._write_lock = threading.Lock()
         self._readers_lock = threading.Lock()
         self._readers: list[sqlite3.Connection] = []
@@ -134,7 +138,7 @@ class SqliteMetadata:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """Yields the writing connection in a transaction, which is durable at the end."""
-        with self._write_lock:
+        with self._write_lock, self._turns:
             assert not self._is_closed, "the metadata was closed"
             if self._writer is None:
                 self._writer = self._open_writer()
@@ -238,6 +242,32 @@ def _set_log_mode(connection: sqlite3.Connection) -> tuple[str]:
             time.sleep(0.01)
         else:
             return mode
+
+
+class _Turns:
+    """Whose turn it is to write, among processes that all write much. One thread at a time.
+
+    SQLite's own waiting looks again after ever longer naps, so that a process may be passed over
+    for seconds by others that come at the right moment. The kernel wakes whoever waits, and lets
+    go when a process ends. It is only about turns: what is right is up to ``BEGIN IMMEDIATE``.
+
+    Args:
+        path: Of the file by which they know each other; made if it is missing, opened with the
+            first turn.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        try:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+        except OSError as error:
+            raise DatabaseTrouble(f"{self._path}: {error.strerror}") from error
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -281,3 +282,40 @@ def test_each_trouble_has_its_family(code: int, expected: type[Exception]) -> No
     if isinstance(found, Unavailable):
         assert found.retry_after_s > 0
     assert type(translate(sqlite3.ProgrammingError("wrong"))) is AssertionError
+
+
+def test_workers_on_one_database_take_turns_to_write(tmp_path: Path) -> None:
+    path = tmp_path / "metadata.db"
+    worker, other = (SqliteMetadata(path, run="r") for _ in range(2))
+    begun, may_end = threading.Event(), threading.Event()
+    order: list[str] = []
+
+    def first(unit: Unit) -> None:
+        begun.set()
+        may_end.wait(60)
+        order.append("first")
+
+    with ThreadPoolExecutor() as threads:
+        writing = threads.submit(worker.write, first)
+        begun.wait(60)
+        waiting = threads.submit(other.write, lambda _: order.append("second"))
+        # Whoever does not know of turns waits in SQLite's way, and is not kept from reading.
+        assert other.read(lambda unit: unit.accounts.list_accounts()) == []
+        may_end.set()
+        writing.result(60)
+        waiting.result(60)
+
+    assert order == ["first", "second"]
+    for metadata in (worker, other):
+        metadata.close()
+
+
+def test_turn_that_cannot_be_taken_is_trouble_with_the_disk(tmp_path: Path) -> None:
+    metadata = SqliteMetadata(tmp_path / "metadata.db", run="r")
+    (tmp_path / "metadata.db-turn").mkdir()
+    with pytest.raises(DatabaseTrouble):
+        metadata.write(lambda unit: unit.shared.move_stamp())
+    (tmp_path / "metadata.db-turn").rmdir()
+
+    metadata.write(lambda unit: unit.shared.move_stamp())
+    metadata.close()
