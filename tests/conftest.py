@@ -6,6 +6,7 @@ time, so that a red build means a change broke something; `nightly` looks long a
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,7 +14,12 @@ from hypothesis import HealthCheck, settings
 from drystone.testing.nats import NatsServer
 from drystone.testing.object_stores import S3_CREDENTIALS, S3Server, StrictS3Server
 from drystone.testing.postgres import PostgresServer
+from drystone.testing.stores.azurite import AZURE_CREDENTIALS, AzureServer, install_azurite
 from drystone.testing.valkey import ValkeyServer
+
+TESTS = Path(__file__).parent
+
+INSTALL_S_MAX = 600
 
 # No deadline: a slow machine is not a bug, and each test has a time limit of its own.
 _shared = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -74,3 +80,26 @@ def strict_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StrictS3Serv
     """One store that checks signatures, for all tests of a process."""
     with StrictS3Server(tmp_path_factory.mktemp("strict-s3")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureServer]:
+    """Azure's emulator, for all tests of a process; the first use in a checkout installs it."""
+    program = install_azurite(TESTS / "tools" / "azurite", TESTS.parent / ".cache" / "azurite")
+    with AzureServer(program, tmp_path_factory.mktemp("azure")) as server:
+        yield server
+
+
+@pytest.fixture
+def azure_url(azure: AzureServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A place in an empty container of this test's own; the credentials are in the environment."""
+    for name, value in AZURE_CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    return azure.url(azure.make_container(), "some/folder")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Lets what needs the emulator wait for its installation, in front of its own time limit."""
+    for item in items:
+        if "azure" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(INSTALL_S_MAX))

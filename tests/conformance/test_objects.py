@@ -52,3 +52,9 @@ class TestS3Objects(ObjectsSuite):
     @pytest.fixture
     def objects(self, s3_url: str) -> Objects:
         return CloudObjects(parse_location(s3_url))
+
+
+class TestAzureObjects(ObjectsSuite):
+    @pytest.fixture
+    def objects(self, azure_url: str) -> Objects:
+        return CloudObjects(parse_location(azure_url))

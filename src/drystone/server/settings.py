@@ -82,9 +82,10 @@ class ServerSettings:
     )
     objects: str = _setting(
         "files",
-        "Where packs are kept: `files`, in the data directory, or the address of a place in an"
-        " object store (`s3://bucket/folder`, `az://container/folder`, `gs://bucket/folder`).",
-        starts=("files", "s3://", "az://", "gs://"),
+        "Where packs are kept: `files`, in the data directory; a folder elsewhere"
+        " (`file:///srv/packs`); or the address of a place in an object store"
+        " (`s3://bucket/folder`, `az://container/folder`, `gs://bucket/folder`).",
+        starts=("files", "file://", "s3://", "az://", "gs://"),
         shown_values="`files` or an address",
     )
     master_key: str = _setting(

@@ -2,6 +2,7 @@
 """Object stores on loopback, for tests: moto's server for S3, and one that checks signatures."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -17,6 +18,11 @@ from typing import Final, Self
 _START_S_MAX: Final = 60.0
 
 S3_CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+
+_ANY_SIGNATURE: Final = {
+    "Authorization": "AWS4-HMAC-SHA256 Credential=testing/20260101/us-east-1/s3/aws4_request"
+}
+"""moto does not look whether it is right, but there has to be one."""
 
 
 class S3Server:
@@ -46,6 +52,26 @@ class S3Server:
         name = f"bucket-{os.getpid()}-{next(self._names)}"
         self._put_bucket(name)
         return name
+
+    def list_names(self, bucket: str) -> list[str]:
+        """Returns what lies in a bucket, whatever its name."""
+        with urllib.request.urlopen(f"{self.endpoint}/{bucket}?list-type=2", timeout=30) as page:  # noqa: S310
+            return re.findall(r"<Key>([^<]*)</Key>", page.read().decode())
+
+    def head(self, bucket: str, name: str) -> dict[str, str]:
+        """Returns what the store tells of an object, names in small letters."""
+        request = urllib.request.Request(  # noqa: S310
+            f"{self.endpoint}/{bucket}/{name}", method="HEAD", headers=_ANY_SIGNATURE
+        )
+        with urllib.request.urlopen(request, timeout=30) as found:  # noqa: S310
+            return {key.lower(): value for key, value in found.headers.items()}
+
+    def delete(self, bucket: str, name: str) -> None:
+        """Removes an object, without anybody's knowing."""
+        request = urllib.request.Request(  # noqa: S310
+            f"{self.endpoint}/{bucket}/{name}", method="DELETE", headers=_ANY_SIGNATURE
+        )
+        urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
 
     def _put_bucket(self, name: str) -> None:
         request = urllib.request.Request(f"{self.endpoint}/{name}", method="PUT")  # noqa: S310
@@ -119,6 +145,9 @@ class StrictS3Server(S3Server):
         where = ["--host", "127.0.0.1", "--port", str(self._port)]
         kept = ["--data-dir", str(self.folder / "kept"), "--log-level", "warning"]
         return [sys.executable, "-m", "nanio", "serve", *where, *kept, "--no-access-log"]
+
+    def url(self, bucket: str, folder: str = "") -> str:
+        return f"{super().url(bucket, folder)}&encryption=none"
 
     def _put_bucket(self, name: str) -> None:
         # A bucket is a folder.

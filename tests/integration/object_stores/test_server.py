@@ -52,9 +52,8 @@ def test_packs_lie_in_the_store_and_nowhere_else(s3_url, postgres_url, tmp_path,
 def test_a_store_that_is_away_is_told_and_costs_nothing_but_time(tmp_path, monkeypatch) -> None:
     for name, value in S3_CREDENTIALS.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("drystone.server.storage.objects_cloud.cloud.RETRY_S", 1)
     with S3Server(tmp_path / "s3") as s3:
-        objects = CloudObjects(parse_location(s3.url(s3.make_bucket())))
+        objects = CloudObjects(parse_location(f"{s3.url(s3.make_bucket())}&retry_s=1"))
         objects.put("packs/ab/1", [b"one"])
         s3.stop()
         for work in (
@@ -78,7 +77,7 @@ def test_a_place_that_is_not_there_is_told_at_the_start(s3, s3_url) -> None:
 
 
 def test_a_server_whose_store_is_not_there_says_so_and_exits(tmp_path) -> None:
-    url = "s3://bucket/folder?endpoint=http://127.0.0.1:1&allow_http=true"
+    url = "s3://bucket/folder?endpoint=http://127.0.0.1:1&allow_http=true&retry_s=1"
     done = subprocess.run(
         [sys.executable, "-m", "drystone", "serve", "--data-dir", str(tmp_path / "data")],
         env={**os.environ, **S3_CREDENTIALS, "DRYSTONE_SERVER_OBJECTS": url},

@@ -15,6 +15,7 @@ from drystone.server.ports.signing import Part, SignedRequest, Signing
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.objects_cloud import CloudObjects, parse_location, signing_xml
 from drystone.testing.object_stores import S3_CREDENTIALS, S3Server, StrictS3Server
+from drystone.testing.stores.azurite import AZURE_CREDENTIALS
 
 BODY = b"0123456789" * 1_000
 OTHER = b"9876543210" * 1_000
@@ -32,7 +33,7 @@ class MovedClock:
 
 
 def open_store(url: str, clock=None, **credentials: str) -> tuple[CloudObjects, Signing]:
-    environment = {**S3_CREDENTIALS, **credentials}
+    environment = {**S3_CREDENTIALS, **AZURE_CREDENTIALS, **credentials}
     store = CloudObjects(parse_location(url), environment=environment, clock=clock or SystemClock())
     assert store.signing is not None
     return store, store.signing
@@ -197,13 +198,66 @@ class TestConditionalStore:
         assert [part.number for part in signing.list_parts(NAME, upload)] == [*range(1, 9)]
 
 
+class TestAzure:
+    """At Azure's emulator: it signs less, and says so."""
+
+    def test_a_signed_put_puts_once_and_a_signed_get_gets(self, azure_url) -> None:
+        store, signing = open_store(azure_url)
+        put = signing.sign_put(NAME, len(BODY), sha256(BODY).digest(), 60)
+
+        assert send(put, BODY)[0] == 201
+        assert send(put, OTHER, content_length=str(len(OTHER)))[0] in (403, 409)
+        assert store.read(NAME, [(0, len(BODY))]) == [BODY]
+        assert send(signing.sign_get(NAME, 95, 20, 60)) == (206, BODY[95:115])
+
+    def test_what_it_does_not_restrict_is_told(self, azure_url) -> None:
+        store, signing = open_store(azure_url)
+        store.put(NAME, [BODY])
+
+        assert send(signing.sign_get(NAME, 95, 20, 60), range=None) == (200, BODY)
+        assert not signing.restricts_ranges
+        assert not signing.restricts_bodies
+        assert signing.puts_once
+
+    def test_another_object_another_right_and_a_late_request_are_refused(self, azure_url) -> None:
+        store, signing = open_store(azure_url)
+        store.put(NAME, [BODY])
+        store.put("packs/ab/other", [OTHER])
+        get = signing.sign_get(NAME, 0, 10, 60)
+
+        assert send(get._replace(url=get.url.replace("abcd", "other")))[0] == 403
+        assert send(get._replace(method="DELETE"))[0] == 403
+        assert send(get._replace(url=get.url.replace("sp=r", "sp=rw")))[0] == 403
+        _, late = open_store(azure_url, MovedClock(-100))
+        assert send(late.sign_get(NAME, 0, 10, 99))[0] == 403
+        _, other = open_store(azure_url, AZURE_STORAGE_ACCOUNT_KEY="b3RoZXI=")
+        assert send(other.sign_get(NAME, 0, 10, 60))[0] == 403
+
+    def test_an_object_comes_in_parts(self, azure_url) -> None:
+        put_in_parts(*open_store(azure_url))
+
+    def test_uploads_do_not_see_each_others_parts(self, azure_url) -> None:
+        _, signing = open_store(azure_url)
+        one, two = signing.begin_parts(NAME), signing.begin_parts(NAME)
+        for upload, body in ((one, b"1"), (two, b"22")):
+            part = signing.sign_part(NAME, upload, 1, len(body), sha256(body).digest(), 60)
+            assert send(part, body)[0] == 201
+
+        assert [part.length_bytes for part in signing.list_parts(NAME, two)] == [2]
+        signing.complete_parts(NAME, one, signing.list_parts(NAME, one))
+        with pytest.raises(FileExistsError):
+            signing.complete_parts(NAME, two, [Part(1, 2, "", None)])
+        with pytest.raises(FileNotFoundError):
+            signing.list_parts(NAME, two)
+
+
 def put_in_parts(store: CloudObjects, signing: Signing) -> None:
     """An object of two parts, one of them put twice; nothing can be read before the end."""
     first, second = bytes(5 << 20), b"the rest"
     upload = signing.begin_parts(NAME)
     for number, body in ((2, second), (1, b"wrong"), (1, first)):
         part = signing.sign_part(NAME, upload, number, len(body), sha256(body).digest(), 60)
-        assert send(part, body)[0] == 200
+        assert send(part, body)[0] in (200, 201)
     assert store.find_length(NAME) is None
 
     parts = signing.list_parts(NAME, upload)

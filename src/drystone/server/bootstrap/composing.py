@@ -13,6 +13,7 @@ from drystone.server.bootstrap.background import Background
 from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
 from drystone.server.bootstrap.libraries import library
 from drystone.server.bootstrap.messaging import add_outlet, make_bell
+from drystone.server.bootstrap.objects_folder import is_folder
 from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
 from drystone.server.bootstrap.upkeep import add_upkeep
 from drystone.server.faces.native.app import NativeApp
@@ -237,11 +238,11 @@ def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
 
 
 def _open_store(settings: ServerSettings, data_dir: ServerHome) -> OpenedObjects:
-    if settings.objects == "files":
+    if is_folder(settings.objects):
         return open_embedded_objects(settings, data_dir)
     if settings.master_key not in ("file", "none"):
         raise BadSetting(
-            "master_key is set, but only what lies in the data directory is encrypted with it",
+            "master_key is set, but only what lies in a folder is encrypted with it",
             advice="Remove it, and have the object store encrypt what it keeps.",
         )
     with library("object stores", "cloud"):

@@ -25,6 +25,7 @@ from drystone.server.bootstrap.master_keys import (
     make_or_load,
     parse_place,
 )
+from drystone.server.bootstrap.objects_folder import is_folder, locate_objects
 from drystone.server.bootstrap.sealing import load_keyring
 from drystone.server.settings import ServerSettings
 from drystone.server.storage.objects_files import FileObjects
@@ -96,14 +97,14 @@ class KeyAdmin:
         self._settings = settings
         self._data_dir = data_dir
         place = parse_place(settings.master_key, data_dir.master_key_path)
-        if place is None or settings.objects != "files":
+        if place is None or not is_folder(settings.objects):
             raise NotSealed(
                 "the settings want no encryption of what lies in the data directory",
                 advice="Set `master_key` to where the key is; with `objects` in an object store,"
                 " see to the encryption there.",
             )
         self._place: MasterKeyPlace = place
-        self._files = FileObjects(data_dir.objects_path)
+        self._files = FileObjects(locate_objects(settings.objects, data_dir))
 
     def show(self) -> KeyStatus:
         """Returns which key there is and what it opens."""

@@ -12,6 +12,7 @@ from drystone.server.bootstrap.master_keys import (
     make_or_load,
     parse_place,
 )
+from drystone.server.bootstrap.objects_folder import locate_objects
 from drystone.server.ports.objects import Objects
 from drystone.server.settings import ServerSettings
 from drystone.server.storage.objects_files import FileObjects
@@ -68,7 +69,7 @@ def open_embedded_objects(settings: ServerSettings, data_dir: ServerHome) -> Ope
         Misconfigured: The master key cannot be had or is another store's, or the keyring is lost
             or damaged. Nothing was changed.
     """
-    files = FileObjects(data_dir.objects_path)
+    files = FileObjects(locate_objects(settings.objects, data_dir))
     raw = find_keyring(files)
     place = parse_place(settings.master_key, data_dir.master_key_path)
     if place is None:
@@ -106,8 +107,7 @@ def _begin_sealing(
     names = [stat.name for stat in files.iter_names()]
     if any(is_sealed(files, name) for name in names):
         raise KeyringLost(
-            f"there are encrypted objects in {data_dir.objects_path}, but not the keyring that"
-            " opens them",
+            "there are encrypted objects, but not the keyring that opens them",
             advice="Restore the folder objects/keyring from a backup. Nothing was changed.",
         )
     master, made_key_path = make_or_load(place)

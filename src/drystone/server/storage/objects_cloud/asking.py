@@ -2,7 +2,7 @@
 """Asking a store what the library has no words for: signed requests, sent by the server itself.
 
 What comes back as "server's error" or "slow down", and connections that break, are tried again
-with waits that grow, up to ``RETRY_S`` in all, as the library does with its own.
+with waits that grow, for a while, as the library does with its own.
 """
 
 import http.client
@@ -17,10 +17,7 @@ from typing import Final, NamedTuple
 from drystone.server.ports.objects import ObjectStoreAway
 from drystone.server.ports.signing import SignedRequest
 
-RETRY_S: Final = 30.0
-"""How long a request is tried again before whoever asked is told to."""
-
-ASKING_S: Final = 120
+ASKING_S: Final = 600
 """How long the server's own requests are signed for: all their tries, and a clock that is off."""
 
 _TRY_S_MAX: Final = 20.0
@@ -50,22 +47,26 @@ class StoreAsker:
 
     Args:
         verifies: Certificates are checked.
+        retry_s: For so long requests are tried again.
         sleep: Waits so many seconds.
     """
 
-    def __init__(self, *, verifies: bool, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, *, verifies: bool, retry_s: float, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         context = ssl.create_default_context()
         if not verifies:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
+        self._retry_s = retry_s
         self._sleep = sleep
 
     def ask(self, request: SignedRequest, body: bytes = b"") -> StoreAnswer:
         """Returns the store's answer, whatever its status.
 
         Raises:
-            ObjectStoreAway: It did not answer, or only with errors of its own, for ``RETRY_S``.
+            ObjectStoreAway: It did not answer, or only with errors of its own, for ``retry_s``.
         """
         waited_s = 0.0
         wait_s = _WAIT_S_FIRST
@@ -77,7 +78,7 @@ class StoreAsker:
             if answer is not None:
                 pause_s = max(pause_s, _parse_retry_after(answer.headers))
             waited_s += pause_s
-            if waited_s > RETRY_S:
+            if waited_s > self._retry_s:
                 raise ObjectStoreAway(
                     f"the server's object store did not answer as it should: {trouble}",
                     advice="if it stays, look at the object store and the way to it",
@@ -110,10 +111,14 @@ class StoreAsker:
 
 def _take(found: "http.client.HTTPResponse | urllib.error.HTTPError", status: int) -> StoreAnswer:
     headers = {name.lower(): value for name, value in found.headers.items()}
-    return StoreAnswer(status, headers, found.read(_BODY_BYTES_MAX))
+    body = found.read(_BODY_BYTES_MAX)
+    announced = headers.get("content-length", "")
+    if announced.isdecimal() and len(body) < min(int(announced), _BODY_BYTES_MAX):
+        raise http.client.IncompleteRead(body, int(announced) - len(body))
+    return StoreAnswer(status, headers, body)
 
 
 def _parse_retry_after(headers: Mapping[str, str]) -> float:
     """Returns the seconds that a store asks to wait; 0 if it does not say, or says a date."""
     text = headers.get("retry-after", "")
-    return min(float(text), RETRY_S) if text.isdecimal() else 0.0
+    return float(text) if text.isdecimal() else 0.0

@@ -2,9 +2,10 @@
 """Objects in S3, Azure Blob or Google Cloud Storage, through obstore.
 
 The library retries what is worth retrying (5xx, slow down, lost connections) with waits that
-grow, up to ``RETRY_S``; what it then raises is told as "try again" to whoever asked.
+grow, for ``retry_s`` seconds; what it then raises is told as "try again" to whoever asked.
 """
 
+import itertools
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,25 +19,52 @@ import structlog
 from obstore.exceptions import BaseError, NotFoundError, NotSupportedError
 from obstore.store import AzureStore, GCSStore, S3Store
 
+from drystone.core.errors import Unavailable
 from drystone.core.instant import NS_PER_S
 from drystone.core.limits import KIB, MIB
 from drystone.server.ports.clock import Clock
-from drystone.server.ports.objects import ObjectParts, ObjectStat, is_object_name
+from drystone.server.ports.objects import (
+    ObjectParts,
+    ObjectStat,
+    ObjectStoreAway,
+    is_object_name,
+)
 from drystone.server.ports.signing import Signing
-from drystone.server.storage.objects_cloud.location import StoreLocation
+from drystone.server.storage.objects_cloud.asking import StoreAsker
+from drystone.server.storage.objects_cloud.encryption import (
+    ACCEPTING,
+    NONE,
+    NotEncrypted,
+    find_fault_of,
+    parse_encryption,
+)
+from drystone.server.storage.objects_cloud.location import OURS, StoreLocation, find_retry_s
 from drystone.server.storage.objects_cloud.probing import TAKEN, finds_out_puts_once
 from drystone.server.storage.objects_cloud.signers import make_signing
 from drystone.server.storage.objects_cloud.trouble import (
     StoreUnusable,
-    first_line,
+    is_about_the_store,
+    is_bucket_missing,
     is_full,
+    speaks_of_encryption,
+    tell_briefly,
     translated,
+    try_again,
 )
+
+LOOKED_AT_EACH: Final = 64
+"""Of so many objects that are put one is asked about how it is kept: a request costs 20 ms."""
 
 log = structlog.get_logger()
 
-RETRY_S: Final = 30
-"""How long a request is tried again before whoever asked is told to."""
+TRIES_MAX: Final = 50
+"""More than fit into the time, so that the time is what bounds them: eight take two seconds."""
+
+_BACKOFF: Final[Any] = {
+    "init_backoff": timedelta(milliseconds=100),
+    "max_backoff": timedelta(seconds=5),
+    "base": 2,
+}
 
 REQUEST_S: Final = 60
 """How long one try may take: 16 MiB at 2.2 Mbit/s."""
@@ -83,6 +111,12 @@ class CloudObjects:
             StoreUnusable: It cannot be reached, or not with these credentials, or is not there.
         """
         self._where = location.shown
+        self._encryption = parse_encryption(location)
+        self._retry_s = find_retry_s(location)
+        self._asker = StoreAsker(
+            verifies=location.options.get("allow_invalid_certificates") != "true",
+            retry_s=self._retry_s,
+        )
         try:
             self._store = _STORES[location.scheme](
                 location.bucket,
@@ -92,29 +126,47 @@ class CloudObjects:
                     "connect_timeout": "10s",
                     **_take_client_options(location.options),
                 },
-                retry_config={"max_retries": 8, "retry_timeout": timedelta(seconds=RETRY_S)},
-                config=_take_store_options(location),
+                retry_config={
+                    "max_retries": TRIES_MAX,
+                    "retry_timeout": timedelta(seconds=self._retry_s),
+                    "backoff": _BACKOFF,
+                },
+                config={
+                    **_take_store_options(location),
+                    **self._encryption.store_options,
+                },
             )
-            obstore.list_with_delimiter(self._store, "packs")
+            try_again(lambda: obstore.list_with_delimiter(self._store, "packs"), self._retry_s)
             # A store that has no conditional put says so once, or is seen to overwrite.
             self._is_conditional = self._find_out_puts_once()
+        except Unavailable as error:
+            raise StoreUnusable(self._where, error.message) from error
         except (BaseError, OSError, ValueError, TypeError) as error:
-            raise StoreUnusable(self._where, first_line(error)) from error
+            advice = ""
+            if self._encryption.kind != NONE and speaks_of_encryption(error):
+                advice = ACCEPTING
+            raise StoreUnusable(self._where, tell_briefly(error), advice=advice) from error
         self._threads = ThreadPoolExecutor(GETS_AT_ONCE, thread_name_prefix="objects-get")
         self.signing: Signing | None = None
         if clock is not None:
             self.signing = make_signing(
-                location, environment, clock, puts_once=self._is_conditional
+                location, environment, clock, self._asker, puts_once=self._is_conditional
             )
+        self._puts = itertools.count(1)
 
     def put(self, name: str, parts: ObjectParts) -> None:
         assert is_object_name(name)
         content = parts[0] if len(parts) == 1 else b"".join(parts)
         with translated("write", name):
-            if self._put_new(name, content):
-                return
-            if not self._is_same(name, content):
-                obstore.put(self._store, name, content, use_multipart=False)
+            try:
+                self._put(name, content)
+            except FileNotFoundError as error:
+                # Nothing is missing for a put but the bucket itself.
+                raise ObjectStoreAway(
+                    f"the server's object store could not write {name}: {tell_briefly(error)}",
+                    advice="the bucket itself is not there: check the server's setting `objects`",
+                    retry_after_s=5.0,
+                ) from error
 
     def put_many(self, objects: Sequence[tuple[str, ObjectParts]]) -> None:
         new = [name for name, _ in objects if self.find_length(name) is None]
@@ -133,6 +185,8 @@ class CloudObjects:
             try:
                 found = self._get_ranges(name, wanted)
             except NotFoundError as error:
+                if is_bucket_missing(error):
+                    raise
                 raise FileNotFoundError(name) from error
         pieces = iter(found)
         return [next(pieces) if length else b"" for _, length in ranges]
@@ -146,27 +200,62 @@ class CloudObjects:
 
     def iter_names(self, prefix: str = "") -> Iterator[ObjectStat]:
         # The library lists folders, not beginnings of names.
-        folder = prefix.rpartition("/")[0]
-        with translated("list", prefix or self._where):
-            for page in obstore.list(self._store, folder or None, chunk_size=1_000):
+        folder = prefix.rpartition("/")[0] or None
+
+        def begin() -> tuple[Sequence[Any], Iterator[Any]]:
+            pages = iter(obstore.list(self._store, folder, chunk_size=1_000))
+            return next(pages, ()), pages
+
+        with translated("list", prefix or "its objects"):
+            first, others = try_again(begin, self._retry_s)
+            for page in itertools.chain([first], others):
                 for item in page:
                     if item["path"].startswith(prefix) and is_object_name(item["path"]):
                         written_ns = int(item["last_modified"].timestamp() * NS_PER_S)
                         yield ObjectStat(item["path"], item["size"], written_ns)
 
     def delete(self, name: str) -> None:
-        with translated("delete", name), suppress(NotFoundError, FileNotFoundError):
-            obstore.delete(self._store, name)
+        with translated("delete", name):
+            try:
+                try_again(lambda: obstore.delete(self._store, name), self._retry_s)
+            except (NotFoundError, FileNotFoundError) as error:
+                if is_bucket_missing(error):
+                    raise
+
+    def _refuse_unencrypted(self, name: str) -> None:
+        if fault := find_fault_of(self._store, name, self._encryption, self._asker):
+            raise StoreUnusable(self._where, fault, advice=ACCEPTING)
+
+    def _look_at(self, name: str) -> None:
+        """Takes back what was just put if it is not encrypted, and says so."""
+        fault = find_fault_of(self._store, name, self._encryption, self._asker)
+        if not fault:
+            return
+        log.error("store.not_encrypting", store=self._where, fault=fault)
+        obstore.delete(self._store, name)
+        raise NotEncrypted(
+            f"nothing more is put into the server's object store: {fault}",
+            advice=ACCEPTING,
+            retry_after_s=60.0,
+        )
 
     def _find_out_puts_once(self) -> bool:
         try:
-            return finds_out_puts_once(self._store)
+            return finds_out_puts_once(self._store, self._refuse_unencrypted)
         except BaseError as error:
             if not is_full(error):
                 raise
             # What is stored can be read all the same.
             log.warning("store_full", store=self._where)
             return False
+
+    def _put(self, name: str, content: Any) -> None:
+        # Whether a put that broke off was done is seen when it is done again.
+        if try_again(lambda: self._put_new(name, content), self._retry_s):
+            if next(self._puts) % LOOKED_AT_EACH == 0:
+                self._look_at(name)
+        elif not self._is_same(name, content):
+            obstore.put(self._store, name, content, use_multipart=False)
 
     def _put_new(self, name: str, content: Any) -> bool:
         """Puts an object where there is none; returns False, having put nothing, if there is."""
@@ -220,7 +309,9 @@ class CloudObjects:
             return bytes(obstore.get_range(self._store, name, start=start, end=end))
         except NotFoundError:
             raise
-        except BaseError:
+        except BaseError as error:
+            if is_about_the_store(error):
+                raise
             # Beyond the end stores answer with errors of many kinds: look where it is.
             length = int(obstore.head(self._store, name)["size"])
             if start < length and end <= length:
@@ -252,7 +343,8 @@ def _take_client_options(options: Any) -> dict[str, Any]:
 
 
 def _take_store_options(location: StoreLocation) -> dict[str, Any]:
-    options = {key: v for key, v in location.options.items() if key not in _CLIENT_OPTIONS}
+    ours = (*_CLIENT_OPTIONS, *OURS)
+    options = {key: v for key, v in location.options.items() if key not in ours}
     if location.scheme == "s3":
         # TLS and our own hashes guard the bytes; hashing them once more costs a third of a put.
         options.setdefault("unsigned_payload", "true")

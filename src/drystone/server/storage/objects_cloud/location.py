@@ -16,7 +16,19 @@ from drystone.server.storage.objects_cloud.trouble import StoreUnusable
 
 SCHEMES: Final = ("s3", "az", "gs")
 
+OURS: Final = ("retry_s", "encryption", "kms_key", "encryption_scope")
+"""Options that are Drystone's own; all others are the library's."""
+
+RETRY_S: Final = 30
+"""How long a request is tried again before whoever asked is told to."""
+
+RETRY_S_MAX: Final = 300
+"""Beyond it, whoever asked has given up."""
+
 _SECRET: Final = ("key", "secret", "token", "password", "sas")
+
+_NO_SECRETS: Final = ("kms_key",)
+"""The name of a key, which stays with the provider."""
 
 
 class StoreLocation(NamedTuple):
@@ -40,6 +52,26 @@ class StoreLocation(NamedTuple):
         return f"{self.scheme}://{self.bucket}/{self.folder}".rstrip("/")
 
 
+def find_retry_s(location: StoreLocation) -> float:
+    """Returns for how many seconds requests are tried again.
+
+    Raises:
+        StoreUnusable: The address says something else than a number.
+    """
+    text = location.options.get("retry_s", str(RETRY_S))
+    try:
+        retry_s = float(text)
+    except ValueError:
+        retry_s = -1.0
+    if not 0.1 <= retry_s <= RETRY_S_MAX:
+        raise StoreUnusable(
+            location.shown,
+            f"retry_s is {text}",
+            advice=f"It takes seconds, 0.1 to {RETRY_S_MAX}.",
+        )
+    return retry_s
+
+
 def parse_location(url: str) -> StoreLocation:
     """Returns the place that a URL names.
 
@@ -54,7 +86,8 @@ def parse_location(url: str) -> StoreLocation:
             advice="Write s3://bucket/folder, az://container/folder or gs://bucket/folder.",
         )
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    secret = next((key for key in options if any(word in key for word in _SECRET)), None)
+    doubtful = (key for key in options if key not in _NO_SECRETS)
+    secret = next((key for key in doubtful if any(word in key for word in _SECRET)), None)
     if secret is not None:
         raise StoreUnusable(
             f"{parts.scheme}://{parts.netloc}{parts.path}",

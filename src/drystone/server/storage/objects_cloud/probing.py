@@ -2,6 +2,7 @@
 """Probing: what a store can do is found out when the server starts, by trying, not believed."""
 
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -19,30 +20,32 @@ TAKEN: Final = (AlreadyExistsError, PreconditionError)
 _CONTENT: Final = b"Drystone looks whether this store keeps what it is given. Delete it."
 
 
-def finds_out_puts_once(store: Any) -> bool:
+def finds_out_puts_once(store: Any, look: Callable[[str], None]) -> bool:
     """Tells whether a store refuses to put where something is, by putting a small object twice.
 
     Nothing of it stays; its name begins with a dot, so no listing of ours tells of it.
+
+    Args:
+        store: The library's.
+        look: Is told the object's name while it is there; what it raises is raised.
 
     Raises:
         BaseError: It takes no object at all.
     """
     name = f".probe-{secrets.token_hex(8)}"
     try:
-        return _put_twice(store, name)
+        try:
+            obstore.put(store, name, _CONTENT, use_multipart=False, mode="create")
+        except NotSupportedError:
+            obstore.put(store, name, _CONTENT, use_multipart=False)
+            look(name)
+            return False
+        look(name)
+        try:
+            obstore.put(store, name, _CONTENT, use_multipart=False, mode="create")
+        except TAKEN:
+            return True
+        return False
     finally:
         with suppress(BaseError, OSError):
             obstore.delete(store, name)
-
-
-def _put_twice(store: Any, name: str) -> bool:
-    try:
-        obstore.put(store, name, _CONTENT, use_multipart=False, mode="create")
-    except NotSupportedError:
-        obstore.put(store, name, _CONTENT, use_multipart=False)
-        return False
-    try:
-        obstore.put(store, name, _CONTENT, use_multipart=False, mode="create")
-    except TAKEN:
-        return True
-    return False

@@ -3,6 +3,7 @@
 import pytest
 
 from drystone.server.storage.objects_cloud import StoreUnusable, parse_location
+from drystone.server.storage.objects_cloud.location import RETRY_S, find_retry_s
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,18 @@ def test_a_secret_does_not_belong_into_an_address(name: str) -> None:
         parse_location(f"s3://bucket/folder?{name}=hush")
     assert "hush" not in f"{caught.value} {caught.value.advice}"
     assert name in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["", "soon", "0", "-1", "301", "nan", "inf"])
+def test_how_long_to_try_again_is_bounded(text: str) -> None:
+    with pytest.raises(StoreUnusable, match="retry_s"):
+        find_retry_s(parse_location(f"s3://bucket?retry_s={text}"))
+
+
+def test_how_long_to_try_again_may_be_said() -> None:
+    assert find_retry_s(parse_location("s3://bucket?retry_s=2.5")) == 2.5
+    assert find_retry_s(parse_location("s3://bucket")) == RETRY_S
+
+
+def test_the_name_of_a_key_is_no_secret() -> None:
+    assert parse_location("s3://bucket?kms_key=abc").options == {"kms_key": "abc"}
