@@ -17,13 +17,16 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo simulate mutants test test-quick check lint format format-check types contracts spell coverage lock clean distclean
+.PHONY: help demo demo-scaled simulate mutants test test-quick check lint format format-check types contracts spell coverage lock clean distclean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z-]*\):.*## /\1  /p' $(MAKEFILE_LIST)
 
 demo: $(READY)  ## see a server and two devices at work for about a minute (DIR=a tree to sync; only read)
 	$(BIN)/python -m drystone demo $(if $(DIR),"$(DIR)")
+
+demo-scaled: $(READY)  ## the same on PostgreSQL, an S3 server and Valkey, with two workers and direct transfer
+	$(BIN)/python -m drystone.testing.scaled $(if $(DIR),"$(DIR)")
 
 test: $(READY) lint types contracts  ## everything that must hold: lint, types, contracts, all tests
 	$(PYTEST) -n $(WORKERS) --hypothesis-profile=ci tests

@@ -22,6 +22,7 @@ from drystone.testing.conformance.metadata import (
     PacksSuite,
     ProjectionsSuite,
     SharedSuite,
+    SurveySuite,
     TransactionsSuite,
     TreeSuite,
 )
@@ -137,6 +138,15 @@ class TestPacksInSqlite(InSqlite, PacksSuite): ...
 
 
 class TestPacksInPostgres(InPostgres, PacksSuite): ...
+
+
+class TestSurveyInMemory(InMemory, SurveySuite): ...
+
+
+class TestSurveyInSqlite(InSqlite, SurveySuite): ...
+
+
+class TestSurveyInPostgres(InPostgres, SurveySuite): ...
 
 
 class TestDutiesInMemory(InMemory, DutiesSuite): ...

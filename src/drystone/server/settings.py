@@ -156,6 +156,14 @@ class ServerSettings:
     )
     password_rounds: int = _setting(2, "Rounds of one password hash (argon2id).", least=1, most=100)
 
+    journal_lag_s: float = _setting(
+        300.0,
+        "Seconds after which what was committed stands beside the packs, too, from where a lost"
+        " database can be rebuilt; 0: nothing is written there.",
+        least=0,
+        most=86_400,
+    )
+
     brake_entries: int = _setting(
         limits.BRAKE_ENTRIES_MIN,
         "Entries that one device may delete or overwrite within `brake_window_s` before the server"

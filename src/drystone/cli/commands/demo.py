@@ -5,8 +5,9 @@ import contextlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -71,17 +72,39 @@ def demo(
       drystone demo /usr/include --keep --json
     """
     out = Output(as_json=as_json)
-    source = _find_source(directory)
-    with _temporary_folder(out, keep=keep) as home:
-        outcome = _run(source, home, large_mib * MIB, out)
-        from drystone.cli.demo.table import describe_outcome, outcome_json
-
-        out.answer(outcome_json(outcome), describe_outcome(outcome))
-    if not outcome.is_identical:
+    if not show(directory, large_mib * MIB, out, keep=keep):
         raise typer.Exit(ExitCode.DIFFERENT)
 
 
-def _run(source: Path, home: Path, large_bytes: int, out: Output) -> "Outcome":
+def show(
+    directory: Path | None,
+    large_bytes: int,
+    out: Output,
+    *,
+    keep: bool = False,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> bool:
+    """Shows the whole demo; returns whether both devices ended with the same tree.
+
+    Args:
+        directory: The tree to sync; None: Python's standard library.
+        large_bytes: Size of each of two large files.
+        out: Where it is told.
+        keep: Leave the folder behind.
+        settings: Of the server, as variables of its environment.
+    """
+    source = _find_source(directory)
+    with _temporary_folder(out, keep=keep) as home:
+        outcome = _run(source, home, large_bytes, out, settings)
+        from drystone.cli.demo.table import describe_outcome, outcome_json
+
+        out.answer(outcome_json(outcome), describe_outcome(outcome))
+    return outcome.is_identical
+
+
+def _run(
+    source: Path, home: Path, large_bytes: int, out: Output, settings: Mapping[str, str]
+) -> "Outcome":
     from drystone.cli.demo import trees
     from drystone.cli.demo.story import Story, open_devices
     from drystone.cli.demo.table import describe_step
@@ -98,7 +121,7 @@ def _run(source: Path, home: Path, large_bytes: int, out: Output) -> "Outcome":
 
     _say(out, f"A server and two devices, A and B, in {home}\n")
     _say(out, f"Input: {printable(str(source))}: {_describe(size, left_out)}\n\n")
-    with World(home, has_relays=True) as world:
+    with World(home, has_relays=True, settings=settings) as world:
         world.start_server()
         open_devices(world)
         story = Story(

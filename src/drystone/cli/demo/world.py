@@ -12,7 +12,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Self
 
 from drystone.cli.demo.relay import Relay
@@ -214,11 +216,14 @@ class World:
     Args:
         home: An empty folder for everything.
         has_relays: Put a relay between each device and the server.
+        settings: Of the server, as variables of its environment.
     """
 
-    def __init__(self, home: Path, *, has_relays: bool) -> None:
+    def __init__(
+        self, home: Path, *, has_relays: bool, settings: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.data_dir = home / "server"
-        self.environment = make_environment()
+        self.environment = make_environment(**settings)
         self._home = home
         self._has_relays = has_relays
         self.devices: list[Device] = []

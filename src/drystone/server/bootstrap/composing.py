@@ -4,6 +4,7 @@
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from drystone.core.errors import Misconfigured
@@ -34,8 +35,10 @@ from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.bell_relayed import RelayedBell
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
+from drystone.server.storage.metadata_sql.keeping import copy_sqlite
 from drystone.server.storage.metadata_versioned import VersionedMetadata
 from drystone.server.storage.packs import ObjectPacks
+from drystone.server.workers.journals.keeper import JournalKeeper
 
 _CURSOR_KEY: Final = "cursor"
 
@@ -145,6 +148,9 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         undo.callback(service.close)
         add_outlet(settings, background, worker, writer=service.writer, bell=bell, clock=clock)
         add_upkeep(settings, background, worker, engines, service.writer)
+        if settings.journal_lag_s:
+            keeper = JournalKeeper(metadata, opened.objects, clock, lag_s=settings.journal_lag_s)
+            background.add("journals", lambda: _keep_journals(keeper, data_dir))
         server = Server(engines, service, data_dir, opened, background)
         undo.pop_all()
         return server
@@ -255,6 +261,12 @@ def _open_store(settings: ServerSettings, data_dir: ServerHome) -> OpenedObjects
     return OpenedObjects(cloud, None, ())
 
 
+async def _keep_journals(keeper: JournalKeeper, data_dir: ServerHome) -> None:
+    """Lets journals follow into the object store; of the workers of one machine one does so."""
+    with data_dir.contending("journals") as may_work:
+        await keeper.run(may_work)
+
+
 def _passwords(settings: ServerSettings) -> Passwords:
     return Passwords(memory_kib=settings.password_memory_kib, rounds=settings.password_rounds)
 
@@ -269,4 +281,45 @@ def open_metadata(settings: ServerSettings, data_dir: ServerHome) -> Metadata:
 
 def open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
     """Opens the object store that the settings name."""
-    return _open_objects(settings, data_dir)
+    return _open_store(settings, data_dir).objects
+
+
+def carry_over(path: str, url: str) -> None:
+    """Carries the metadata in a file of SQLite that nobody uses over to an empty PostgreSQL.
+
+    Raises:
+        MovingTo: There is something in the new one already. Nothing was changed.
+    """
+    with library("PostgreSQL", "postgres"):
+        from drystone.server.storage.metadata_sql.postgres import move_to  # noqa: PLC0415
+    move_to(path, url)
+
+
+def open_store(address: str) -> Objects:
+    """Opens an object store at an address (``s3://…``), apart from the server's own."""
+    with library("object stores", "cloud"):
+        from drystone.server.storage.objects_cloud import (  # noqa: PLC0415
+            CloudObjects,
+            parse_location,
+        )
+    location = parse_location(address)
+    return CloudObjects(location, environment=read_cloud_environment(), clock=SystemClock())
+
+
+def copy_metadata(
+    settings: ServerSettings, data_dir: ServerHome, path: Path, tell: Callable[[int], None]
+) -> None:
+    """Writes all metadata, as they are at one instant, to a new SQLite database.
+
+    Args:
+        settings: Of the server, which may run.
+        data_dir: Its data directory.
+        path: Of the new file.
+        tell: Is told how much was copied: bytes or rows.
+    """
+    if settings.is_embedded:
+        copy_sqlite(data_dir.database_path, path, tell)
+        return
+    with library("PostgreSQL", "postgres"):
+        from drystone.server.storage.metadata_sql.postgres import export_to  # noqa: PLC0415
+    export_to(settings.database, path, tell)

@@ -14,7 +14,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -26,6 +26,9 @@ FORMAT: Final = 2
 packs for damaged ones."""
 
 KEY_BYTES: Final = 32
+RESTORING: Final = "restoring"
+"""Stands in a data directory from the beginning of a restore to its end, and tells which."""
+
 SETUP_WAIT_S: Final = 30.0
 """Longest wait for another process that makes or migrates the same directory."""
 
@@ -43,6 +46,18 @@ class NewerHome(Misconfigured):
     """The data directory was made by a newer version, which this one cannot read."""
 
     code = "newer-data-dir"
+
+
+class UnfinishedRestore(Misconfigured):
+    """A restore into the data directory was interrupted; a server must not start on half of it."""
+
+    code = "restore-unfinished"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"a restore into {path} was interrupted: not everything is there",
+            advice="Run the same `drystone admin restore` again, or remove the directory.",
+        )
 
 
 class HomeInUse(Misconfigured):
@@ -119,6 +134,25 @@ class ServerHome:
         assert self._lock_fd is not None, "the data directory is not held"
         return os.dup(self._lock_fd)
 
+    @contextmanager
+    def contending(self, name: str) -> Iterator[Callable[[], bool]]:
+        """Yields what tells whether this process may do what one of several on the directory is
+        to do: it is asked again and again, and stays true until the end. Cost: a system call.
+        """
+        fd = _open_lock(self.path / f"{name}.lock")
+
+        def has_turn() -> bool:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        try:
+            yield has_turn
+        finally:
+            os.close(fd)
+
     def load_key(self, name: str) -> bytes:
         """Returns the secret key of this name; makes it, for the owner only, the first time.
 
@@ -183,21 +217,28 @@ class ServerHome:
 
 
 @contextmanager
-def opened_data_dir(path: Path) -> Iterator[ServerHome]:
+def opened_data_dir(path: Path, *, may_be_unfinished: bool = False) -> Iterator[ServerHome]:
     """Opens a data directory and keeps other processes from making or migrating it meanwhile.
 
     The context is for what must be done by one process at a time: making, migrating, opening.
     The ``ServerHome`` outlives it.
 
+    Args:
+        path: The directory; made if it is missing.
+        may_be_unfinished: For whoever finishes a restore.
+
     Raises:
         UnusableHome: It cannot be made or written, or holds something else.
         NewerHome: It is of a newer version.
+        UnfinishedRestore: A restore into it was interrupted.
     """
     with _translated(path):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _setup_lock(path):
         with _translated(path):
             is_new = _check_format(path)
+            if not may_be_unfinished and (path / RESTORING).exists():
+                raise UnfinishedRestore(path)
         yield ServerHome(path, is_new=is_new)
 
 

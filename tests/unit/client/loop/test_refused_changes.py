@@ -87,7 +87,9 @@ def delete_once_it_comes(device: MemoryDevice, path: str) -> Callable[[], Awaita
     return sync_and_delete
 
 
-async def test_what_was_deleted_before_its_lost_answer_was_missed_is_made_again(pair: Pair) -> None:
+async def test_what_was_deleted_before_its_lost_answer_was_missed_does_not_return(
+    pair: Pair,
+) -> None:
     one, two = pair
 
     one.hand.write("file", b"hello")
@@ -95,9 +97,30 @@ async def test_what_was_deleted_before_its_lost_answer_was_missed_is_made_again(
 
     await settle([one, two])
 
-    assert one.hand.list_tree() == two.hand.list_tree() == {"file": b"hello"}
+    # Who deleted it had seen just this; the server's history has it.
+    assert one.hand.list_tree() == two.hand.list_tree() == {}
     assert one.state.problems() == one.notices.problems == []
     assert not one.state.local_changes
+
+
+async def test_what_was_changed_once_more_after_its_lost_answer_outlives_its_deletion(
+    pair: Pair,
+) -> None:
+    one, two = pair
+
+    async def delete_and_change() -> bool:
+        is_done = await delete_once_it_comes(two, "file")()
+        if is_done:
+            one.hand.write("file", b"hello again")
+        return is_done
+
+    one.hand.write("file", b"hello")
+    lose_answers(one, delete_and_change)
+
+    await settle([one, two])
+
+    assert one.hand.list_tree() == two.hand.list_tree() == {"file": b"hello again"}
+    assert one.state.problems() == one.notices.problems == []
 
 
 async def test_folders_deleted_before_their_lost_answers_were_missed_are_made_again(

@@ -12,6 +12,7 @@ from drystone.core.limits import LEASE_S
 from drystone.core.tree.entry import Entry, Kind
 from drystone.server.ports.collecting import PackRemoved, RetiredState, Why
 from drystone.server.service.blocks.verbs import BlockNotFound
+from drystone.server.workers.checking import Check
 from drystone.server.workers.collecting import CollectRules, Tally
 from drystone.testing.blocks import frames_of, ids_of, make_noise
 from drystone.testing.service import AT_ONCE, file_id
@@ -426,3 +427,31 @@ async def test_an_object_put_before_its_removal_was_over_is_put_again(
     assert put == [1]
     assert [stored.pack_id for stored in server.packs.iter_stored()] == [name]
     assert await anna.fetch(ids_of(blocks)) == blocks
+
+
+async def test_a_check_does_not_miss_what_was_let_go_of(server, keeper, device, objects):
+    rules = AT_ONCE._replace(history_s=30 * 86_400)
+    anna = await device()
+    old, new, gone, kept = make_noise(4)
+    rev = await put_file(anna, 1, old)
+    await put_file(anna, 2, kept)
+    await anna.put(frames_of([new]))
+    await commit(anna, Edit(file_id(1), rev, single(new), 0o644, 8))
+    gone_rev = await put_file(anna, 3, gone)
+    await commit(anna, Delete(file_id(3), gone_rev))
+    server.clock.advance(100 * 86_400)
+    keeper.collect(rules, runs=3)
+    assert await anna.holds([old, new, gone, kept]) == [False, True, False, True]
+
+    def check():
+        now_ns = server.clock.now_ns()
+        found = Check(server.metadata, objects, server.packs, now_ns, is_deep=False)
+        return {finding.code for finding in found.iter_findings()} & {"block-unknown"}
+
+    assert check() == set()
+    places = server.metadata.read(lambda unit: unit.blocks.locate(ids_of([kept])))
+    assert len(places) == 1
+    number = server.metadata.read(lambda unit: unit.holders.number(ids_of([kept])))
+    server.metadata.write(lambda unit: unit.holders.note_unheld(list(number.values()), 0))
+    server.metadata.write(lambda unit: unit.holders.drop_blocks(list(number.values()), 0))
+    assert check() == {"block-unknown"}

@@ -15,11 +15,11 @@ own, which survives too. When the cursor cannot be gone on from, everything is r
 
 from typing import Final, NamedTuple
 
-from drystone.client.ports import Remote, RemotePage, State
+from drystone.client.ports import Remote, RemotePage, State, SyncedRow
 from drystone.client.steps.pull.reread import Reread
 from drystone.client.steps.pull.selection import UNLISTED_KEY, Selection
 from drystone.core.errors import Refused, Unavailable
-from drystone.core.ids import FileId, Seq
+from drystone.core.ids import ROOT_ID, FileId, Seq
 from drystone.core.journal.cursor import ForgedCursor
 from drystone.core.journal.record import Action, StoredEntry
 from drystone.core.tree.entry import Kind
@@ -181,8 +181,30 @@ class Pull:
     def _note_told(self, stored: StoredEntry) -> None:
         if self._reread is not None:
             self._reread.note(stored)
-        else:
-            self._state.note_remote(stored)
+            return
+        if stored.is_deleted:
+            self._note_known_there(stored)
+        self._state.note_remote(stored)
+
+    def _note_known_there(self, stored: StoredEntry) -> None:
+        """Notes that the server knew what stands here when somebody deleted it: the answer to
+        this device's commit was lost, or another one had made the same. Then it is no change of
+        ours that has to win over the deletion.
+        """
+        state, entry = self._state, stored.entry
+        change = state.local_changes.get(entry.file_id)
+        if change is None or change.entry is None or change.stat is None:
+            return
+        here = change.entry
+        if not (
+            here.kind is not Kind.FOLDER
+            and here.is_same_state(entry)
+            and here.is_at_same_place(entry)
+            and (entry.parent_id == ROOT_ID or state.find_synced_row(entry.parent_id))
+        ):
+            return
+        row = SyncedRow(here._replace(rev=entry.rev), change.stat, Seq(stored.seq - 1))
+        state.settle(entry.file_id, row)
 
     def _begin_anew(self, rewound_to: Seq | None) -> None:
         """The cursor cannot be continued: nothing known of the server counts any longer."""

@@ -16,6 +16,7 @@ from drystone.server.storage.metadata_memory.collecting import (
 )
 from drystone.server.storage.metadata_memory.duties import MemoryDuties, MemoryProjections
 from drystone.server.storage.metadata_memory.shared import MemoryShared
+from drystone.server.storage.metadata_memory.survey import MemorySurvey
 from drystone.server.storage.metadata_memory.tables import Tables
 from drystone.server.storage.metadata_memory.units import MemoryAccounts, MemoryBlocks, MemoryTree
 
@@ -33,6 +34,7 @@ class _MemoryUnit:
         self.history = MemoryHistory(tables)
         self.holders = MemoryHolders(tables)
         self.packs = MemoryPacks(tables)
+        self.survey = MemorySurvey(tables)
         self.duties = MemoryDuties(tables)
         self.projections = MemoryProjections(tables)
         self.shared = MemoryShared(tables, run)

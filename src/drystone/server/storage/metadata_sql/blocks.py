@@ -102,7 +102,9 @@ class SqlBlocks:
 
     def totals(self) -> Mapping[str, int]:
         names = ("packs", "pack_bytes", "blocks", "plain_bytes", "stored_bytes")
-        return dict(zip(names, self._session.execute(_TOTALS).fetchone(), strict=True))
+        # PostgreSQL's sums are of a type of their own.
+        totals = map(int, self._session.execute(_TOTALS).fetchone())
+        return dict(zip(names, totals, strict=True))
 
 
 _MANY_BLOCKS: Final = many(BLOCK_ID_BYTES)

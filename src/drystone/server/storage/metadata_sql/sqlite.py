@@ -115,6 +115,17 @@ class SqliteMetadata:
                     raise AssertionError("a reading work has written") from error
                 raise
 
+    def examine(self, *, is_deep: bool) -> list[str]:
+        """Returns what SQLite finds wrong with the file's structure; ``server.ports.survey``."""
+        with self._reading() as connection:
+            words = "integrity_check" if is_deep else "quick_check"
+            found = [str(row[0]) for row in connection.execute(f"PRAGMA {words}")]
+            strays = connection.execute("PRAGMA foreign_key_check").fetchmany(100)
+        return [line for line in found if line != "ok"] + [
+            f"a row of {table} refers to one of {other} that there is not"
+            for table, _, other, _ in strays
+        ]
+
     def is_outgrown(self) -> bool:
         with self._reading() as connection:
             return is_beyond(connection, self._migrations)

@@ -6,6 +6,7 @@ from drystone.server.storage.metadata_sql.arrivals import SqlArrivals
 from drystone.server.storage.metadata_sql.blocks import SqlBlocks
 from drystone.server.storage.metadata_sql.collecting import SqlHistory, SqlHolders, SqlPacks
 from drystone.server.storage.metadata_sql.duties import SqlDuties, SqlProjections
+from drystone.server.storage.metadata_sql.keeping import SqlSurvey
 from drystone.server.storage.metadata_sql.numbers import Numbers
 from drystone.server.storage.metadata_sql.session import Session
 from drystone.server.storage.metadata_sql.shared import SqlShared
@@ -13,6 +14,8 @@ from drystone.server.storage.metadata_sql.trees import SqlTree
 
 
 class SqlUnit:
+    """Implements the port ``Unit``, and ``Surveyed``."""
+
     """Implements the port ``Unit``.
 
     Args:
@@ -29,6 +32,7 @@ class SqlUnit:
         self.history = SqlHistory(session, numbers)
         self.holders = SqlHolders(session, numbers)
         self.packs = SqlPacks(session)
+        self.survey = SqlSurvey(session, numbers)
         self.duties = SqlDuties(session)
         self.projections = SqlProjections(session, numbers)
         self.shared = SqlShared(session, run)

@@ -10,5 +10,6 @@ Several processes may open one folder at once; each removes only what the dead l
 """
 
 from drystone.server.storage.objects_files.files import FileObjects
+from drystone.server.storage.objects_files.linking import FileLinks
 
-__all__ = ["FileObjects"]
+__all__ = ["FileLinks", "FileObjects"]

@@ -19,6 +19,7 @@ from drystone.testing.conformance.metadata.duties import DutiesSuite
 from drystone.testing.conformance.metadata.journal import JournalSuite
 from drystone.testing.conformance.metadata.projections import ProjectionsSuite
 from drystone.testing.conformance.metadata.shared import SharedSuite
+from drystone.testing.conformance.metadata.survey import SurveySuite
 from drystone.testing.conformance.metadata.transactions import TransactionsSuite
 from drystone.testing.conformance.metadata.trees import TreeSuite
 
@@ -34,6 +35,7 @@ __all__ = [
     "PacksSuite",
     "ProjectionsSuite",
     "SharedSuite",
+    "SurveySuite",
     "TransactionsSuite",
     "TreeSuite",
 ]

@@ -36,7 +36,7 @@ class Moved(NamedTuple):
     rows_counts: dict[str, int]
 
 
-class _Table(NamedTuple):
+class Table(NamedTuple):
     """A table of the old database.
 
     Attributes:
@@ -74,7 +74,7 @@ def move_to(
     old = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
     try:
         with translated(), psycopg.connect(url) as new:
-            tables = _list_tables(old)
+            tables = list_tables(old)
             _require_empty(new, tables)
             counts = {}
             for table in tables:
@@ -91,7 +91,7 @@ def move_to(
     return Moved(counts)
 
 
-def _list_tables(old: sqlite3.Connection) -> list[_Table]:
+def list_tables(old: sqlite3.Connection) -> list[Table]:
     """Returns the tables in the order in which they were made: what refers comes behind."""
     names = [
         name
@@ -106,11 +106,11 @@ def _list_tables(old: sqlite3.Connection) -> list[_Table]:
         key = [column for column, _, pk in sorted(rows, key=lambda row: row[2]) if pk]
         kinds = {column: kind for column, kind, _ in rows}
         is_numbered = len(key) == 1 and kinds[key[0]] == "INTEGER"
-        tables.append(_Table(name, tuple(kinds), tuple(key), is_numbered))
+        tables.append(Table(name, tuple(kinds), tuple(key), is_numbered))
     return tables
 
 
-def _require_empty(new: "psycopg.Connection[Any]", tables: list[_Table]) -> None:
+def _require_empty(new: "psycopg.Connection[Any]", tables: list[Table]) -> None:
     for table in tables:
         found = new.execute(
             sql.SQL("SELECT 1 FROM {} LIMIT 1").format(sql.Identifier(table.name))
@@ -122,7 +122,7 @@ def _require_empty(new: "psycopg.Connection[Any]", tables: list[_Table]) -> None
             )
 
 
-def _copy(old: sqlite3.Connection, new: "psycopg.Connection[Any]", table: _Table) -> int:
+def _copy(old: sqlite3.Connection, new: "psycopg.Connection[Any]", table: Table) -> int:
     columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
     name = sql.Identifier(table.name)
     count = 0
@@ -141,7 +141,7 @@ def _copy(old: sqlite3.Connection, new: "psycopg.Connection[Any]", table: _Table
     return count
 
 
-def _compare(old: sqlite3.Connection, new: "psycopg.Connection[Any]", table: _Table) -> None:
+def _compare(old: sqlite3.Connection, new: "psycopg.Connection[Any]", table: Table) -> None:
     """Reads both again, side by side."""
     columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
     key = sql.SQL(", ").join(map(sql.Identifier, table.key))
@@ -164,6 +164,6 @@ def _compare(old: sqlite3.Connection, new: "psycopg.Connection[Any]", table: _Ta
             )
 
 
-def _iter_old(old: sqlite3.Connection, table: _Table) -> Iterator[tuple[Any, ...]]:
+def _iter_old(old: sqlite3.Connection, table: Table) -> Iterator[tuple[Any, ...]]:
     columns, key = ", ".join(table.columns), ", ".join(table.key)
     yield from old.execute(f"SELECT {columns} FROM {table.name} ORDER BY {key}")

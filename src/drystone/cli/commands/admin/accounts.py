@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``drystone admin``: accounts, asked beside the server on its machine."""
+"""Accounts, and where what they have is kept."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from drystone.cli.help_pages import make_group
+from drystone.cli.commands.admin.group import group, read_settings
 from drystone.cli.options import (
     ConfigOption,
     DataDirOption,
@@ -21,8 +21,6 @@ from drystone.cli.output import Output, format_bytes, format_table, format_when,
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
-
-group = make_group("admin", "Accounts of a server, on the server's machine. It may run meanwhile.")
 
 NameArgument = Annotated[str, typer.Argument(help="The account's name.", metavar="NAME")]
 
@@ -201,12 +199,11 @@ def move_to(
       drystone admin move-to - --data-dir /srv/drystone < url.txt
     """
     from drystone.server.bootstrap import move_metadata
-    from drystone.server.settings import load_settings
 
     if url == "-":
         url = sys.stdin.readline().strip()
     out = Output(as_json=as_json)
-    settings = load_settings({"data_dir": data_dir, "config": config})
+    settings = read_settings(data_dir, config)
     counts = move_metadata(
         settings, url, lambda table, rows: out.note(f"copied {table}: {rows:,} rows")
     )
@@ -223,6 +220,5 @@ def move_to(
 
 def _opened(data_dir: "Path | None", config: "Path | None") -> "AbstractContextManager[Any]":
     from drystone.server.bootstrap import open_admin
-    from drystone.server.settings import load_settings
 
-    return open_admin(load_settings({"data_dir": data_dir, "config": config}))
+    return open_admin(read_settings(data_dir, config))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from drystone.cli.commands.admin import group
+from drystone.cli.commands.admin.group import group
 from drystone.cli.exit_codes import ExitCode
 from drystone.cli.help_pages import make_group
 from drystone.cli.options import ConfigOption, DataDirOption, JsonFlag, YesFlag, confirm

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeper: lets journals follow into the object store, at a gentle pace.
+
+    every few seconds        which journals have grown since?
+    one that has been quiet  its records are written
+    one that never is        its records are written all the same once ``lag_s`` is over
+    now and then             accounts, if somebody came or went
+
+A first sync of a hundred thousand files is thus not slowed down by it. How far each journal has
+been written is seen from the store itself when a server begins: what is missing there, for whatever
+reason, is written again. Several workers may do this at once, to no harm: each step gives the same
+bytes under the same name.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from drystone.core.errors import DrystoneError
+from drystone.core.ids import NamespaceId, Seq
+from drystone.core.journal.eras import make_mark
+from drystone.server.ports.clock import Clock
+from drystone.server.ports.metadata import Metadata, Unit
+from drystone.server.ports.objects import Objects
+from drystone.server.ports.survey import NamespaceLine, survey_of
+from drystone.server.workers.journals.names import (
+    StretchName,
+    journal_prefix,
+    parse_stretch_name,
+)
+from drystone.server.workers.journals.people import load_people, write_people
+from drystone.server.workers.journals.writing import write_stretch
+
+log = structlog.get_logger()
+
+QUIET_S_MAX: Final = 15.0
+"""A journal that has not grown for so long is quiet. Less, if ``lag_s`` is short."""
+
+INTERVAL_S_MAX: Final = 5.0
+PEOPLE_S: Final = 300.0
+"""Between looks at the accounts."""
+
+FIRST_LOOKS_MAX: Final = 64
+"""Journals per round that are looked up in the store for the first time: one listing each."""
+
+_PAGE: Final = 1_000
+
+
+@dataclass
+class _Journal:
+    """What is remembered of one journal.
+
+    Attributes:
+        position: Up to which seq it is in the store.
+        head: Its last seq when it was looked at last.
+        moved_s: When that had changed.
+        behind_s: Since when the store has not had all of it; meaningless if it has.
+    """
+
+    position: Seq
+    head: Seq
+    moved_s: float
+    behind_s: float
+
+
+class JournalKeeper:
+    """Writes journals and accounts into the object store while a server runs.
+
+    Args:
+        metadata: Where they are read.
+        objects: The store.
+        clock: The time in the names of accounts' objects.
+        lag_s: After so many seconds at most a record is in the store, if that can be reached.
+        now_s: A clock that does not jump.
+    """
+
+    def __init__(
+        self,
+        metadata: Metadata,
+        objects: Objects,
+        clock: Clock,
+        *,
+        lag_s: float,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._metadata = metadata
+        self._objects = objects
+        self._clock = clock
+        self._lag_s = lag_s
+        self._now_s = now_s
+        self._quiet_s = min(QUIET_S_MAX, lag_s / 4)
+        self._journals: dict[NamespaceId, _Journal] = {}
+        self._people = b""
+        self._people_s: float | None = None
+        self._is_stopping = threading.Event()
+
+    async def run(self, may_work: Callable[[], bool]) -> None:
+        """Works until it is cancelled, a round every few seconds. Trouble is logged and met again.
+
+        When this returns, no thread is at work any more.
+
+        Args:
+            may_work: Asked before each round: of several workers one is enough.
+        """
+        interval_s = min(INTERVAL_S_MAX, self._quiet_s)
+        while True:
+            await asyncio.sleep(interval_s)
+            if not may_work():
+                continue
+            working = asyncio.get_running_loop().run_in_executor(None, self._try_round)
+            try:
+                await asyncio.shield(working)
+            except asyncio.CancelledError:
+                self._is_stopping.set()
+                await working
+                raise
+
+    def work_round(self) -> int:
+        """Writes what is due; returns how many stretches that were.
+
+        Raises:
+            Unavailable: The store or the database is away. What was written stays.
+        """
+        self._write_people()
+        count = looks = 0
+        for line in self._iter_namespaces():
+            journal = self._journals.get(line.namespace_id)
+            if journal is None and line.head:
+                if looks == FIRST_LOOKS_MAX:
+                    continue
+                looks += 1
+            journal = self._look(line, journal)
+            if journal is not None and self._is_due(journal):
+                count += self._write(line, journal)
+            if self._is_stopping.is_set():
+                break
+        return count
+
+    def _try_round(self) -> None:
+        try:
+            self.work_round()
+        except DrystoneError as error:
+            log.warning("journals.not-written", code=error.code, reason=error.message)
+        except Exception:
+            # A defect must not end it for the rest of the server's life.
+            log.exception("journals.failed")
+
+    def _look(self, line: NamespaceLine, journal: _Journal | None) -> _Journal | None:
+        """Takes note of where a journal ends now; None for one that is empty."""
+        now_s = self._now_s()
+        if journal is None or line.head < journal.position:
+            if not line.head:
+                return None
+            position = find_position(self._metadata, self._objects, line.namespace_id)
+            journal = _Journal(position, line.head, now_s, now_s)
+            self._journals[line.namespace_id] = journal
+        elif line.head != journal.head:
+            if journal.head == journal.position:
+                journal.behind_s = now_s
+            journal.head, journal.moved_s = line.head, now_s
+        return journal
+
+    def _is_due(self, journal: _Journal) -> bool:
+        if journal.position >= journal.head:
+            return False
+        now_s = self._now_s()
+        is_quiet = now_s - journal.moved_s >= self._quiet_s
+        return is_quiet or now_s - journal.behind_s >= self._lag_s - self._quiet_s
+
+    def _write(self, line: NamespaceLine, journal: _Journal) -> int:
+        count = 0
+        while journal.position < journal.head and not self._is_stopping.is_set():
+            position = write_stretch(self._metadata, self._objects, line, journal.position)
+            if position <= journal.position:
+                break
+            journal.position = position
+            count += 1
+        journal.head = max(journal.head, journal.position)
+        journal.behind_s = self._now_s()
+        return count
+
+    def _write_people(self) -> None:
+        now_s = self._now_s()
+        if self._people_s is None or now_s - self._people_s >= min(PEOPLE_S, self._lag_s):
+            people = load_people(self._metadata)
+            if people.accounts:
+                now_ns = self._clock.now_ns()
+                self._people = write_people(self._objects, people, now_ns, self._people)
+            self._people_s = now_s
+
+    def _iter_namespaces(self) -> Iterator[NamespaceLine]:
+        after = b""
+        while lines := self._metadata.read(
+            lambda unit, after=after: survey_of(unit).list_namespaces(after, _PAGE)  # type: ignore[misc]
+        ):
+            yield from lines
+            after = lines[-1].namespace_id
+
+
+def find_position(metadata: Metadata, objects: Objects, namespace_id: NamespaceId) -> Seq:
+    """Returns up to which seq the store has this very journal without a gap. Cost: a listing, and a
+    lookup for each of its stretches.
+    """
+    stats = objects.iter_names(journal_prefix(namespace_id))
+    names = (parse_stretch_name(stat.name) for stat in stats)
+    stretches = sorted(
+        (name for name in names if name is not None), key=lambda n: (n.first_seq, n.last_seq)
+    )
+
+    def work(unit: Unit) -> Seq:
+        position = Seq(0)
+        for stretch in stretches:
+            if stretch.first_seq <= position + 1 and _is_of(unit, stretch):
+                position = max(position, stretch.last_seq)
+        return position
+
+    return metadata.read(work)
+
+
+def _is_of(unit: Unit, stretch: StretchName) -> bool:
+    """Tells whether a stretch is of the journal as it is now, and not of another life of it."""
+    record = unit.tree.find_record(stretch.namespace_id, stretch.last_seq)
+    return record is not None and make_mark(record) == stretch.last_mark

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The keeper: when journals follow into the store, and that they do whatever happens."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from drystone.core.ids import Seq
+from drystone.core.tree.entry import Entry
+from drystone.server.ports.objects import ObjectStoreAway
+from drystone.server.storage.metadata_memory import MemoryMetadata
+from drystone.server.storage.objects_memory import MemoryObjects
+from drystone.server.workers.journals import writing
+from drystone.server.workers.journals.keeper import JournalKeeper, find_position
+from drystone.server.workers.journals.people import find_people
+from drystone.testing.conformance.metadata.samples import (
+    ANNA,
+    LAPTOP,
+    NAMESPACE,
+    Journalist,
+    add_accounts,
+    file,
+)
+from drystone.testing.fakes.clock import ManualClock
+from drystone.testing.fakes.objects import FaultyObjects
+from drystone.testing.service import until
+from drystone.testing.strategies import make_file_id
+
+
+class World:
+    """A server's metadata and store, and a keeper with a clock by hand."""
+
+    def __init__(self) -> None:
+        self.metadata = MemoryMetadata()
+        self.stored = MemoryObjects()
+        self.objects = FaultyObjects(self.stored)
+        self.now_s = 1_000.0
+        add_accounts(self.metadata)
+        self.journalist = Journalist(self.metadata)
+        self.begin()
+
+    def begin(self) -> None:
+        """A server begins anew."""
+        self.keeper = JournalKeeper(
+            self.metadata, self.objects, ManualClock(), lag_s=60, now_s=lambda: self.now_s
+        )
+
+    def commit(self, count: int = 1) -> None:
+        begin = len(self.journalist.records)
+        self.journalist.create(*(new_file(begin + number) for number in range(1, count + 1)))
+
+    def kept(self) -> int:
+        return find_position(self.metadata, self.stored, NAMESPACE)
+
+    def after(self, seconds: float) -> int:
+        """Lets time pass and a round be worked; returns how many stretches were written."""
+        self.now_s += seconds
+        return self.keeper.work_round()
+
+
+def new_file(number: int) -> Entry:
+    return file(make_file_id(number), f"f{number}")
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "SEGMENT_RECORDS_MAX", 4)
+    monkeypatch.setattr(writing, "CHECKPOINT_RECORDS_MIN", 8)
+
+
+def test_quiet_journal_is_written_and_a_busy_one_waits(world: World) -> None:
+    world.commit(3)
+    assert world.after(0) == 0
+    for _ in range(4):
+        world.commit()
+        assert world.after(5) == 0
+    assert world.after(5) == 0
+    assert world.after(10) == 2
+    assert world.kept() == 7
+    assert world.after(100) == 0
+
+
+def test_journal_that_is_never_quiet_is_written_in_time(world: World) -> None:
+    written = 0
+    for _ in range(13):
+        world.commit()
+        written += world.after(5)
+
+    assert written
+    assert world.kept() >= 10
+
+
+def test_server_that_begins_anew_writes_what_is_missing_and_no_more(world: World) -> None:
+    world.commit(10)
+    world.after(0)
+    world.after(15)
+    puts_count = world.objects.puts_count
+    world.begin()
+    world.after(0)
+    assert world.after(15) == 0
+    assert world.objects.puts_count == puts_count
+
+    lost = sorted(stat.name for stat in world.stored.iter_names("journal/"))[1]
+    world.stored.delete(lost)
+    assert world.kept() == 4
+    world.begin()
+    world.after(0)
+    world.after(15)
+    assert world.kept() == 10
+
+
+def test_store_that_is_away_is_met_again(world: World) -> None:
+    world.commit(5)
+    world.after(0)
+    world.objects.put_errors = [None, ObjectStoreAway("away"), ObjectStoreAway("away")]
+    for _ in range(2):
+        with pytest.raises(ObjectStoreAway):
+            world.after(15)
+    world.after(15)
+    assert world.kept() == 5
+
+
+def test_journal_that_was_put_back_is_looked_up_anew(world: World) -> None:
+    world.commit(5)
+    backup = world.metadata.copy()
+    world.commit(4)
+    world.after(0)
+    world.after(15)
+    assert world.kept() == 9
+    world.metadata.become(backup)
+    world.journalist.records = world.journalist.records[:5]
+    world.after(0)
+    world.journalist.create(file(make_file_id(99), "another"))
+    world.after(5)
+    world.after(15)
+
+    assert world.kept() == 6
+
+
+def test_people_are_written_once_and_without_secrets(world: World) -> None:
+    world.after(0)
+    people = find_people(world.stored)
+    assert people is not None
+    assert [account.name for account in people.accounts] == ["Anna", "bob"]
+    assert people.accounts[0] == ANNA._replace(password_hash="")
+    assert people.devices == (LAPTOP._replace(token_hash=b"", seen_ns=0),)
+    names = [stat.name for stat in world.stored.iter_names("checkpoints/accounts/")]
+    [content] = world.stored.read(names[0], [(0, 10_000)])
+    assert LAPTOP.token_hash not in content
+    for _ in range(3):
+        world.after(1_000)
+        world.begin()
+    assert [stat.name for stat in world.stored.iter_names("checkpoints/accounts/")] == names
+    world.metadata.write(lambda unit: unit.accounts.save_account(ANNA._replace(disabled=True)))
+    world.after(1_000)
+    found = find_people(world.stored)
+    assert found is not None
+    assert found.accounts[0].disabled
+    newest = max(stat.name for stat in world.stored.iter_names("checkpoints/accounts/"))
+    world.stored.put(newest, [b"damaged"])
+    assert find_people(world.stored) == people
+
+
+def test_no_thread_is_at_work_when_it_has_been_cancelled(world: World) -> None:
+    async def live(condition: Callable[[], bool]) -> None:
+        running = asyncio.create_task(keeper.run(lambda: True))
+        await until(condition)
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+    world.commit(9)
+    keeper = JournalKeeper(world.metadata, world.objects, ManualClock(), lag_s=0.0001)
+    begun: list[int] = []
+    world.objects.before_put = lambda: begun.append(1)
+    asyncio.run(live(lambda: len(begun) > 1))
+    count = len(begun)
+
+    assert world.objects.puts_count == count
+    assert world.kept() in (Seq(0), Seq(4), Seq(8), Seq(9))
