@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from drystone.testing.nats import NatsServer
-from drystone.testing.object_stores import S3_CREDENTIALS, S3Server, StrictS3Server
+from drystone.testing.brokers.nats import NatsServer
+from drystone.testing.brokers.valkey import ValkeyServer
 from drystone.testing.postgres import PostgresServer
 from drystone.testing.stores.azurite import AZURE_CREDENTIALS, AzureServer, install_azurite
-from drystone.testing.valkey import ValkeyServer
+from drystone.testing.stores.s3 import S3_CREDENTIALS, S3Server, StrictS3Server
 
 TESTS = Path(__file__).parent
 

@@ -11,9 +11,9 @@ from drystone.server.ports.bell import Bell
 from drystone.server.storage.nats import NatsLine
 from drystone.server.storage.nats import parse_address as parse_nats_address
 from drystone.server.storage.valkey import ValkeyLine, parse_address
+from drystone.testing.brokers.nats import NatsServer
+from drystone.testing.brokers.valkey import ValkeyServer
 from drystone.testing.conformance.bell import BellSuite, SharedBells, SharedBellSuite
-from drystone.testing.nats import NatsServer
-from drystone.testing.valkey import ValkeyServer
 
 
 class OverValkey:

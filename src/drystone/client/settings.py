@@ -18,6 +18,8 @@ from drystone.core.limits import DEVICE_NAME_CHARS_MAX
 
 CONFIG_DIR_VARIABLE: Final = "DRYSTONE_CONFIG_DIR"
 DEVICE_NAME_VARIABLE: Final = "DRYSTONE_DEVICE_NAME"
+TRANSFER_VARIABLE: Final = "DRYSTONE_TRANSFER"
+TRANSFERS: Final = ("auto", "relay")
 SOCKET_PATH_BYTES_MAX: Final = 100
 """Unix socket paths end at 107 bytes on Linux and at 103 elsewhere."""
 
@@ -28,6 +30,12 @@ class BadDeviceName(Misconfigured):
     code = "bad-device-name"
 
 
+class BadTransfer(Misconfigured):
+    """``DRYSTONE_TRANSFER`` says something else than it may."""
+
+    code = "bad-transfer"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClientSettings:
     """What a device needs to know before it opens anything.
@@ -36,11 +44,14 @@ class ClientSettings:
         config_dir: Folder (0700) of credentials, the list of roots and the daemon's socket.
         device_name: What conflicted copies and the list of devices call this device.
         boot_id: Changes whenever the machine starts anew; empty where that is not known.
+        transfer: ``auto``: large blocks go straight to the server's object store where the server
+            offers that; ``relay``: all goes through the server.
     """
 
     config_dir: Path
     device_name: str
     boot_id: str
+    transfer: str = "auto"
 
     @property
     def credentials_path(self) -> Path:
@@ -75,7 +86,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> ClientSetting
     """Returns this device's settings from the environment and the system's defaults.
 
     Raises:
-        BadDeviceName: ``DRYSTONE_DEVICE_NAME`` is unusable.
+        BadDeviceName, BadTransfer: ``DRYSTONE_DEVICE_NAME`` or ``DRYSTONE_TRANSFER`` is unusable.
     """
     values = os.environ if environment is None else environment  # noqa: TID251 (the one door)
     chosen = values.get(CONFIG_DIR_VARIABLE, "")
@@ -85,6 +96,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> ClientSetting
         config_dir=config_dir.absolute(),
         device_name=check_device_name(name) if name else _default_device_name(),
         boot_id=_read_boot_id(),
+        transfer=_check_transfer(values.get(TRANSFER_VARIABLE, "") or "auto"),
     )
 
 
@@ -102,6 +114,15 @@ def check_device_name(name: str) -> str:
             advice="Choose another one with --device-name or DRYSTONE_DEVICE_NAME.",
         )
     return name
+
+
+def _check_transfer(text: str) -> str:
+    if text not in TRANSFERS:
+        raise BadTransfer(
+            f"{TRANSFER_VARIABLE} is {text[:80]!r}",
+            advice=f"It takes {' or '.join(TRANSFERS)}.",
+        )
+    return text
 
 
 def _default_device_name() -> str:

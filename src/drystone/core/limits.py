@@ -76,6 +76,56 @@ BODY_STALL_S: Final = 60
 """Seconds in which a body must go on, to the server or from it. A caller that says or takes
 nothing for so long is gone, and must not keep others waiting."""
 
+# --- direct transfer -----------------------------------------------------------------------
+
+DIRECT_BYTES_MIN: Final = 1 * MIB
+"""Payloads of less than this together travel through the server: two more requests would cost more
+than they save."""
+
+DIRECT_PACK_BYTES: Final = 15 * MIB
+"""A device closes a pack that it puts into the store itself before it would grow beyond this: two
+of them travel side by side, and each is in memory."""
+
+DIRECT_PART_BYTES: Final = 8 * MIB
+"""A longer pack travels in parts of this length, side by side: what a broken connection costs.
+Stores ask for 5 MiB at least."""
+
+DIRECT_PACK_BYTES_MAX: Final = 16 * MIB + 64 * KIB
+"""Largest pack that a device may put itself; whoever verifies it has it in memory."""
+
+DIRECT_PACK_BLOCKS_MAX: Final = 16_384
+"""Blocks in such a pack: what is told of them is 720 KB."""
+
+DIRECT_RANGE_BYTES_MIN: Final = 256 * KIB
+"""Blocks that lie together in fewer bytes are read through the server: a request to a store takes
+as long as some hundred kilobytes."""
+
+DIRECT_RANGE_BYTES_MAX: Final = 8 * MIB
+"""Largest range of one ticket: it is in memory where it arrives."""
+
+GRANT_PACKS_MAX: Final = 32
+"""Packs in one request for tickets; more is refused."""
+
+TICKET_S: Final = 15 * 60
+"""Seconds for which a ticket is good: 8 MiB at 75 kbit/s. Then another one is asked for."""
+
+ARRIVAL_S: Final = 2 * 3600
+"""Seconds after its last ticket until a pack that nobody said has arrived is given up."""
+
+ARRIVALS_PROMISED_MAX: Final = 1_000
+"""Packs that one namespace may have under way, or given up within ARRIVAL_S: 16 GB at most that
+nobody has accounted for. More is told to come later."""
+
+ARRIVAL_QUARANTINE_S: Final = 30 * 24 * 3600
+"""Seconds for which a pack is kept that was not what its device said, for whoever wants to look."""
+
+ARRIVAL_JOINED_S: Final = 2 * TICKET_S
+"""Seconds for which an object stays after its blocks have joined the common ones: who was told to
+read it may be about to."""
+
+ARRIVAL_STRAY_S: Final = 24 * 3600
+"""Seconds after which an object is removed that a device put and of which nothing is known."""
+
 # --- names and trees -----------------------------------------------------------------------
 
 NAME_BYTES_MAX: Final = 255

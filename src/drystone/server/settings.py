@@ -88,6 +88,13 @@ class ServerSettings:
         starts=("files", "file://", "s3://", "az://", "gs://"),
         shown_values="`files` or an address",
     )
+    transfer: str = _setting(
+        "auto",
+        "How blocks travel between devices and `objects`: `relay`: through the server; `direct`:"
+        " large ones straight to the store and from it, by signed requests, and the server does not"
+        " start if it cannot sign; `auto`: `direct` where it can.",
+        choices=("auto", "relay", "direct"),
+    )
     master_key: str = _setting(
         "file",
         "Where the master key is, with which packs in the data directory are encrypted: `file`,"

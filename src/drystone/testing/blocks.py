@@ -2,14 +2,20 @@
 """Blocks for tests, and a device that sends and fetches them without a network."""
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from hashlib import sha256
 from random import Random
+from typing import NamedTuple
 
 from drystone.core.content.coding import RAW_ONLY, CompressionPolicy, decode_frame, encode_block
-from drystone.core.content.frame import Frame
-from drystone.core.content.hashing import block_id
-from drystone.core.ids import BlockId, NamespaceId
+from drystone.core.content.frame import Frame, encode_frame, encode_header
+from drystone.core.content.hashing import PACK_TAG, block_id
+from drystone.core.errors import DrystoneError
+from drystone.core.ids import BlockId, NamespaceId, PackId
 from drystone.server.ports.blocks import Run
+from drystone.server.ports.metadata import Unit
 from drystone.server.service.actor import Actor
+from drystone.server.service.blocks.direct import GrantedPack
+from drystone.server.service.blocks.heads import Offer
 from drystone.server.service.blocks.ingest import PutTally
 from drystone.testing.service import MemoryServer
 from drystone.wire.bundle import BundleReader, BundleWriter
@@ -101,3 +107,52 @@ class BlockDevice:
     async def outlines(self, names: Sequence[BlockId]) -> list[bytes]:
         """Asks for outlines."""
         return await self.server.service.blocks.outline(self.actor, self.namespace_id, names)
+
+
+class MadePack(NamedTuple):
+    """A pack, and what is said of it."""
+
+    offer: Offer
+    body: bytes
+
+
+def make_pack(frames: Sequence[Frame]) -> MadePack:
+    """Returns the pack that holds these frames."""
+    body = PACK_TAG + b"".join(map(encode_frame, frames))
+    heads = b"".join(map(encode_header, frames))
+    return MadePack(Offer(PackId(sha256(body).digest()), heads), body)
+
+
+class DirectDevice(BlockDevice):
+    """A device that goes to the object store itself; its store is that of a ``FakeSigning``."""
+
+    async def offer(self, *offers: Offer) -> list[GrantedPack]:
+        """Asks for tickets."""
+        return await self.server.service.direct.offer(self.actor, self.namespace_id, offers)
+
+    async def settle(self, *arrival_ids: bytes) -> list[DrystoneError | None]:
+        """Says that packs have arrived."""
+        return await self.server.service.direct.settle(self.actor, self.namespace_id, arrival_ids)
+
+    async def send_pack(self, pack: MadePack, body: bytes | None = None) -> bytes:
+        """Puts a pack, or something else in its place, and says so; returns the arrival's id."""
+        [granted] = await self.offer(pack.offer)
+        assert granted.request is not None
+        self.server.signing.send(granted.request, pack.body if body is None else body)
+        [trouble] = await self.settle(granted.arrival_id)
+        if trouble is not None:
+            raise trouble
+        return granted.arrival_id
+
+
+class Always:
+    """A duty that nobody else has."""
+
+    async def ensure(self) -> bool:
+        return True
+
+    def require(self, unit: Unit) -> None:
+        """Nobody has taken it."""
+
+    async def release(self) -> None:
+        """Nobody waits for it."""

@@ -22,9 +22,9 @@ from drystone.cli.commands.demo import show
 from drystone.cli.output import Output, count_of, format_bytes
 from drystone.core.errors import DrystoneError
 from drystone.core.limits import MIB
-from drystone.testing.object_stores import S3_CREDENTIALS, S3Server
+from drystone.testing.brokers.valkey import ValkeyServer
 from drystone.testing.postgres import PostgresServer
-from drystone.testing.valkey import ValkeyServer
+from drystone.testing.stores.s3 import S3_CREDENTIALS, S3Server
 
 LARGE_BYTES: Final = 64 * MIB
 

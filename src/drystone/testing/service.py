@@ -16,6 +16,7 @@ from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
 from drystone.server.service.actor import Actor
+from drystone.server.service.blocks.direct import DirectStore
 from drystone.server.service.blocks.shelf import LeaseTimes
 from drystone.server.service.identity.admin import Admin
 from drystone.server.service.identity.passwords import Passwords
@@ -28,6 +29,7 @@ from drystone.server.storage.objects_memory import MemoryObjects
 from drystone.server.storage.packs import ObjectPacks
 from drystone.server.workers.collecting import Collector, CollectRules, Survey, Tally
 from drystone.testing.fakes.clock import ManualClock
+from drystone.testing.fakes.signing import FakeSigning
 
 PASSWORD = "correct horse"  # noqa: S105  of nobody
 _PASSWORDS = Passwords(memory_kib=1024, rounds=1)
@@ -39,27 +41,34 @@ class MemoryServer:
     Args:
         objects: Where packs lie; in memory, unless told otherwise.
         leases: How long what nothing refers to is kept.
+        is_direct: Devices may put and get packs themselves, by ``signing``.
 
     Attributes:
         service: The verbs.
         admin: What the operator does.
         clock: Stands until it is moved.
-        packs: Blocks at rest.
         key: Signs cursors, from the next run on.
+        objects: Where packs lie.
+        packs: Over them.
+        signing: Signs requests to them.
     """
 
     def __init__(
         self,
         objects: Objects | None = None,
         *,
+        is_direct: bool = False,
         leases: LeaseTimes = LeaseTimes(),  # noqa: B008
     ) -> None:
         self._leases = leases
         self.clock = ManualClock()
+        self.objects = MemoryObjects() if objects is None else objects
+        self.signing = FakeSigning(self.objects, self.clock)
+        self._direct = DirectStore(self.objects, self.signing) if is_direct else None
         self._era_numbers = count(1)
         self.key = b"k" * 32
         self.metadata = MemoryMetadata()
-        self.packs = ObjectPacks(MemoryObjects() if objects is None else objects)
+        self.packs = ObjectPacks(self.objects)
         self.service = self.make_worker()
         self.admin = Admin(self.metadata, self.clock, _PASSWORDS)
 
@@ -114,7 +123,9 @@ class MemoryServer:
         """Returns a service on the same engines, as another worker has it; but the bell is its
         own.
         """
-        engines = Engines(self.metadata, self.packs, LocalBell(), self.clock, _PASSWORDS)
+        engines = Engines(
+            self.metadata, self.packs, LocalBell(), self.clock, _PASSWORDS, self._direct
+        )
         return make_service(
             engines,
             self.key,

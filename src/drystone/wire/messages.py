@@ -121,6 +121,103 @@ class OutlineAnswer(Message, frozen=True):
     outlines: list[bytes]
 
 
+class PackOffer(Message, frozen=True):
+    """A pack that the caller would put into the object store itself."""
+
+    id: bytes
+    """SHA-256 of the whole pack."""
+    heads: bytes
+    """The headers of its frames (44 bytes each, codecs 0 and 1), in their order: they tell all but
+    the payloads, and how long the pack is."""
+    parts: bytes = b""
+    """If it may travel in parts: SHA-256 of each 8 MiB of it, back to back."""
+
+
+class Grant(Message, frozen=True):
+    """``POST /v1/blocks/grant``: tickets to put these packs into the object store, and to read
+    these blocks out of it.
+    """
+
+    namespace_id: bytes
+    packs: list[PackOffer] = []
+    ids: bytes = b""
+    """Block ids back to back."""
+
+
+class Ticket(Message, frozen=True):
+    """A request that the object store answers to whoever sends it, until ``expires_s``.
+
+    It is sent exactly as it stands here, with all headers.
+    """
+
+    method: str
+    url: str
+    expires_s: int
+    headers: dict[str, str] = {}
+
+
+class PartTicket(Message, frozen=True):
+    """How to put one part of a pack."""
+
+    offset: int
+    length: int
+    ticket: Ticket
+
+
+class PackTicket(Message, frozen=True):
+    """The answer for one pack: ``held``: the namespace holds all its blocks already. ``stands``:
+    it was put before; only say that it has arrived. Else it is to be put with the ticket, or these
+    parts of it are, which the store does not have yet.
+    """
+
+    arrival: bytes = b""
+    """What to call it when it has arrived; empty if it is held."""
+    held: bool = False
+    stands: bool = False
+    ticket: Ticket | None = None
+    parts: list[PartTicket] = []
+
+
+class RangeTicket(Message, frozen=True):
+    """Frames that lie back to back in the object store."""
+
+    ids: bytes
+    """Their block ids, in the order in which they lie."""
+    length: int
+    """Of all frames together, with their headers."""
+    ticket: Ticket
+
+
+class GrantAnswer(Message, frozen=True):
+    """A ticket per pack, in order, and ranges in which some of the wanted blocks lie. The other
+    blocks are fetched as ever.
+    """
+
+    packs: list[PackTicket] = []
+    ranges: list[RangeTicket] = []
+
+
+class Arrived(Message, frozen=True):
+    """``POST /v1/blocks/arrived``: these packs stand in the object store now."""
+
+    namespace_id: bytes
+    arrivals: bytes
+    """As ``PackTicket.arrival``, 16 bytes each, back to back."""
+
+
+class ArrivedOutcome(Message, frozen=True):
+    """What became of one pack. ``code`` empty: the namespace holds its blocks."""
+
+    code: str = ""
+    message: str = ""
+
+
+class ArrivedAnswer(Message, frozen=True):
+    """An outcome per pack, in order."""
+
+    outcomes: list[ArrivedOutcome]
+
+
 # --- entries ---------------------------------------------------------------------------------
 
 

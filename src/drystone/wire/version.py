@@ -17,6 +17,9 @@ SPOKEN: Final = frozenset({PROTOCOL})
 PROTOCOL_HEADER: Final = "Drystone-Protocol"
 IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
 REQUEST_ID_HEADER: Final = "Request-Id"
+TRANSFER_HEADER: Final = "Drystone-Transfer"
+"""In every answer of a server that gives tickets to its object store: ``direct``."""
+DIRECT: Final = "direct"
 
 
 class ProtocolUnknown(Refused):

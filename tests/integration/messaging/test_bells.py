@@ -12,8 +12,8 @@ from drystone.client.adapters.remote_http import HttpRemote, HttpSession, sign_i
 from drystone.core.ids import ROOT_ID, FileId, Rev, Seq
 from drystone.core.journal.change import Create
 from drystone.core.tree.entry import Entry, Kind
+from drystone.testing.brokers.valkey import ValkeyServer
 from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
-from drystone.testing.valkey import ValkeyServer
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(180)]
 

@@ -18,6 +18,7 @@ from drystone.server.storage.metadata_memory import MemoryMetadata
 from drystone.server.storage.nats import NatsStream, parse_address
 from drystone.server.workers.outlet import Outlet, make_message
 from drystone.server.workers.projector import ProjectorRunner
+from drystone.testing.brokers.nats import NatsServer
 from drystone.testing.conformance.metadata.samples import (
     NAMESPACE,
     OTHER,
@@ -26,7 +27,6 @@ from drystone.testing.conformance.metadata.samples import (
     file,
 )
 from drystone.testing.fakes.clock import ManualClock
-from drystone.testing.nats import NatsServer
 from drystone.testing.strategies import make_file_id
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]

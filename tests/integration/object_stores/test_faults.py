@@ -11,7 +11,6 @@ from drystone.server.ports.objects import ObjectStoreAway, ObjectStoreFull
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.objects_cloud import CloudObjects, StoreUnusable, parse_location
 from drystone.server.storage.objects_cloud.encryption import NotEncrypted
-from drystone.testing.object_stores import S3_CREDENTIALS, S3Server
 from drystone.testing.stores.faults import (
     NO_BUCKET,
     QUOTA_EXCEEDED,
@@ -26,6 +25,7 @@ from drystone.testing.stores.faults import (
     StoreFaults,
     Truncates,
 )
+from drystone.testing.stores.s3 import S3_CREDENTIALS, S3Server
 
 OLD = "packs/ab/old"
 NEW = "packs/ab/new"

@@ -9,9 +9,9 @@ import pytest
 
 from drystone.core.errors import Misconfigured, Unavailable
 from drystone.server.storage.objects_cloud import CloudObjects, parse_location
-from drystone.testing.object_stores import S3_CREDENTIALS, S3Server
 from drystone.testing.real_devices import PASSWORD, RealDevice, look_at
 from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
+from drystone.testing.stores.s3 import S3_CREDENTIALS, S3Server
 
 
 def make_device(server: ServerProcess, home, name: str) -> RealDevice:

@@ -9,10 +9,10 @@ from contextlib import suppress
 import pytest
 
 from drystone.core.errors import Unavailable
-from drystone.testing.object_stores import S3_CREDENTIALS, S3Server
 from drystone.testing.real_devices import PASSWORD, RealDevice, converge
 from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
 from drystone.testing.stores.faults import NO_BUCKET, STORE_FULL, Resets, Says, StoreFaults
+from drystone.testing.stores.s3 import S3_CREDENTIALS, S3Server
 
 
 def make_device(server: ServerProcess, home, name: str) -> RealDevice:

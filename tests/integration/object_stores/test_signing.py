@@ -14,8 +14,8 @@ from drystone.core.errors import Unavailable
 from drystone.server.ports.signing import Part, SignedRequest, Signing
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.objects_cloud import CloudObjects, parse_location, signing_xml
-from drystone.testing.object_stores import S3_CREDENTIALS, S3Server, StrictS3Server
 from drystone.testing.stores.azurite import AZURE_CREDENTIALS
+from drystone.testing.stores.s3 import S3_CREDENTIALS, S3Server, StrictS3Server
 
 BODY = b"0123456789" * 1_000
 OTHER = b"9876543210" * 1_000

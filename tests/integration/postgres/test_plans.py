@@ -229,6 +229,7 @@ CALLS: dict[str, Callable[[Unit], object]] = {
     "arrivals.mark": lambda u: u.arrivals.mark(
         make_claims(make_arrival(7), range(ASKED)), is_damaged=True
     ),
+    "arrivals.drop_places": lambda u: u.arrivals.drop_places(NAMESPACE, make_arrival(7).arrival_id),
     "arrivals.remove": lambda u: u.arrivals.remove(NAMESPACE, make_arrival(7).arrival_id),
     "arrivals.locate": lambda u: u.arrivals.locate(NAMESPACE, SOME),
     "arrivals.find_damaged": lambda u: u.arrivals.find_damaged(NAMESPACE, SOME),

@@ -43,8 +43,10 @@ class RemoteBelow:
         self,
         wanted: Sequence[tuple[BlockId, BlockId | None]],
         find_base: Callable[[BlockId], Buffer | None],
+        *,
+        length_bytes: int = 0,
     ) -> AsyncIterator[list[FetchedBlock]]:
-        return self._remote.fetch_blocks(wanted, find_base)
+        return self._remote.fetch_blocks(wanted, find_base, length_bytes=length_bytes)
 
     async def fetch_outlines(self, block_ids: Sequence[BlockId]) -> list[bytes]:
         return await self._remote.fetch_outlines(block_ids)

@@ -125,7 +125,12 @@ async def opened_loop(
                 f" The damaged file is kept as {damaged}."
             )
         session = HttpSession(credential.url, credential.token)
-        remote: Remote = HttpRemote(session, NamespaceId(root.namespace_id))
+        remote: Remote = HttpRemote(
+            session,
+            NamespaceId(root.namespace_id),
+            is_direct=settings.transfer != "relay",
+            tell=notices.message,
+        )
         if root.folder_id != ROOT_ID:
             remote = RemoteBelow(remote, FileId(root.folder_id), root.remote_path)
         stack.push_async_callback(remote.close)

@@ -77,8 +77,12 @@ class Remote(Protocol):
         self,
         wanted: Sequence[tuple[BlockId, BlockId | None]],
         find_base: Callable[[BlockId], Buffer | None],
+        *,
+        length_bytes: int = 0,
     ) -> AsyncIterator[list[FetchedBlock]]:
-        """Yields the wanted blocks in order, a few MiB at a time, as they come.
+        """Yields the wanted blocks, a few MiB at a time, as they come: in order, unless
+        ``length_bytes`` tells how long they are together, about. Much may then come by several
+        ways at once.
 
         With each goes a base that the server may use, whose bytes ``find_base`` gives when
         they are needed (from another thread). Raises ``Unavailable`` if the rest does not

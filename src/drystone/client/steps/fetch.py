@@ -203,7 +203,8 @@ class Fetch:
             ask.append((root, base))
         again: list[tuple[BlockId, BlockId | None]] = []
         has_base = {root for root, base in ask if base is not None}
-        async for blocks in self._fetch(ask, bases):
+        length = sum(by_root[root][0].content.size_bytes for root, base in ask if base is None)
+        async for blocks in self._fetch(ask, bases, length):
             kept: list[FetchedBlock] = []
             for root, found in blocks:
                 # The base may have changed on the disk, so that the delta does not fit.
@@ -213,22 +214,23 @@ class Fetch:
                     kept.append((root, found))
             yield _deal_blocks(by_root, kept)
         if again:
-            async for blocks in self._fetch(again, {}):
+            async for blocks in self._fetch(again, {}, 0):
                 yield _deal_blocks(by_root, blocks)
 
     async def _fetch(
         self,
         ask: Sequence[tuple[BlockId, BlockId | None]],
         bases: dict[BlockId, tuple[str, Chunk]],
+        length_bytes: int,
     ) -> AsyncIterator[list[FetchedBlock]]:
-        """Fetches blocks; a refusal of the whole request stands for each of them."""
+        """Fetches blocks; ``length_bytes`` tells how long those without a base are together."""
         if not ask:
             return
 
         def find_base(name: BlockId) -> Buffer | None:
             return self._read_base(bases, name)
 
-        async for blocks in self._remote.fetch_blocks(ask, find_base):
+        async for blocks in self._remote.fetch_blocks(ask, find_base, length_bytes=length_bytes):
             self._progress(sum(len(found) for _, found in blocks if isinstance(found, bytes)))
             yield blocks
 
@@ -304,7 +306,8 @@ class Fetch:
         """Takes what comes out of ``rest``; returns why some did not come."""
         loop = asyncio.get_running_loop()
         trouble: Corrupt | None = None
-        async for blocks in self._fetch(ask, bases):
+        length = sum(rest[name].length_bytes for name, base in ask if base is None)
+        async for blocks in self._fetch(ask, bases, length):
             whole: list[tuple[FetchPlan, bytes]] = []
             for name, found in blocks:
                 if isinstance(found, bytes):

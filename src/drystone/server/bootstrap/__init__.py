@@ -12,7 +12,6 @@ take ``ServerSettings`` and raise
 ``Misconfigured`` with a message for the operator if the server cannot start.
 """
 
-from drystone.server.bootstrap.collecting import open_collecting
 from drystone.server.bootstrap.composing import Server, move_metadata, open_admin, open_server
 from drystone.server.bootstrap.keeping.backups import (
     BackedUp,
@@ -29,6 +28,7 @@ from drystone.server.bootstrap.keeping.checking import (
     open_check,
     rebuild_metadata,
 )
+from drystone.server.bootstrap.keeping.collecting import open_collecting
 from drystone.server.bootstrap.key_admin import KeyStatus, SealTally, open_key_admin
 from drystone.server.bootstrap.serving import Started, run_server, run_worker
 from drystone.server.bootstrap.workers import run_workers

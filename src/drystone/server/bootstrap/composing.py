@@ -10,13 +10,13 @@ from typing import Final, NamedTuple
 from drystone.core.errors import Misconfigured
 from drystone.core.ids import NamespaceId
 from drystone.core.journal.eras import ERA_ID_BYTES
-from drystone.server.bootstrap.background import Background
+from drystone.server.bootstrap.background import Background, add_upkeep
 from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
+from drystone.server.bootstrap.direct import add_jobs, find_store
 from drystone.server.bootstrap.libraries import library
 from drystone.server.bootstrap.messaging import add_outlet, make_bell
 from drystone.server.bootstrap.objects_folder import is_folder
 from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
-from drystone.server.bootstrap.upkeep import add_upkeep
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
@@ -126,7 +126,6 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         cursor_key = _load_cursor_key(settings, data_dir, metadata)
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
         opened = _open_store(settings, data_dir)
-        packs = ObjectPacks(opened.objects)
         background, worker, clock = Background(), secrets.token_hex(8), SystemClock()
 
         def find_heads(ids: Collection[NamespaceId]) -> Awaitable[Mapping[NamespaceId, int]]:
@@ -134,7 +133,14 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
 
         own = LocalBell() if membership is None else RelayedBell(LocalBell())
         bell = make_bell(settings, background, worker, own, find_heads)
-        engines = Engines(metadata, packs, bell, clock, _passwords(settings))
+        engines = Engines(
+            metadata,
+            ObjectPacks(opened.objects),
+            bell,
+            clock,
+            _passwords(settings),
+            find_store(settings.transfer, opened.objects),
+        )
         service = make_service(
             engines,
             cursor_key,
@@ -148,6 +154,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         undo.callback(service.close)
         add_outlet(settings, background, worker, writer=service.writer, bell=bell, clock=clock)
         add_upkeep(settings, background, worker, engines, service.writer)
+        add_jobs(background, service, engines, opened.objects)
         if settings.journal_lag_s:
             keeper = JournalKeeper(metadata, opened.objects, clock, lag_s=settings.journal_lag_s)
             background.add("journals", lambda: _keep_journals(keeper, data_dir))

@@ -30,6 +30,10 @@ class ArrivalState(IntEnum):
     """It is not what was said; the object is kept until ``due_s`` for whoever wants to look."""
     LOST = 3
     """As QUARANTINED, and the object is gone."""
+    JOINED = 4
+    """Its blocks are common ones and lie elsewhere; whoever still reads the object may until
+    ``due_s``.
+    """
 
 
 class Arrival(NamedTuple):
@@ -102,6 +106,10 @@ class ArrivalsUnit(Protocol):
         """Notes that blocks cannot be read back from these places, or that they can after all.
         Places that are gone are left out.
         """
+        ...
+
+    def drop_places(self, namespace_id: NamespaceId, arrival_id: bytes) -> None:
+        """Forgets where the blocks of an arrival lie; no error if there are none."""
         ...
 
     def remove(self, namespace_id: NamespaceId, arrival_id: bytes) -> None:

@@ -148,6 +148,10 @@ class Packs(Protocol):
         """Removes a pack's object for good; no error if there is none."""
         ...
 
+    def object_name(self, place: BlockPlace) -> str:
+        """Returns the name of the object in which a place is. Frames lie there as they travel."""
+        ...
+
     def iter_packs(self) -> Iterator[Pack | CorruptPack]:
         """Yields every pack of the store, in no order, read and verified against its name.
 

@@ -8,7 +8,8 @@ from drystone.server.ports.bell import Bell
 from drystone.server.ports.blocks import Packs
 from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import Metadata
-from drystone.server.service.blocks import Blocks
+from drystone.server.service.blocks import Blocks, Direct
+from drystone.server.service.blocks.direct import DirectStore
 from drystone.server.service.blocks.shelf import LeaseTimes
 from drystone.server.service.identity.accounts import Accounts
 from drystone.server.service.identity.devices import Devices
@@ -33,6 +34,7 @@ class Service(NamedTuple):
     changes: Changes
     commits: Commits
     devices: Devices
+    direct: Direct
     history: History
     listeners: Listeners
     namespaces: Namespaces
@@ -56,6 +58,8 @@ class Engines(NamedTuple):
     bell: Bell
     clock: Clock
     passwords: Passwords
+    direct: DirectStore | None = None
+    """Where devices may put and get packs themselves, if they may."""
 
 
 def make_service(
@@ -82,7 +86,7 @@ def make_service(
         leases: How long uploaded blocks are kept that nothing refers to.
         writer: The door to the metadata, for worlds that have no threads; made if missing.
     """
-    metadata, packs, bell, clock, passwords = engines
+    metadata, packs, bell, clock, passwords, direct = engines
     if writer is None:
         writer = Writer(metadata, read_threads=read_threads)
     listeners = Listeners()
@@ -96,6 +100,7 @@ def make_service(
         brakes=brakes,
         changes=Changes(writer, bell, listeners, cursors),
         commits=Commits(writer, blocks, bell, clock, cursors=cursors, brakes=brakes),
+        direct=Direct(blocks.shelf, direct),
         devices=Devices(writer, clock, listeners, SharedStamp(writer) if stamp is None else stamp),
         history=History(writer),
         listeners=listeners,

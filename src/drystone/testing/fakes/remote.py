@@ -82,6 +82,8 @@ class FakeRemote:
         self,
         wanted: Sequence[tuple[BlockId, BlockId | None]],
         find_base: Callable[[BlockId], Buffer | None],
+        *,
+        length_bytes: int = 0,
     ) -> AsyncGenerator[list[FetchedBlock], None]:
         self._meet("fetch")
         bases = {name: base for name, base in wanted if base is not None}

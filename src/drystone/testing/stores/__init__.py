@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stores for tests beyond ``drystone.testing.object_stores``: Azure's emulator, and a bad store."""
+"""Stores for tests beyond ``drystone.testing.stores.s3``: Azure's emulator, and a bad store."""

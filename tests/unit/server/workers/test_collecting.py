@@ -14,13 +14,23 @@ from drystone.server.ports.collecting import PackRemoved, RetiredState, Why
 from drystone.server.service.blocks.verbs import BlockNotFound
 from drystone.server.workers.checking import Check
 from drystone.server.workers.collecting import CollectRules, Tally
-from drystone.testing.blocks import frames_of, ids_of, make_noise
+from drystone.testing.blocks import BlockDevice, frames_of, ids_of, make_noise
 from drystone.testing.service import AT_ONCE, file_id
 
 pytestmark = pytest.mark.asyncio
 
 HASH = b"h" * 32
 AFTER_LEASE_S = LEASE_S + 1
+
+
+@pytest.fixture
+def device(server):
+    """Signs a device of an account in."""
+
+    async def sign_in(account="anna"):
+        return BlockDevice(server, await server.sign_in(account))
+
+    return sign_in
 
 
 def single(block):

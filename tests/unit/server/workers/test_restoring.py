@@ -4,7 +4,7 @@ import pytest
 
 from drystone.core.journal.change import Delete, Edit, Restore
 from drystone.server.workers.collecting import Quarantine, Restored
-from drystone.testing.blocks import frames_of, ids_of, make_noise
+from drystone.testing.blocks import BlockDevice, frames_of, ids_of, make_noise
 from drystone.testing.service import AT_ONCE, file_id
 from tests.unit.server.workers.test_collecting import (
     AFTER_LEASE_S,
@@ -20,6 +20,16 @@ pytestmark = pytest.mark.asyncio
 
 DAY_S = 86_400
 RULES = AT_ONCE._replace(quarantine_s=40 * DAY_S, history_s=30 * DAY_S)
+
+
+@pytest.fixture
+def device(server):
+    """Signs a device of an account in."""
+
+    async def sign_in(account="anna"):
+        return BlockDevice(server, await server.sign_in(account))
+
+    return sign_in
 
 
 def bring_back(server, wanted=None):

@@ -6,11 +6,21 @@ from drystone.core.content.coding import STANDARD
 from drystone.core.content.frame import Codec
 from drystone.server.ports.objects import ObjectStoreAway
 from drystone.server.workers.scrubbing import Scrub, ScrubTally
-from drystone.testing.blocks import frames_of, ids_of, make_noise
+from drystone.testing.blocks import BlockDevice, frames_of, ids_of, make_noise
 from drystone.testing.service import AT_ONCE
 from tests.unit.server.workers.test_collecting import AFTER_LEASE_S, commit, file, single
 
 pytestmark = pytest.mark.asyncio
+
+
+@pytest.fixture
+def device(server):
+    """Signs a device of an account in."""
+
+    async def sign_in(account="anna"):
+        return BlockDevice(server, await server.sign_in(account))
+
+    return sign_in
 
 
 def scrub(server, within_s=1, steps=None, *, is_deep=False):

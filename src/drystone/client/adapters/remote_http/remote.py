@@ -12,6 +12,7 @@ from drystone.client.adapters.remote_http.bundles import (
     Source,
     encode_bundle,
 )
+from drystone.client.adapters.remote_http.direct import DirectTransfer
 from drystone.client.adapters.remote_http.session import HttpSession, not_drystone
 from drystone.client.ports import CommitResult, FetchedBlock, RemotePage, Traffic
 from drystone.core.content.frame import Frame
@@ -20,6 +21,7 @@ from drystone.core.errors import DrystoneError
 from drystone.core.ids import BlockId, FileId, NamespaceId, Seq, format_id
 from drystone.core.journal.change import Change, Commit
 from drystone.core.journal.record import StoredEntry
+from drystone.core.limits import DIRECT_BYTES_MIN
 from drystone.wire.block_lists import decode_missing, join_bases, join_ids
 from drystone.wire.bundle import MEDIA_TYPE
 from drystone.wire.changes import commit_to_wire, outcome_from_wire
@@ -61,10 +63,18 @@ class HttpRemote:
         session: To the server; closed by ``close``.
         namespace_id: The namespace all requests are about.
         executor: Where blocks are decoded; None: the loop's own threads.
+        is_direct: Large blocks may go straight to the server's object store, if it offers that.
+        tell: Is told, in a sentence, if that does not work from here.
     """
 
     def __init__(
-        self, session: HttpSession, namespace_id: NamespaceId, executor: Executor | None = None
+        self,
+        session: HttpSession,
+        namespace_id: NamespaceId,
+        executor: Executor | None = None,
+        *,
+        is_direct: bool = False,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.namespace_id = namespace_id
         self.session = session
@@ -74,6 +84,11 @@ class HttpRemote:
         self._link_bytes = 0
         self._link_s = 0.0
         self._path = f"/v1/namespaces/{format_id(namespace_id)}"
+        self._direct = (
+            DirectTransfer(session, namespace_id, executor, tell, self._note_link)
+            if is_direct
+            else None
+        )
 
     # --- blocks ------------------------------------------------------------------------------
 
@@ -83,6 +98,35 @@ class HttpRemote:
         return decode_missing(block_ids, answer.missing)
 
     async def put_blocks(self, batches: AsyncIterator[Sequence[Frame]]) -> int:
+        if self._direct is None or not self._direct.is_usable:
+            return await self._relay(batches)
+
+        async def relay(frames: Sequence[Frame]) -> int:
+            return await self._relay(_iter_once(frames))
+
+        return await self._direct.put(batches, relay)
+
+    async def fetch_blocks(
+        self,
+        wanted: Sequence[tuple[BlockId, BlockId | None]],
+        find_base: Callable[[BlockId], Buffer | None],
+        *,
+        length_bytes: int = 0,
+    ) -> AsyncIterator[list[FetchedBlock]]:
+        rest = wanted
+        if self._direct and self._direct.is_usable and length_bytes >= DIRECT_BYTES_MIN:
+            doubted = self._doubts.pick([block_id for block_id, _ in wanted])
+            whole = [name for name, base in wanted if base is None and name not in doubted]
+            came: set[BlockId] = set()
+            async for group in self._direct.iter_blocks(whole) if whole else _iter_nothing():
+                came.update(name for name, _ in group)
+                yield group
+            rest = [(name, base) for name, base in wanted if name not in came]
+        if rest:
+            async for group in self._fetch_relayed(rest, find_base):
+                yield group
+
+    async def _relay(self, batches: AsyncIterator[Sequence[Frame]]) -> int:
         def count(length: int, taken_s: float) -> None:
             self.session.count(sent_bytes=length)
             self._note_link(length, taken_s)
@@ -103,7 +147,7 @@ class HttpRemote:
             raise
         return answer.blocks
 
-    async def fetch_blocks(
+    async def _fetch_relayed(
         self,
         wanted: Sequence[tuple[BlockId, BlockId | None]],
         find_base: Callable[[BlockId], Buffer | None],
@@ -246,6 +290,8 @@ class HttpRemote:
         return self.session.traffic()
 
     async def close(self) -> None:
+        if self._direct is not None:
+            await self._direct.close()
         await self.session.close()
 
     def _note_link(self, length: int, taken_s: float) -> None:
@@ -260,3 +306,12 @@ class HttpRemote:
         told = {key: value for key, value in query.items() if value}
         listing = await self.session.get(Listing, f"{self._path}/entries", told)
         return [stored_from_wire(entry) for entry in listing.entries], listing.next
+
+
+async def _iter_once(frames: Sequence[Frame]) -> AsyncIterator[Sequence[Frame]]:
+    yield frames
+
+
+async def _iter_nothing() -> AsyncIterator[list[FetchedBlock]]:
+    for nothing in list[list[FetchedBlock]]():
+        yield nothing

@@ -24,7 +24,7 @@ from drystone.wire.codec import (
 )
 from drystone.wire.messages import Message, Problem
 from drystone.wire.problem import PROBLEM_MEDIA_TYPE, error_from_problem
-from drystone.wire.version import PROTOCOL, PROTOCOL_HEADER
+from drystone.wire.version import DIRECT, PROTOCOL, PROTOCOL_HEADER, TRANSFER_HEADER
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
@@ -113,6 +113,8 @@ class HttpSession:
             headers["Authorization"] = f"Bearer {token}"
         # What aiohttp adds by itself (host, content type and length), and the request line.
         self._head_bytes = sum(len(k) + len(v) + 4 for k, v in headers.items()) + 150
+        self.offers_direct = False
+        """Whether the server gave out, in its last answer, that it gives tickets to its store."""
         self.open_bells_count = 0
         """Bells that are open now; whoever opens one counts it."""
         self._loop = asyncio.get_running_loop()
@@ -231,6 +233,7 @@ class HttpSession:
                 timeout=timeout, allow_redirects=False,
             ) as response:  # fmt: skip
                 self._heard_s = self._loop.time()
+                self.offers_direct = response.headers.get(TRANSFER_HEADER) == DIRECT
                 heads = response.raw_headers
                 self._received_bytes += 17 + sum(len(k) + len(v) + 4 for k, v in heads)
                 if response.status >= 300:

@@ -33,7 +33,13 @@ from drystone.server.service.service import Service
 from drystone.wire.codec import encode
 from drystone.wire.messages import Problem
 from drystone.wire.problem import PROBLEM_MEDIA_TYPE, problem_from_bug, problem_from_error
-from drystone.wire.version import PROTOCOL_HEADER, REQUEST_ID_HEADER, check_protocol
+from drystone.wire.version import (
+    DIRECT,
+    PROTOCOL_HEADER,
+    REQUEST_ID_HEADER,
+    TRANSFER_HEADER,
+    check_protocol,
+)
 
 log = structlog.get_logger()
 
@@ -100,7 +106,7 @@ class NativeApp:
         request_id = secrets.token_hex(8)
         scope["app"] = self
         scope["drystone.request_id"] = request_id
-        wrapped = _Answer(send, request_id)
+        wrapped = _Answer(send, request_id, is_direct=self._service.direct.is_on)
         began_s = asyncio.get_running_loop().time()
         try:
             if self._is_stopping:
@@ -176,15 +182,19 @@ class NativeApp:
 class _Answer:
     """Sends what the app sends, with the request's id, and knows whether it has begun."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, request_id: str, *, is_direct: bool) -> None:
         self._send = send
         self._request_id = request_id
+        self._is_direct = is_direct
         self._has_begun = False
         self.status = 0
 
     async def __call__(self, event: Event) -> None:
         if event["type"] in ("http.response.start", "websocket.http.response.start"):
-            MutableHeaders(scope=event)[REQUEST_ID_HEADER] = self._request_id
+            headers = MutableHeaders(scope=event)
+            headers[REQUEST_ID_HEADER] = self._request_id
+            if self._is_direct:
+                headers[TRANSFER_HEADER] = DIRECT
             self.status = event["status"]
         self._has_begun = True
         await self._send(event)

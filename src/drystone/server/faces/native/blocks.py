@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blocks on the wire: ask, put, fetch, outline. Source: docs/protocol/blocks.md."""
+"""Blocks on the wire: ask, put, fetch, outline, grant, arrived. Source: docs/protocol/blocks.md."""
 
 from collections.abc import AsyncGenerator, Sequence
 from typing import Final
@@ -9,21 +9,35 @@ from starlette.responses import Response
 
 from drystone.core.content.frame import Frame
 from drystone.core.content.hashing import Buffer
-from drystone.core.ids import BLOCK_ID_BYTES, NamespaceId, parse_namespace_id
+from drystone.core.errors import DrystoneError
+from drystone.core.ids import BLOCK_ID_BYTES, ID_BYTES, NamespaceId, PackId, parse_namespace_id
 from drystone.core.limits import ASK_BLOCKS_MAX, BUNDLE_BYTES_MAX, KIB
 from drystone.server.faces.http.bodies import iter_body
 from drystone.server.faces.http.streaming import StreamedResponse
 from drystone.server.faces.native.call import Call, Operation, Parameter
 from drystone.server.ports.blocks import Run
-from drystone.wire.block_lists import encode_missing, split_bases, split_ids
+from drystone.server.ports.signing import SignedRequest
+from drystone.server.service.blocks.direct import GrantedPack, GrantedRange
+from drystone.server.service.blocks.heads import Offer
+from drystone.wire.block_lists import encode_missing, join_ids, split_bases, split_ids
 from drystone.wire.bundle import MEDIA_TYPE, BundleReader, BundleWriter
+from drystone.wire.codec import MalformedMessage
 from drystone.wire.messages import (
+    Arrived,
+    ArrivedAnswer,
+    ArrivedOutcome,
     Ask,
     AskAnswer,
     Fetch,
+    Grant,
+    GrantAnswer,
     OutlineAnswer,
     OutlineAsk,
+    PackTicket,
+    PartTicket,
     PutAnswer,
+    RangeTicket,
+    Ticket,
 )
 
 _IDS_BYTES_MAX: Final = 4 * ASK_BLOCKS_MAX * BLOCK_ID_BYTES + KIB
@@ -65,6 +79,53 @@ async def outline(call: Call) -> Response:
     block_ids = split_ids(message.ids)
     outlines = await call.service.blocks.outline(call.actor, namespace_id, block_ids)
     return await call.answer_many(len(outlines), lambda: OutlineAnswer(outlines))
+
+
+async def grant(call: Call) -> Response:
+    """Gives tickets to put packs into the object store, and to read blocks out of it."""
+    message = await call.read(Grant)
+    namespace_id = _namespace(message.namespace_id)
+    block_ids = split_ids(message.ids)
+    offers = [Offer(PackId(offer.id), offer.heads, offer.parts) for offer in message.packs]
+    direct = call.service.direct
+    packs = await direct.offer(call.actor, namespace_id, offers) if offers else []
+    ranges = await direct.read(call.actor, namespace_id, block_ids) if block_ids else []
+    count = len(packs) + len(ranges)
+    return await call.answer_many(
+        count, lambda: GrantAnswer(list(map(_show_pack, packs)), list(map(_show_range, ranges)))
+    )
+
+
+async def arrived(call: Call) -> Response:
+    """Takes packs that stand in the object store."""
+    message = await call.read(Arrived)
+    told = message.arrivals
+    if len(told) % ID_BYTES:
+        raise MalformedMessage(f"{len(told)} bytes are not a list of arrivals of {ID_BYTES} bytes")
+    arrival_ids = [told[start : start + ID_BYTES] for start in range(0, len(told), ID_BYTES)]
+    namespace_id = _namespace(message.namespace_id)
+    troubles = await call.service.direct.settle(call.actor, namespace_id, arrival_ids)
+    return call.answer(ArrivedAnswer(list(map(_show_outcome, troubles))))
+
+
+def _show_pack(granted: GrantedPack) -> PackTicket:
+    arrival_id, stands, request, granted_parts = granted
+    ticket = None if request is None else _show_ticket(request)
+    parts = [PartTicket(offset, length, _show_ticket(r)) for offset, length, r in granted_parts]
+    return PackTicket(arrival_id, not arrival_id, stands, ticket, parts)
+
+
+def _show_range(granted: GrantedRange) -> RangeTicket:
+    block_ids, length_bytes, request = granted
+    return RangeTicket(join_ids(block_ids), length_bytes, _show_ticket(request))
+
+
+def _show_ticket(request: SignedRequest) -> Ticket:
+    return Ticket(request.method, request.url, request.expires_s, dict(request.headers))
+
+
+def _show_outcome(trouble: DrystoneError | None) -> ArrivedOutcome:
+    return ArrivedOutcome() if trouble is None else ArrivedOutcome(trouble.code, trouble.message)
 
 
 async def _iter_frames(request: Request) -> AsyncGenerator[Sequence[Frame], None]:
@@ -123,5 +184,21 @@ OPERATIONS: Final = (
         "Outlines of blocks, to make patches against them.",
         OutlineAsk,
         OutlineAnswer,
+    ),
+    Operation(
+        "POST",
+        "/v1/blocks/grant",
+        grant,
+        "Tickets to put packs into the object store, and to read blocks out of it.",
+        Grant,
+        GrantAnswer,
+    ),
+    Operation(
+        "POST",
+        "/v1/blocks/arrived",
+        arrived,
+        "Says that packs stand in the object store now.",
+        Arrived,
+        ArrivedAnswer,
     ),
 )

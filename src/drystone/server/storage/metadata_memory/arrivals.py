@@ -54,6 +54,9 @@ class MemoryArrivals:
 
     def remove(self, namespace_id: NamespaceId, arrival_id: bytes) -> None:
         self._arrivals.pop((namespace_id, arrival_id), None)
+        self.drop_places(namespace_id, arrival_id)
+
+    def drop_places(self, namespace_id: NamespaceId, arrival_id: bytes) -> None:
         for key in [key for key in self._places if key[:2] == (namespace_id, arrival_id)]:
             del self._places[key]
 

@@ -70,9 +70,13 @@ class SqlArrivals:
         self._session.executemany(_MARK, rows)
 
     def remove(self, namespace_id: NamespaceId, arrival_id: bytes) -> None:
+        self.drop_places(namespace_id, arrival_id)
         values = {"ns": self._numbers.find_ns(namespace_id), "arrival_id": arrival_id}
-        self._session.execute(_REMOVE_PLACES, values)
         self._session.execute(_REMOVE, values)
+
+    def drop_places(self, namespace_id: NamespaceId, arrival_id: bytes) -> None:
+        values = {"ns": self._numbers.find_ns(namespace_id), "arrival_id": arrival_id}
+        self._session.execute(_DROP_PLACES, values)
 
     def locate(
         self, namespace_id: NamespaceId, block_ids: Collection[BlockId]
@@ -170,7 +174,7 @@ _MARK: Final = """
     UPDATE arrival_block SET damaged = ? WHERE ns = ? AND arrival_id = ? AND block_id = ?
 """
 
-_REMOVE_PLACES: Final = "DELETE FROM arrival_block WHERE ns = :ns AND arrival_id = :arrival_id"
+_DROP_PLACES: Final = "DELETE FROM arrival_block WHERE ns = :ns AND arrival_id = :arrival_id"
 
 _REMOVE: Final = "DELETE FROM arrival WHERE ns = :ns AND arrival_id = :arrival_id"
 

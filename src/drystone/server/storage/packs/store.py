@@ -101,6 +101,9 @@ class ObjectPacks:
     def remove(self, pack_id: PackId) -> None:
         self._objects.delete(pack_name(pack_id))
 
+    def object_name(self, place: BlockPlace) -> str:
+        return place.object_name or pack_name(place.pack_id)
+
     def iter_packs(self) -> Iterator[Pack | CorruptPack]:
         for stat in self._objects.iter_names(PREFIX):
             if parse_pack_name(stat.name) is not None:
@@ -114,7 +117,7 @@ class ObjectPacks:
         runs = list(_iter_neighbours(places))
         by_object: defaultdict[str, list[int]] = defaultdict(list)
         for index, run in enumerate(runs):
-            by_object[run[0].object_name or pack_name(run[0].pack_id)].append(index)
+            by_object[self.object_name(run[0])].append(index)
         found: dict[int, list[_Stretch]] = {}
         for name, indexes in by_object.items():
             read = self._read_from_pack(name, [runs[index] for index in indexes])

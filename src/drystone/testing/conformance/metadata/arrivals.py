@@ -145,11 +145,18 @@ class ArrivalsSuite:
 
         metadata.read(look_again)
 
-        def remove(unit: Unit) -> None:
-            unit.arrivals.remove(NAMESPACE, mine.arrival_id)
+        def drop(unit: Unit) -> None:
+            unit.arrivals.drop_places(NAMESPACE, mine.arrival_id)
             assert unit.arrivals.locate(NAMESPACE, ids) == {}
             assert unit.arrivals.find_damaged(NAMESPACE, ids) == {}
+            assert unit.arrivals.find(NAMESPACE, [mine.arrival_id]) == [mine]
             assert len(unit.arrivals.locate(OTHER, ids)) == len(others)
+
+        metadata.write(drop)
+
+        def remove(unit: Unit) -> None:
+            unit.arrivals.remove(OTHER, theirs.arrival_id)
+            assert unit.arrivals.locate(OTHER, ids) == {}
 
         metadata.write(remove)
 

@@ -93,9 +93,11 @@ class LinkedRemote:
         self,
         wanted: Sequence[tuple[BlockId, BlockId | None]],
         find_base: Callable[[BlockId], Buffer | None],
+        *,
+        length_bytes: int = 0,
     ) -> AsyncGenerator[list[FetchedBlock], None]:
         server = await self._meet()
-        groups = server.fetch_blocks(wanted, find_base)
+        groups = server.fetch_blocks(wanted, find_base, length_bytes=length_bytes)
         try:
             while True:
                 group = await self._run(_take(groups))

@@ -11,15 +11,15 @@ from drystone.server.storage.metadata_sql import (
     accounts,
     below,
     blocks,
-    collecting,
     duties,
     numbers,
     trees,
 )
+from drystone.server.storage.metadata_sql.collecting import units
 
 STATEMENTS = {
     f"{module.__name__.rpartition('.')[2]}.{name}": text
-    for module in (accounts, below, blocks, collecting, duties, numbers, trees)
+    for module in (accounts, below, blocks, units, duties, numbers, trees)
     for name, text in vars(module).items()
     if isinstance(text, str) and re.match(r"\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH)\b", text)
     # Beginnings of statements, told apart by what they miss.
@@ -29,9 +29,9 @@ STATEMENTS = {
 WALKS_ALLOWED = {
     "accounts._LIST_BRAKES": "returns all that it reads",
     "blocks._HAS_DAMAGED": "reads one row at most",
-    "collecting._FORGET_REMOVED": "a row for each pack that was retired of late",
-    "collecting._HAS_UNHELD": "reads one row at most",
-    "collecting._LIST_DAMAGED": "returns all that it reads",
+    "units._FORGET_REMOVED": "a row for each pack that was retired of late",
+    "units._HAS_UNHELD": "reads one row at most",
+    "units._LIST_DAMAGED": "returns all that it reads",
     "duties._BEGIN": "looks at every namespace, once in the life of a projector",
     "duties._LIST_PROJECTORS": "returns all that it reads",
     "duties._REMOVE_PROJECTIONS": "drops what it reads",

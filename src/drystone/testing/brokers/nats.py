@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Self
 
-from drystone.testing.valkey import find_free_port, wait_for_port
+from drystone.testing.brokers.valkey import find_free_port, wait_for_port
 
 
 class NatsServer:
