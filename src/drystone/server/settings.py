@@ -113,6 +113,14 @@ class ServerSettings:
         is_private=True,
         shown_values="`local` or an address",
     )
+    cache: str = _setting(
+        "none",
+        "Where listings are kept that were read from the database, for whoever asks again: `none`,"
+        " or the address of a Valkey or Redis, as of `bell`; nobody else may get into it.",
+        starts=("none", "valkey://", "valkeys://", "redis://", "rediss://"),
+        is_private=True,
+        shown_values="`none` or an address",
+    )
     outlet: str = _setting(
         "none",
         "Where journals are published for other systems: `none`, or the address of a NATS with"

@@ -12,6 +12,7 @@ from drystone.core.content.hashing import block_id, content_hash_of_block_id
 from drystone.core.ids import FileId, NamespaceId, Seq
 from drystone.core.journal.change import Change, Commit
 from drystone.core.journal.eras import ERA_ID_BYTES
+from drystone.server.ports.brokers.cache import Cache
 from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
@@ -40,6 +41,7 @@ class MemoryServer:
 
     Args:
         objects: Where packs lie; in memory, unless told otherwise.
+        cache: What all its workers share, if any.
         leases: How long what nothing refers to is kept.
         is_direct: Devices may put and get packs themselves, by ``signing``.
 
@@ -56,12 +58,14 @@ class MemoryServer:
     def __init__(
         self,
         objects: Objects | None = None,
+        cache: Cache | None = None,
         *,
         is_direct: bool = False,
         leases: LeaseTimes = LeaseTimes(),  # noqa: B008
     ) -> None:
         self._leases = leases
         self.clock = ManualClock()
+        self._cache = cache
         self.objects = MemoryObjects() if objects is None else objects
         self.signing = FakeSigning(self.objects, self.clock)
         self._direct = DirectStore(self.objects, self.signing) if is_direct else None
@@ -124,7 +128,13 @@ class MemoryServer:
         own.
         """
         engines = Engines(
-            self.metadata, self.packs, LocalBell(), self.clock, _PASSWORDS, self._direct
+            self.metadata,
+            self.packs,
+            LocalBell(),
+            self.clock,
+            _PASSWORDS,
+            self._direct,
+            self._cache,
         )
         return make_service(
             engines,

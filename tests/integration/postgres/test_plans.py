@@ -163,6 +163,7 @@ CALLS: dict[str, Callable[[Unit], object]] = {
     "save_device": lambda u: u.accounts.save_device(LAPTOP),
     "may_open": lambda u: u.tree.may_open(ANNA.account_id, NAMESPACE),
     "head": lambda u: u.tree.head(NAMESPACE),
+    "find_end": lambda u: u.tree.find_end(ANNA.account_id, NAMESPACE),
     "find_heads": lambda u: u.tree.find_heads([NAMESPACE, OTHER]),
     "list_records": lambda u: u.tree.list_records(NAMESPACE, Seq(500), ASKED),
     "find_entries": lambda u: u.tree.find_entries(NAMESPACE, FILES),

@@ -14,7 +14,7 @@ from drystone.server.bootstrap.background import Background, add_upkeep
 from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
 from drystone.server.bootstrap.direct import add_jobs, find_store
 from drystone.server.bootstrap.libraries import library
-from drystone.server.bootstrap.messaging import add_outlet, make_bell
+from drystone.server.bootstrap.messaging import add_outlet, make_bell, make_cache
 from drystone.server.bootstrap.objects_folder import is_folder
 from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
 from drystone.server.faces.native.app import NativeApp
@@ -76,6 +76,7 @@ class Server:
         self.service = service
         self.data_dir = data_dir
         self.bell = engines.bell
+        self._cache = engines.cache
         self.made_key_path = opened.made_key_path
         self.warnings = opened.warnings
         assert isinstance(engines.metadata, VersionedMetadata)
@@ -88,6 +89,8 @@ class Server:
     def close(self) -> None:
         """Finishes what was handed over to be written and lets go of everything. Idempotent."""
         self.service.close()
+        if self._cache is not None:
+            self._cache.close()
         self.metadata.close()
         self.data_dir.close()
 
@@ -133,6 +136,9 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
 
         own = LocalBell() if membership is None else RelayedBell(LocalBell())
         bell = make_bell(settings, background, worker, own, find_heads)
+        cache = make_cache(settings)
+        if cache is not None:
+            undo.callback(cache.close)
         engines = Engines(
             metadata,
             ObjectPacks(opened.objects),
@@ -140,6 +146,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             clock,
             _passwords(settings),
             find_store(settings.transfer, opened.objects),
+            cache,
         )
         service = make_service(
             engines,

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messaging: how workers ring for each other, and where journals go, as the settings say."""
+"""Messaging: how workers ring for each other, what they keep beside the database, and where
+journals go, as the settings say.
+"""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
@@ -7,8 +9,9 @@ from drystone.core.ids import NamespaceId
 from drystone.server.bootstrap.background import Background
 from drystone.server.bootstrap.libraries import library
 from drystone.server.ports.bell import Bell
+from drystone.server.ports.brokers.cache import Cache
+from drystone.server.ports.brokers.lines import Line
 from drystone.server.ports.clock import Clock
-from drystone.server.ports.lines import Line
 from drystone.server.service.writer import Writer
 from drystone.server.settings import ServerSettings
 from drystone.server.storage.bell_local import LocalBell
@@ -43,6 +46,21 @@ def make_bell(
     bell = SharedBell(LocalBell(), _make_line(settings.bell, worker), find_heads)
     background.add("bell", bell.run)
     return bell
+
+
+def make_cache(settings: ServerSettings) -> Cache | None:
+    """Returns the cache that the settings name; None: there is none.
+
+    Nothing is connected to yet: a server starts without its cache as it goes on without it.
+
+    Raises:
+        Misconfigured: Its address cannot be used, or its library is missing.
+    """
+    if settings.cache == "none":
+        return None
+    with library("Valkey", "valkey"):
+        from drystone.server.storage import valkey  # noqa: PLC0415
+    return valkey.ValkeyCache(valkey.parse_address(settings.cache))
 
 
 def add_outlet(

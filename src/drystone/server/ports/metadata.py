@@ -95,6 +95,21 @@ class Destroyed(NamedTuple):
     overwritten: int = 0
 
 
+class JournalEnd(NamedTuple):
+    """Where a journal ends. Two with the same end are the same from their beginning.
+
+    Attributes:
+        seq: The last; 0 if it is empty.
+        mark: Of the record there, see ``make_mark``; zeros if there is none.
+        era_id: Of the era that it belongs to: a journal that was put back to an earlier state
+            goes on in another. ``b""`` if it was written before there were eras.
+    """
+
+    seq: Seq
+    mark: bytes
+    era_id: bytes
+
+
 class AccountsUnit(Protocol):
     """Accounts and devices, inside one unit of work."""
 
@@ -144,6 +159,12 @@ class TreeUnit(Protocol):
 
     def head(self, namespace_id: NamespaceId) -> Seq:
         """Returns the last seq; 0 for an empty or unknown namespace."""
+        ...
+
+    def find_end(self, account_id: AccountId, namespace_id: NamespaceId) -> JournalEnd | None:
+        """Returns where a namespace's journal ends; None if the account may not open it (see
+        ``may_open``) or there is none. Two lookups; it waits for nobody who is appending.
+        """
         ...
 
     def find_heads(self, namespace_ids: Collection[NamespaceId]) -> dict[NamespaceId, Seq]:

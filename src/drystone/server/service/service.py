@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from drystone.server.ports.bell import Bell
 from drystone.server.ports.blocks import Packs
+from drystone.server.ports.brokers.cache import Cache
 from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import Metadata
 from drystone.server.service.blocks import Blocks, Direct
@@ -22,6 +23,7 @@ from drystone.server.service.trees.commits import Commits
 from drystone.server.service.trees.cursors import Cursors
 from drystone.server.service.trees.history import History
 from drystone.server.service.trees.namespaces import Namespaces
+from drystone.server.service.trees.pages import Pages
 from drystone.server.service.writer import Writer
 
 
@@ -60,6 +62,8 @@ class Engines(NamedTuple):
     passwords: Passwords
     direct: DirectStore | None = None
     """Where devices may put and get packs themselves, if they may."""
+    cache: Cache | None = None
+    """Where listings are kept, if anywhere."""
 
 
 def make_service(
@@ -86,7 +90,7 @@ def make_service(
         leases: How long uploaded blocks are kept that nothing refers to.
         writer: The door to the metadata, for worlds that have no threads; made if missing.
     """
-    metadata, packs, bell, clock, passwords, direct = engines
+    metadata, packs, bell, clock, passwords, direct, cache = engines
     if writer is None:
         writer = Writer(metadata, read_threads=read_threads)
     listeners = Listeners()
@@ -104,6 +108,6 @@ def make_service(
         devices=Devices(writer, clock, listeners, SharedStamp(writer) if stamp is None else stamp),
         history=History(writer),
         listeners=listeners,
-        namespaces=Namespaces(writer),
+        namespaces=Namespaces(Pages(writer, cache, cursor_key)),
         writer=writer,
     )

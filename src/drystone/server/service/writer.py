@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from drystone.core.errors import DrystoneError, Unavailable
 from drystone.core.ids import NamespaceId
-from drystone.server.ports.metadata import Metadata, Unit
+from drystone.server.ports.metadata import JournalEnd, Metadata, Unit
 
 T = TypeVar("T")
 
@@ -136,25 +136,72 @@ class Writer:
         if not self._metadata.has_copy:
             return await self.read(work)
 
+        def look(unit: Unit) -> int:
+            check(unit)
+            return unit.tree.head(namespace_id)
+
         def read_copy() -> T:
-            def look(unit: Unit) -> int:
-                check(unit)
-                return unit.tree.head(namespace_id)
-
-            def work_at_head(unit: Unit) -> T:
-                if unit.tree.head(namespace_id) < head:
-                    raise _CopyBehind
-                return work(unit)
-
-            head = self._metadata.read(look)
-            try:
-                return self._metadata.read_copy(work_at_head)
-            except (_CopyBehind, DrystoneError):
-                # What is not there may not have come there yet: the primary has the last word.
-                return self._metadata.read(work)
+            return self._read_copy(namespace_id, self._metadata.read(look), work)
 
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, read_copy)
+
+    async def read_kept(
+        self,
+        namespace_id: NamespaceId,
+        look: Callable[[Unit], JournalEnd],
+        work: Callable[[Unit], T],
+        *,
+        find: Callable[[JournalEnd], T | None],
+        keep: Callable[[JournalEnd, T], None],
+    ) -> T:
+        """Returns what was kept of a reading at the end that the journal has now; else reads it,
+        as ``read_at_head`` does, and has it kept.
+
+        Args:
+            namespace_id: What is read.
+            look: Whether it may be read, and where the journal ends: asked of the primary each
+                time. If it raises, that is the answer.
+            work: What reads; does what ``look`` checks by itself.
+            find: Returns what was kept for an end, or None. Called in a reading thread, outside
+                of any unit of work.
+            keep: Keeps what is true at an end; called like ``find``.
+        """
+
+        def run() -> T:
+            end = self._metadata.read(look)
+            found = find(end)
+            if found is not None:
+                return found
+
+            def work_and_look(unit: Unit) -> tuple[T, JournalEnd]:
+                return work(unit), look(unit)
+
+            if self._metadata.has_copy:
+                result, end_then = self._read_copy(namespace_id, end.seq, work_and_look)
+            else:
+                result, end_then = self._metadata.read(work_and_look)
+            if end_then == end:
+                keep(end, result)
+            return result
+
+        if self._is_closing:
+            raise WriterClosed
+        return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+
+    def _read_copy(self, namespace_id: NamespaceId, head: int, work: Callable[[Unit], T]) -> T:
+        """Reads on the copy if it is as far as ``head``, else on the primary."""
+
+        def work_at_head(unit: Unit) -> T:
+            if unit.tree.head(namespace_id) < head:
+                raise _CopyBehind
+            return work(unit)
+
+        try:
+            return self._metadata.read_copy(work_at_head)
+        except (_CopyBehind, DrystoneError):
+            # What is not there may not have come there yet: the primary has the last word.
+            return self._metadata.read(work)
 
     def stats(self) -> WriterStats:
         """Returns what was written so far: works per group tell how much was shared."""

@@ -23,7 +23,7 @@ import structlog
 from drystone.core.errors import DrystoneError
 from drystone.core.ids import NamespaceId
 from drystone.server.ports.bell import Bell
-from drystone.server.ports.lines import Line, LineLost
+from drystone.server.ports.brokers.lines import Line, LineLost
 
 log = structlog.get_logger()
 

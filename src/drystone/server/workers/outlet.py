@@ -13,7 +13,7 @@ import msgspec
 from drystone.core.ids import NamespaceId
 from drystone.core.journal.eras import make_mark
 from drystone.core.journal.record import Record
-from drystone.server.ports.publishing import Message, Publishing
+from drystone.server.ports.brokers.publishing import Message, Publishing
 
 VERSION: Final = 1
 

@@ -9,7 +9,7 @@ import pytest
 
 from drystone.core.ids import NamespaceId
 from drystone.server.ports.bell import Bell
-from drystone.server.ports.lines import Line
+from drystone.server.ports.brokers.lines import Line
 from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.bell_shared import SharedBell
 

@@ -13,6 +13,7 @@ from drystone.server.ports.metadata import MalformedPage
 from drystone.server.service.gate import EntryNotFound, NamespaceNotFound
 from drystone.server.service.trees.history import History
 from drystone.server.service.trees.namespaces import Namespaces, NotListable
+from drystone.server.service.trees.pages import Pages
 from drystone.testing.service import file_id
 
 pytestmark = pytest.mark.asyncio
@@ -40,7 +41,7 @@ async def anna(server):
 
 @pytest.fixture
 def namespaces(server):
-    return Namespaces(server.service.writer, page_entries_max=2)
+    return Namespaces(Pages(server.service.writer), page_entries_max=2)
 
 
 async def test_entry_is_found_by_its_path(namespaces, anna):

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from drystone.core.ids import parse_file_id
 from drystone.server.faces.native.call import BadParameter, Call, Operation, Parameter
-from drystone.server.service.trees.namespaces import EntryPage
+from drystone.server.service.trees.pages import EntryPage
 from drystone.wire.entries import entry_to_wire, stored_to_wire
 from drystone.wire.messages import Listing, RevisionLine, Revisions
 

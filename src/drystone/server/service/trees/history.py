@@ -14,7 +14,7 @@ from drystone.server.ports.metadata import MalformedPage, Unit
 from drystone.server.service.actor import Actor
 from drystone.server.service.gate import opens, require_entry, require_namespace
 from drystone.server.service.trees.lineage import Lineage
-from drystone.server.service.trees.namespaces import EntryPage
+from drystone.server.service.trees.pages import EntryPage
 from drystone.server.service.writer import Writer
 
 

@@ -1,20 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Namespaces: what lies in a tree now."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 from drystone.core.errors import Refused
-from drystone.core.ids import ROOT_ID, FileId, NamespaceId, Seq
+from drystone.core.ids import ROOT_ID, FileId, NamespaceId
 from drystone.core.journal.record import StoredEntry
 from drystone.core.limits import CHANGES_PAGE_ENTRIES_MAX
 from drystone.core.names.path import show_name, split_path
 from drystone.core.tree.entry import Kind
 from drystone.server.ports.metadata import Unit
 from drystone.server.service.actor import Actor
-from drystone.server.service.gate import EntryNotFound, opens, require_entry, require_namespace
+from drystone.server.service.gate import EntryNotFound, require_entry, require_namespace
 from drystone.server.service.trees.lineage import Lineage
-from drystone.server.service.writer import Writer
+from drystone.server.service.trees.pages import EntryPage, Pages
 
 
 class NotListable(Refused):
@@ -23,29 +20,11 @@ class NotListable(Refused):
     code = "not-listable"
 
 
-class EntryPage(NamedTuple):
-    """A page of a listing.
-
-    Attributes:
-        entries: In the order of the listing.
-        after: What to pass for the next page; ``""`` at the end.
-        head: The seq at which this page is true.
-        times_ns: Of what is deleted: when it was, in the same order; else empty.
-        folders: Of what is deleted: the paths of the folders that it was in; else empty.
-    """
-
-    entries: list[StoredEntry]
-    after: str
-    head: Seq
-    times_ns: Sequence[int] = ()
-    folders: Sequence[str] = ()
-
-
 class Namespaces:
     """Lists entries. Every answer is true at one moment; pages of one listing at several."""
 
-    def __init__(self, writer: Writer, *, page_entries_max: int = CHANGES_PAGE_ENTRIES_MAX) -> None:
-        self._writer = writer
+    def __init__(self, pages: Pages, *, page_entries_max: int = CHANGES_PAGE_ENTRIES_MAX) -> None:
+        self._pages = pages
         self._page_max = page_entries_max
 
     async def find_path(self, actor: Actor, namespace_id: NamespaceId, path: str) -> EntryPage:
@@ -71,7 +50,7 @@ class Namespaces:
                 raise EntryNotFound(f"entry {show_name(path)}")
             return EntryPage([found], "", unit.tree.head(namespace_id))
 
-        return await self._writer.read(work)
+        return await self._pages.read(actor, namespace_id, ("path", path), work)
 
     async def list_folder(
         self, actor: Actor, namespace_id: NamespaceId, folder_id: FileId, after_name: str
@@ -91,7 +70,8 @@ class Namespaces:
             is_full = len(entries) == self._page_max
             return EntryPage(entries, entries[-1].entry.name if is_full else "", head)
 
-        return await self._writer.read_at_head(namespace_id, opens(actor, namespace_id), work)
+        what = ("folder", folder_id, after_name, self._page_max)
+        return await self._pages.read(actor, namespace_id, what, work)
 
     async def list_below(
         self, actor: Actor, namespace_id: NamespaceId, folder_id: FileId, after: str
@@ -110,7 +90,8 @@ class Namespaces:
             )
             return EntryPage(entries, following, head)
 
-        return await self._writer.read_at_head(namespace_id, opens(actor, namespace_id), work)
+        what = ("below", folder_id, after, self._page_max)
+        return await self._pages.read(actor, namespace_id, what, work)
 
 
 def _require_living_folder(

@@ -16,7 +16,7 @@ from drystone.core.ids import (
     Seq,
 )
 from drystone.core.instant import NS_PER_S
-from drystone.core.journal.eras import Era
+from drystone.core.journal.eras import NO_MARK, Era, make_mark
 from drystone.core.journal.record import Record, StoredEntry
 from drystone.core.names.folding import fold_name
 from drystone.core.tree.entry import Kind
@@ -26,6 +26,7 @@ from drystone.server.ports.metadata import (
     AccountExists,
     BlockPlace,
     Device,
+    JournalEnd,
     MalformedPage,
 )
 from drystone.server.storage.metadata_memory.collecting import put_pack
@@ -102,6 +103,15 @@ class MemoryTree:
 
     def head(self, namespace_id: NamespaceId) -> Seq:
         return Seq(len(self._tables.records.get(namespace_id, ())))
+
+    def find_end(self, account_id: AccountId, namespace_id: NamespaceId) -> JournalEnd | None:
+        if not self.may_open(account_id, namespace_id):
+            return None
+        seq = self.head(namespace_id)
+        record = self.find_record(namespace_id, seq)
+        eras = self.list_eras(namespace_id, seq, 1)
+        mark = NO_MARK if record is None else make_mark(record)
+        return JournalEnd(seq, mark, eras[0].era_id if eras else b"")
 
     def find_heads(self, namespace_ids: Collection[NamespaceId]) -> dict[NamespaceId, Seq]:
         known = (one for one in namespace_ids if one in self._tables.namespaces)

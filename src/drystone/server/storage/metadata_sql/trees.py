@@ -9,10 +9,11 @@ from typing import Final
 from drystone.core import limits
 from drystone.core.ids import ID_BYTES, AccountId, BlockId, DeviceId, FileId, NamespaceId, Seq
 from drystone.core.instant import NS_PER_S
-from drystone.core.journal.eras import Era
+from drystone.core.journal.eras import NO_MARK, Era, make_mark
 from drystone.core.journal.record import Action, Record, StoredEntry
 from drystone.core.names.folding import fold_name
 from drystone.core.names.path import find_name_fault
+from drystone.server.ports.metadata import JournalEnd
 from drystone.server.storage.metadata_sql.below import Walk
 from drystone.server.storage.metadata_sql.numbers import Numbers
 from drystone.server.storage.metadata_sql.rows import (
@@ -37,10 +38,20 @@ class SqlTree:
 
     def may_open(self, account_id: AccountId, namespace_id: NamespaceId) -> bool:
         values = {"namespace_id": namespace_id, "account_id": account_id}
-        return self._session.execute(_MAY_OPEN, values).fetchone() is not None
+        return self._session.execute(_FIND_OPEN, values).fetchone() is not None
 
     def head(self, namespace_id: NamespaceId) -> Seq:
         return Seq(self._numbers.find_head(namespace_id))
+
+    def find_end(self, account_id: AccountId, namespace_id: NamespaceId) -> JournalEnd | None:
+        values = {"namespace_id": namespace_id, "account_id": account_id}
+        found = self._session.execute(_FIND_OPEN, values).fetchone()
+        if found is None:
+            return None
+        # A statement of its own: one that names the number goes to that namespace's shard alone.
+        *row, head, era_id = self._session.execute(_FIND_END, {"ns": found[0]}).fetchone()
+        mark = make_mark(parse_record(tuple(row))) if head else NO_MARK
+        return JournalEnd(Seq(head), mark, era_id or b"")
 
     def find_heads(self, namespace_ids: Collection[NamespaceId]) -> dict[NamespaceId, Seq]:
         values = {"ids": join_ids(namespace_ids, ID_BYTES)}
@@ -247,8 +258,22 @@ _SEQ_MAX: Final = (1 << 63) - 1
 
 _MANY_IDS: Final = many(ID_BYTES)
 
-_MAY_OPEN: Final = """
-    SELECT 1 FROM namespace WHERE namespace_id = :namespace_id AND account_id = :account_id
+_FIND_OPEN: Final = """
+    SELECT ns FROM namespace WHERE namespace_id = :namespace_id AND account_id = :account_id
+"""
+
+_FIND_END: Final = f"""
+    SELECT {RECORD_COLUMNS}, j.head, (
+        SELECT e.era_id
+        FROM era AS e
+        WHERE e.ns = :ns AND e.first_seq <= j.head
+        ORDER BY e.first_seq DESC
+        LIMIT 1
+    )
+    FROM journal AS j
+        LEFT JOIN record AS r ON r.ns = :ns AND r.seq = j.head
+        LEFT JOIN author AS a ON a.author = r.author
+    WHERE j.ns = :ns
 """
 
 _FIND_HEADS: Final = f"""

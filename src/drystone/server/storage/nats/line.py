@@ -15,7 +15,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from drystone.core.ids import ID_BYTES, NamespaceId
-from drystone.server.ports.lines import ANSWER_S, LineLost
+from drystone.server.ports.brokers.lines import ANSWER_S, LineLost
 from drystone.server.storage.nats.address import CONNECT_S, NatsAddress
 
 

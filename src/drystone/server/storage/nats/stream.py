@@ -17,7 +17,7 @@ from nats.js import JetStreamContext
 from nats.js.api import Header, StorageType, StreamConfig
 from nats.js.errors import NotFoundError
 
-from drystone.server.ports.publishing import Message, OutletAway
+from drystone.server.ports.brokers.publishing import Message, OutletAway
 from drystone.server.storage.nats.address import NatsAddress
 
 ACKNOWLEDGED_S: Final = 5.0

@@ -4,6 +4,7 @@
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
+from redis import connection as blocking
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, parse_url
 
 from drystone.core.errors import Misconfigured
@@ -47,6 +48,12 @@ class ValkeyAddress:
     def make_connection(self, **options: Any) -> AbstractConnection:
         """Returns a connection that is not opened yet."""
         return self._kind(**{**self._options, **options})
+
+    def make_blocking_connection(self, **options: Any) -> blocking.AbstractConnection:
+        """Returns a connection for a thread that waits; it is not opened yet."""
+        has_tls = issubclass(self._kind, SSLConnection)
+        kind = blocking.SSLConnection if has_tls else blocking.Connection
+        return kind(**{**self._options, **options})
 
     @property
     def kind(self) -> type[AbstractConnection]:

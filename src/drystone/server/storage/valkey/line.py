@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from drystone.core.ids import ID_BYTES, NamespaceId
-from drystone.server.ports.lines import ANSWER_S, LineLost
+from drystone.server.ports.brokers.lines import ANSWER_S, LineLost
 from drystone.server.storage.valkey.address import ValkeyAddress
 
 _CONNECT_S: Final = 2.0

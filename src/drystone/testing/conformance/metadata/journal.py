@@ -11,14 +11,16 @@ from drystone.core.ids import (
     Seq,
 )
 from drystone.core.instant import NS_PER_S
-from drystone.core.journal.eras import ERA_ID_BYTES, Era
+from drystone.core.journal.eras import ERA_ID_BYTES, NO_MARK, Era, make_mark
 from drystone.core.journal.record import Action, Record
 from drystone.server.ports.metadata import (
+    JournalEnd,
     Metadata,
     Unit,
 )
 from drystone.testing.conformance.metadata.samples import (
     ANNA,
+    BOB,
     LAPTOP,
     NAMESPACE,
     OTHER,
@@ -140,6 +142,42 @@ class JournalSuite:
             assert unit.tree.find_entries(OTHER, [A, B])[A].entry == file(A, "a")
             assert unit.tree.list_below(OTHER, ROOT_ID, "", 9)[0][0].entry == file(A, "a")
             assert len(unit.tree.list_changes(OTHER, Seq(0), 9)) == 1
+
+        metadata.read(work)
+
+    def test_the_end_of_a_journal_tells_it_from_all_others(self, metadata: Metadata) -> None:
+        add_accounts(metadata)
+        journalist = Journalist(metadata)
+        mine = ANNA.account_id
+
+        def find_end() -> JournalEnd | None:
+            return metadata.read(lambda unit: unit.tree.find_end(mine, NAMESPACE))
+
+        assert find_end() == JournalEnd(Seq(0), NO_MARK, b"")
+        journalist.create(folder(make_file_id(1), "before eras"))
+        last = metadata.read(lambda unit: unit.tree.find_record(NAMESPACE, Seq(1)))
+        assert last is not None
+        assert find_end() == JournalEnd(Seq(1), make_mark(last), b"")
+        eras = [Era(bytes([n]) * ERA_ID_BYTES, Seq(n)) for n in (2, 3)]
+        for n, era in enumerate(eras, 2):
+            metadata.write(lambda unit, era=era: unit.tree.begin_era(NAMESPACE, era))  # type: ignore[misc]
+            # What is not written yet is no part of the journal.
+            assert (end := find_end()) is not None
+            assert end.seq == n - 1
+            assert end.era_id == (b"" if n == 2 else eras[0].era_id)
+            journalist.create(folder(make_file_id(n), str(n)))
+        last = metadata.read(lambda unit: unit.tree.find_record(NAMESPACE, Seq(3)))
+        assert last is not None
+        assert find_end() == JournalEnd(Seq(3), make_mark(last), eras[1].era_id)
+
+    def test_no_end_is_told_to_who_may_not_open(self, metadata: Metadata) -> None:
+        add_accounts(metadata)
+
+        def work(unit: Unit) -> None:
+            assert unit.tree.find_end(BOB.account_id, NAMESPACE) is None
+            assert unit.tree.find_end(ANNA.account_id, OTHER) is None
+            unknown = NamespaceId(make_file_id(99))
+            assert unit.tree.find_end(ANNA.account_id, unknown) is None
 
         metadata.read(work)
 
