@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -103,3 +104,23 @@ def test_demo_of_what_is_no_folder_is_refused(tmp_path, name):
 
     assert process.returncode == ExitCode.REFUSED
     assert json.loads(err)["code"] == "bad-input-tree"
+
+
+def test_scaled_demo(tmp_path) -> None:
+    (tmp_path / "temporary").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "drystone.testing.scaled", make_input(tmp_path / "input"), "4"],
+        env={**os.environ, "TMPDIR": str(tmp_path / "temporary")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "A and B are identical" in done.stdout
+    (line,) = re.findall(r"^two new files of .*random bytes(.*)$", done.stdout, re.MULTILINE)[-1:]
+    # 8.4 MB go to one device and to the other; past the relays only what controls that.
+    assert "MB" not in line, line
+    assert find_left_behind(tmp_path) == []

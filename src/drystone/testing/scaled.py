@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo of the main job on the engines that carry it past one machine.
 
-``python -m drystone.testing.scaled [DIR]`` starts a PostgreSQL, a store that speaks S3's protocol
-and a Valkey on loopback, tells the whole demo on a server with two workers above them, with packs
-going straight between devices and the store, and ends them all. Nothing stays behind.
+``python -m drystone.testing.scaled [DIR [MIB]]`` starts a PostgreSQL, a store that speaks S3's
+protocol and a Valkey on loopback, tells the whole demo on a server with two workers above them,
+with packs going straight between devices and the store, and ends them all. Nothing stays behind.
+MIB is the size of each of the demo's two large files.
 """
 
 import sys
@@ -34,6 +35,7 @@ _FOLDER: Final = "demo"
 def main(arguments: list[str]) -> int:
     """Shows the demo; returns 0 if both devices ended with the same tree."""
     directory = Path(arguments[0]) if arguments else None
+    large_bytes = int(arguments[1]) * MIB if len(arguments) > 1 else LARGE_BYTES
     out = Output(as_json=False)
     try:
         with _engines() as (database, store, bucket, valkey):
@@ -41,10 +43,11 @@ def main(arguments: list[str]) -> int:
                 **S3_CREDENTIALS,
                 "DRYSTONE_SERVER_DATABASE": database,
                 "DRYSTONE_SERVER_OBJECTS": store.url(bucket, _FOLDER),
+                "DRYSTONE_SERVER_TRANSFER": "direct",
                 "DRYSTONE_SERVER_BELL": valkey.url(),
                 "DRYSTONE_SERVER_WORKERS": "2",
             }
-            is_identical = show(directory, LARGE_BYTES, out, settings=settings)
+            is_identical = show(directory, large_bytes, out, settings=settings)
             sys.stdout.write(_describe(database, store, bucket))
     except DrystoneError as error:
         sys.stderr.write(f"error: {error.message}\n{error.advice}\n")

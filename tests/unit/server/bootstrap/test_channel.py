@@ -45,8 +45,8 @@ async def made():
         side.channel.close()
 
 
-@pytest.fixture
-def sides(made):
+@pytest_asyncio.fixture
+async def sides(made):
     return [Side(end, made) for end in make_pair()]
 
 
