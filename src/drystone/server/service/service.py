@@ -13,6 +13,7 @@ from drystone.server.ports.watching.measuring import Measures
 from drystone.server.ports.watching.tracing import NO_TRACING, Tracing
 from drystone.server.service.blocks import Blocks, Direct
 from drystone.server.service.blocks.direct import DirectStore
+from drystone.server.service.blocks.shelf import LeaseTimes
 from drystone.server.service.identity.accounts import Accounts
 from drystone.server.service.identity.devices import Devices
 from drystone.server.service.identity.listeners import Listeners
@@ -84,6 +85,7 @@ def make_service(
     measures: Measures | None = None,
     checks: Mapping[str, Check] | None = None,
     tracing: Tracing = NO_TRACING,
+    leases: LeaseTimes = LeaseTimes(),  # noqa: B008  a constant
 ) -> Service:
     """Returns the verbs over some engines. Threads begin; ``Service.close`` ends them.
 
@@ -95,6 +97,7 @@ def make_service(
         stamp: Tells when what is remembered of devices no longer counts; that in the metadata
             if missing.
         brake: When a burst of one device is held.
+        leases: How long uploaded blocks are kept that nothing refers to.
         writer: The door to the metadata, for worlds that have no threads; made if missing.
         measures: Where verbs count what they do; one that nobody reads if missing.
         checks: How each part that the server stands on is found to be well.
@@ -105,7 +108,7 @@ def make_service(
         writer = Writer(metadata, read_threads=read_threads, tracing=tracing)
     measures = Measures() if measures is None else measures
     listeners = Listeners()
-    blocks = Blocks(packs, metadata, writer, clock, measures)
+    blocks = Blocks(packs, metadata, writer, clock, measures, leases=leases)
     cursors = Cursors(cursor_key, make_era_id)
     accounts = Accounts(writer, clock, passwords)
     brakes = Brakes(writer, clock, accounts, brake)
