@@ -81,6 +81,7 @@ class Server:
     ) -> None:
         self.app = NativeApp(service)
         self.background = background
+        background.add("readiness", service.readiness.watch)
         self.service = service
         self.data_dir = data_dir
         self.bell = bell
@@ -180,7 +181,6 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         add_upkeep(settings, background, worker, engines, service.writer)
         add_jobs(background, service, engines, opened.objects)
         watch.beside(background, bell, outlet)
-        background.add("readiness", service.readiness.watch)
         if settings.journal_lag_s:
             keeper = JournalKeeper(versioned, opened.objects, clock, lag_s=settings.journal_lag_s)
             background.add("journals", lambda: _keep_journals(keeper, data_dir))
