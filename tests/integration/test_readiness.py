@@ -13,9 +13,9 @@ from drystone.core.errors import DrystoneError
 from drystone.server.bootstrap.watching.checking import check_database, check_store
 from drystone.server.storage.metadata_sql.postgres import PostgresMetadata
 from drystone.server.storage.objects_cloud import CloudObjects, parse_location
-from drystone.testing.object_stores import S3_CREDENTIALS, S3Server
 from drystone.testing.postgres import PostgresServer
 from drystone.testing.servers import ServerProcess
+from drystone.testing.stores.s3 import S3_CREDENTIALS, S3Server
 
 
 def ask(url):
