@@ -16,6 +16,8 @@ SELECT create_reference_table('author');
 SELECT create_reference_table('pack');
 SELECT create_reference_table('block');
 SELECT create_reference_table('damaged_block');
+SELECT create_reference_table('unheld_block');
+SELECT create_reference_table('retired_pack');
 SELECT create_reference_table('secret');
 SELECT create_reference_table('stamp');
 SELECT create_reference_table('running_era');
@@ -41,5 +43,6 @@ SELECT create_distributed_table('projection', 'ns', colocate_with => 'journal');
 -- stays: secret
 -- stays: stamp
 -- stays: running_era
+SELECT create_distributed_table('horizon', 'ns', colocate_with => 'journal');
 
 COMMIT;

@@ -16,7 +16,10 @@ from drystone.testing.conformance.metadata import (
     BlocksSuite,
     BrakesSuite,
     DutiesSuite,
+    HistorySuite,
+    HoldersSuite,
     JournalSuite,
+    PacksSuite,
     ProjectionsSuite,
     SharedSuite,
     SurveySuite,
@@ -108,6 +111,33 @@ class TestTransactionsInSqlite(InSqlite, TransactionsSuite): ...
 
 
 class TestTransactionsInPostgres(InPostgres, TransactionsSuite): ...
+
+
+class TestHistoryInMemory(InMemory, HistorySuite): ...
+
+
+class TestHistoryInSqlite(InSqlite, HistorySuite): ...
+
+
+class TestHistoryInPostgres(InPostgres, HistorySuite): ...
+
+
+class TestHoldersInMemory(InMemory, HoldersSuite): ...
+
+
+class TestHoldersInSqlite(InSqlite, HoldersSuite): ...
+
+
+class TestHoldersInPostgres(InPostgres, HoldersSuite): ...
+
+
+class TestPacksInMemory(InMemory, PacksSuite): ...
+
+
+class TestPacksInSqlite(InSqlite, PacksSuite): ...
+
+
+class TestPacksInPostgres(InPostgres, PacksSuite): ...
 
 
 class TestSurveyInMemory(InMemory, SurveySuite): ...

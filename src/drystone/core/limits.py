@@ -226,6 +226,33 @@ LEASE_S: Final = 48 * 3600
 LEASE_RENEW_BELOW_S: Final = 24 * 3600
 """An ask renews a lease with less than this left, so that a commit can follow safely."""
 
+LEASE_COMMIT_S: Final = 6 * 3600
+"""A commit sees to it that what it names is leased for so long, so that nothing of it can be
+collected between being looked at and being in the journal."""
+
+COLLECT_AGE_S: Final = 72 * 3600
+"""Seconds for which a namespace goes on holding what it was found to need no more, and after which
+an object that the index does not know is taken for left over. More than LEASE_S: whoever might
+still come has come by then."""
+
+COLLECT_UNHELD_S: Final = 3600
+"""Seconds for which a block stays in the index that nobody holds: longer than any upload takes
+from finding it there to holding it."""
+
+COLLECT_THIN_PERCENT: Final = 50
+"""A pack of which less than this is in use is compacted: moving is never more than is won."""
+
+QUARANTINE_S: Final = 7 * 24 * 3600
+"""Seconds for which the object of a retired pack stays where it is: for downloads that began
+before, for restored backups of the metadata, and for who finds out that it was a mistake."""
+
+SCRUB_AGAIN_S: Final = 30 * 24 * 3600
+"""Seconds after which a pack is read and verified once more."""
+
+REMOVED_REMEMBERED_S: Final = 7 * 24 * 3600
+"""Seconds for which it is remembered that an object was removed: longer than anybody can be in the
+middle of putting the very same bytes."""
+
 IDEMPOTENCY_S: Final = 48 * 3600
 """Seconds for which the outcome of a commit is remembered for its idempotency key."""
 

@@ -200,6 +200,40 @@ class ServerSettings:
         most=86_400,
     )
 
+    keep_history_days: int = _setting(
+        0,
+        "Days for which what was deleted or replaced can be restored; 0: for ever.",
+        least=0,
+        most=36_500,
+    )
+    collect_every_h: float = _setting(
+        24.0,
+        "Hours between two runs that collect what nothing refers to any more; 0: only when"
+        " `drystone admin collect` is called.",
+        least=0,
+        most=8_760,
+    )
+    collect_age_h: float = _setting(
+        limits.COLLECT_AGE_S / 3600,
+        "Hours for which what nothing refers to is kept after that was found out; less than 48 is"
+        " for emergencies.",
+        least=0,
+        most=87_600,
+    )
+    scrub_bytes_per_s: float = _setting(
+        float(4 * limits.MIB),
+        "Bytes of packs that are read and verified in a second, in the background, each pack about"
+        " once a month; 0: only when `drystone admin scrub` is called.",
+        least=0,
+        most=100_000_000_000,
+    )
+    quarantine_days: float = _setting(
+        limits.QUARANTINE_S / 86_400,
+        "Days for which collected packs stay on the disk, out of use, before they are removed.",
+        least=1,
+        most=3_650,
+    )
+
     def __post_init__(self) -> None:
         if self.database_replica != "none" and self.database == "sqlite":
             raise BadSetting(

@@ -3,7 +3,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from drystone.core.ids import AccountId, DeviceId, FileId, Seq
+from drystone.core.ids import AccountId, DeviceId, FileId, Rev, Seq
 from drystone.core.journal.change import Change, Commit, Outcome
 from drystone.core.journal.decide import ALL_AVAILABLE, Contents, Decision, decide
 from drystone.core.journal.draft import Author
@@ -22,12 +22,14 @@ class ListedJournal:
     Attributes:
         records: From seq 1 on.
         tree: Their fold.
+        kept_after: Up to where history may have lost content.
     """
 
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.tree = Tree()
         self._last: dict[FileId, StoredEntry] = {}
+        self.kept_after = Seq(0)
 
     @property
     def head(self) -> Seq:
@@ -94,3 +96,8 @@ class ListedJournal:
     def find_record(self, seq: Seq) -> Record | None:
         """Returns one record."""
         return self.records[seq - 1] if 0 < seq <= len(self.records) else None
+
+    def find_superseding(self, file_id: FileId, rev: Rev) -> Seq:
+        """Returns what replaced a revision."""
+        later = (r for r in self.records if r.entry.file_id == file_id and r.entry.rev > rev)
+        return next((record.seq for record in later), Seq(0))

@@ -2,7 +2,7 @@
 """A whole service over engines in memory, with accounts and signed-in devices at hand."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from itertools import count
 
 from drystone.core.content.coding import encode_block
@@ -13,9 +13,12 @@ from drystone.core.ids import FileId, NamespaceId, Seq
 from drystone.core.journal.change import Change, Commit
 from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.server.ports.brokers.cache import Cache
+from drystone.server.ports.clock import Clock
+from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
 from drystone.server.service.actor import Actor
 from drystone.server.service.blocks.direct import DirectStore
+from drystone.server.service.blocks.shelf import LeaseTimes
 from drystone.server.service.identity.admin import Admin
 from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.identity.stamps import Stamp
@@ -25,6 +28,7 @@ from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.metadata_memory import MemoryMetadata
 from drystone.server.storage.objects_memory import MemoryObjects
 from drystone.server.storage.packs import ObjectPacks
+from drystone.server.workers.collecting import Collector, CollectRules, Survey, Tally
 from drystone.testing.fakes.clock import ManualClock
 from drystone.testing.fakes.signing import FakeSigning
 
@@ -38,6 +42,7 @@ class MemoryServer:
     Args:
         objects: Where packs lie; in memory, unless told otherwise.
         cache: What all its workers share, if any.
+        leases: How long what nothing refers to is kept.
         is_direct: Devices may put and get packs themselves, by ``signing``.
 
     Attributes:
@@ -56,7 +61,9 @@ class MemoryServer:
         cache: Cache | None = None,
         *,
         is_direct: bool = False,
+        leases: LeaseTimes = LeaseTimes(),  # noqa: B008
     ) -> None:
+        self._leases = leases
         self.clock = ManualClock()
         self._cache = cache
         self.objects = MemoryObjects() if objects is None else objects
@@ -135,7 +142,52 @@ class MemoryServer:
             make_era_id=lambda: next(self._era_numbers).to_bytes(ERA_ID_BYTES),
             read_threads=1,
             stamp=stamp,
+            leases=self._leases,
         )
+
+
+AT_ONCE = CollectRules(age_s=0, quarantine_s=0, remembered_s=0)
+"""Everything goes as soon as a second run has seen it, too."""
+
+
+class Keeper:
+    """Collects from whatever engines it is given.
+
+    Args:
+        metadata: Of the server.
+        packs: Of the server.
+        clock: Its time.
+    """
+
+    def __init__(self, metadata: Metadata, packs: ObjectPacks, clock: Clock) -> None:
+        self._metadata = metadata
+        self._packs = packs
+        self._clock = clock
+
+    def begin(self, tally: Tally, rules: CollectRules = AT_ONCE) -> Iterator[int]:
+        """Returns the steps of one run."""
+        return Collector(self._metadata, self._packs, self._clock, rules).run(tally)
+
+    def collect(self, rules: CollectRules = AT_ONCE, *, runs: int = 1) -> Tally:
+        """Runs to the end, so many times; returns the last tally."""
+        tally = Tally()
+        for _ in range(runs):
+            tally = Tally()
+            for _ in self.begin(tally, rules):
+                pass
+        return tally
+
+    def survey(self, rules: CollectRules = AT_ONCE) -> Tally:
+        """Returns what would go."""
+        tally = Tally()
+        for _ in Survey(self._metadata, self._packs, self._clock, rules).run(tally):
+            pass
+        return tally
+
+    def count(self) -> tuple[int, int]:
+        """Returns how many blocks the index has, and how many packs there are as objects."""
+        totals = self._metadata.read(lambda unit: unit.blocks.totals())
+        return totals["blocks"], len(list(self._packs.iter_stored()))
 
 
 def file_id(number: int) -> FileId:

@@ -124,6 +124,8 @@ class RefusalCode:
     INVALID_CHANGE: Final = "invalid-change"
     ID_IN_USE: Final = "id-in-use"
     BLOCKS_MISSING: Final = "blocks-missing"
+    CONTENT_COLLECTED: Final = "content-collected"
+    """What is to be restored went away longer ago than history is kept."""
     FOLDER_CHANGED: Final = "folder-changed"
     HISTORY_REWOUND: Final = "history-rewound"
     """The journal was put back to an earlier state since the committer has read it."""

@@ -260,6 +260,8 @@ class _Decider:
             if earlier is None:
                 return refusals.no_revision(entry, change.rev)
             entry = _with_state_of(entry, earlier)
+        if not self._draft.has_history(existing, change.rev):
+            return refusals.content_collected(existing.entry)
         if self._draft.is_living(existing):
             return self._revert(entry, existing)
         return self._revive(entry, existing)

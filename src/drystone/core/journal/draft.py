@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from drystone.core import limits
-from drystone.core.ids import ROOT_ID, AccountId, DeviceId, FileId, Seq
+from drystone.core.ids import ROOT_ID, AccountId, DeviceId, FileId, Rev, Seq
 from drystone.core.journal.record import Action, Record, StoredEntry
 from drystone.core.journal.view import JournalView
 from drystone.core.tree.entry import Entry, Kind
@@ -101,6 +101,26 @@ class Draft:
     def is_living(self, stored: StoredEntry) -> bool:
         """Tells whether the entry is undeleted, and so are all folders above it."""
         return not stored.is_deleted and self.find_standing(stored.entry.parent_id) is not None
+
+    def has_history(self, stored: StoredEntry, rev: Rev) -> bool:
+        """Tells whether an entry can come back as it was in a revision: what was deleted or
+        replaced too long ago may have lost its content.
+
+        Cost: a look at the folders above; for another revision than the last a walk over the
+        entry's records. Nothing where all history is kept.
+        """
+        kept_after = self._view.kept_after
+        if not kept_after:
+            return True
+        gone: StoredEntry | None = stored
+        while gone is not None:
+            if gone.is_deleted and gone.seq <= kept_after:
+                return False
+            gone = self.find(gone.entry.parent_id)
+        if rev in (0, stored.entry.rev):
+            return True
+        superseding = self._view.find_superseding(stored.entry.file_id, rev)
+        return not 0 < superseding <= kept_after
 
     def is_below(self, file_id: FileId, folder_id: FileId) -> bool:
         """Tells whether an entry is the folder or somewhere below it."""

@@ -46,6 +46,15 @@ def no_revision(known: Entry, rev: Rev) -> Refusal:
     return Refusal(RefusalCode.NOT_FOUND, message)
 
 
+def content_collected(known: Entry) -> Refusal:
+    """The entry, or this revision of it, went away longer ago than history is kept."""
+    message = (
+        f"{show_name(known.name)} as it was then is no longer kept: it was deleted or replaced"
+        " longer ago than this server keeps history; ask its operator whether a backup has it"
+    )
+    return Refusal(RefusalCode.CONTENT_COLLECTED, message)
+
+
 def stale_rev(known: Entry, base_rev: Rev) -> Refusal:
     """The entry has other content than the change replaces."""
     return stale_base(known, f"its rev is {known.rev:x}, not {base_rev:x}")

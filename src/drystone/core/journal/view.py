@@ -4,7 +4,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from drystone.core.ids import FileId, Seq
+from drystone.core.ids import FileId, Rev, Seq
 from drystone.core.journal.record import Record, StoredEntry
 
 
@@ -41,6 +41,15 @@ class JournalView(Protocol):
 
     def find_record(self, seq: Seq) -> Record | None:
         """Returns one record of the journal, or None."""
+        ...
+
+    @property
+    def kept_after(self) -> Seq:
+        """What records up to this seq replaced or deleted may have lost its content."""
+        ...
+
+    def find_superseding(self, file_id: FileId, rev: Rev) -> Seq:
+        """Returns the seq of the record that replaced a revision of an entry; 0 if none did."""
         ...
 
 
@@ -109,3 +118,12 @@ class PrefetchedView:
     def find_record(self, seq: Seq) -> Record | None:
         """Returns one record of the journal, or None."""
         return self._fallback.find_record(seq)
+
+    @property
+    def kept_after(self) -> Seq:
+        """Up to where history may have lost content."""
+        return self._fallback.kept_after
+
+    def find_superseding(self, file_id: FileId, rev: Rev) -> Seq:
+        """Returns what replaced a revision."""
+        return self._fallback.find_superseding(file_id, rev)

@@ -6,8 +6,9 @@ which each is ``run_worker``; ``open_server`` gives the ASGI app and what
 it stands on, for tests and for other ways to run it; ``open_admin`` gives what the operator's
 commands use, beside a running server or without one; ``move_metadata`` carries an embedded
 server's metadata over to PostgreSQL; ``open_check`` and ``rebuild_metadata`` look after what is
-kept; ``back_up`` and ``restore`` carry all of it elsewhere and back; ``open_key_admin`` gives what
-is done with the keys of stored objects. All take ``ServerSettings`` and raise
+kept, ``open_collecting`` removes what nothing refers to; ``back_up`` and ``restore`` carry all of
+it elsewhere and back; ``open_key_admin`` gives what is done with the keys of stored objects. All
+take ``ServerSettings`` and raise
 ``Misconfigured`` with a message for the operator if the server cannot start.
 """
 
@@ -27,6 +28,7 @@ from drystone.server.bootstrap.keeping.checking import (
     open_check,
     rebuild_metadata,
 )
+from drystone.server.bootstrap.keeping.collecting import open_collecting
 from drystone.server.bootstrap.key_admin import KeyStatus, SealTally, open_key_admin
 from drystone.server.bootstrap.serving import Started, run_server, run_worker
 from drystone.server.bootstrap.workers import run_workers
@@ -46,6 +48,7 @@ __all__ = [
     "move_metadata",
     "open_admin",
     "open_check",
+    "open_collecting",
     "open_key_admin",
     "open_server",
     "rebuild_metadata",

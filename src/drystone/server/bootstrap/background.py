@@ -2,12 +2,26 @@
 """Background: what runs in a worker beside the requests, for as long as it serves."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any, Final
 
 import structlog
 
+from drystone.core.limits import SCRUB_AGAIN_S
+from drystone.server.service.service import Engines
+from drystone.server.service.writer import Writer
+from drystone.server.settings import ServerSettings
+from drystone.server.workers.collecting import Collector, CollectRules, Tally
+from drystone.server.workers.duty import Duty
+from drystone.server.workers.gentle import run_every
+from drystone.server.workers.scrubbing import Scrub, ScrubTally
+
 log = structlog.get_logger()
+
+SCRUB_EVERY_S: Final = 3600.0
+"""From the end of one scrub to the beginning of the next: packs that came meanwhile are looked at
+within an hour."""
 
 AGAIN_S: Final = 10.0
 """After a job ended that should not: it begins again."""
@@ -49,3 +63,44 @@ async def _run_again(name: str, job: Job) -> None:
         except Exception:
             log.exception("background.failed", job=name)
         await asyncio.sleep(AGAIN_S)
+
+
+def add_upkeep(
+    settings: ServerSettings, background: Background, worker: str, engines: Engines, writer: Writer
+) -> None:
+    """Adds collecting and scrubbing, as the settings ask for them: of many workers one at a time
+    does each, whoever has the duty.
+    """
+    every_s = settings.collect_every_h * 3600
+    if every_s:
+        duty = Duty(writer, engines.clock, "collect", worker)
+        collect = partial(_collect, engines, make_rules(settings))
+        background.add("collect", partial(run_every, duty, every_s, collect))
+    if rate := settings.scrub_bytes_per_s:
+        duty = Duty(writer, engines.clock, "scrub", worker)
+        scrub = partial(_scrub, engines)
+        job = partial(run_every, duty, SCRUB_EVERY_S, scrub, bytes_per_s=rate)
+        background.add("scrub", job)
+
+
+def make_rules(settings: ServerSettings) -> CollectRules:
+    """Returns what the settings say about what may be collected."""
+    return CollectRules(
+        age_s=round(settings.collect_age_h * 3600),
+        history_s=settings.keep_history_days * 86_400,
+        quarantine_s=round(settings.quarantine_days * 86_400),
+    )
+
+
+def _collect(engines: Engines, rules: CollectRules) -> Iterator[int]:
+    tally = Tally()
+    yield from Collector(engines.metadata, engines.packs, engines.clock, rules).run(tally)
+    log.info("collect.done", **vars(tally))
+
+
+def _scrub(engines: Engines) -> Iterator[int]:
+    tally = ScrubTally()
+    scrub = Scrub(engines.metadata, engines.packs, engines.clock)
+    yield from scrub.run(tally, within_s=SCRUB_AGAIN_S)
+    if tally.packs or tally.left:
+        log.info("scrub.done", **vars(tally))

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from drystone.core.errors import Misconfigured
 from drystone.core.ids import NamespaceId
 from drystone.core.journal.eras import ERA_ID_BYTES
-from drystone.server.bootstrap.background import Background
+from drystone.server.bootstrap.background import Background, add_upkeep
 from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
 from drystone.server.bootstrap.direct import add_jobs, find_store
 from drystone.server.bootstrap.libraries import library
@@ -160,6 +160,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         )
         undo.callback(service.close)
         add_outlet(settings, background, worker, writer=service.writer, bell=bell, clock=clock)
+        add_upkeep(settings, background, worker, engines, service.writer)
         add_jobs(background, service, engines, opened.objects)
         if settings.journal_lag_s:
             keeper = JournalKeeper(metadata, opened.objects, clock, lag_s=settings.journal_lag_s)

@@ -60,6 +60,25 @@ def configure_logs(settings: ServerSettings) -> None:
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
 
 
+@contextmanager
+def quiet_logs() -> Iterator[None]:
+    """Inside it, only warnings are logged, to standard error: for commands, whose answer tells the
+    rest. Where logs are configured already they stay as they are.
+    """
+    if structlog.is_configured():
+        yield
+        return
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
+
+
 class _Patient:
     """A stream whose reader may go away: what nobody hears must not keep a server from stopping."""
 

@@ -28,6 +28,20 @@ class Pack(NamedTuple):
     places: list[BlockPlace]
 
 
+class StoredPack(NamedTuple):
+    """What a listing tells of a pack's object.
+
+    Attributes:
+        pack_id: By its name.
+        length_bytes: Of it.
+        written_ns: When it was put last.
+    """
+
+    pack_id: PackId
+    length_bytes: int
+    written_ns: int
+
+
 class Run(NamedTuple):
     """Frames that lie back to back, as they lie.
 
@@ -120,6 +134,18 @@ class Packs(Protocol):
 
         Cost: that of one system call per run of neighbours, and a glance at each header.
         """
+        ...
+
+    def load(self, pack_id: PackId) -> Pack | CorruptPack:
+        """Returns one pack, read and verified against its name; a missing one is a value, too."""
+        ...
+
+    def iter_stored(self) -> Iterator[StoredPack]:
+        """Yields what objects of packs there are, in no order; none is read."""
+        ...
+
+    def remove(self, pack_id: PackId) -> None:
+        """Removes a pack's object for good; no error if there is none."""
         ...
 
     def object_name(self, place: BlockPlace) -> str:

@@ -14,6 +14,7 @@ from drystone.core.ids import AccountId, BlockId, DeviceId, FileId, NamespaceId,
 from drystone.core.journal.eras import Era
 from drystone.core.journal.record import Record, StoredEntry
 from drystone.server.ports.arrivals import ArrivalsUnit
+from drystone.server.ports.collecting import HistoryUnit, HoldersUnit, PacksUnit
 from drystone.server.ports.duties import DutiesUnit
 from drystone.server.ports.places import BlockPlace as BlockPlace  # noqa: PLC0414  part of this port
 from drystone.server.ports.projections import ProjectionsUnit
@@ -371,6 +372,9 @@ class BlocksUnit(Protocol):
     ) -> None:
         """Lets the namespace hold blocks that are in the index, leased until then; a lease
         already longer stays.
+
+        Raises:
+            BlocksRemoved: Some are not, or no longer: they were collected meanwhile.
         """
         ...
 
@@ -394,9 +398,27 @@ class BlocksUnit(Protocol):
         """
         ...
 
-    def add_pack(self, pack_id: PackId, length_bytes: int, places: Sequence[BlockPlace]) -> None:
+    def add_pack(
+        self,
+        pack_id: PackId,
+        length_bytes: int,
+        places: Sequence[BlockPlace],
+        *,
+        is_there: bool = False,
+    ) -> None:
         """Adds a durable pack and its blocks to the index. A block already in the index
-        keeps its old place, unless it is damaged there: then it is whole again.
+        keeps its old place, unless it is damaged there: then it is whole again. A pack that was
+        retired is so no longer.
+
+        Args:
+            pack_id: The pack.
+            length_bytes: Of its object.
+            places: Of its blocks.
+            is_there: Its object was put, or seen, after ``PackRemoved`` said that nobody removes
+                it any more.
+
+        Raises:
+            PackRemoved: The same pack was retired, and its object is being removed or gone.
         """
         ...
 
@@ -426,6 +448,21 @@ class Unit(Protocol):
     @property
     def blocks(self) -> BlocksUnit:
         """Block index and holders."""
+        ...
+
+    @property
+    def history(self) -> HistoryUnit:
+        """How much of the past is kept."""
+        ...
+
+    @property
+    def holders(self) -> HoldersUnit:
+        """Who holds what, block by block."""
+        ...
+
+    @property
+    def packs(self) -> PacksUnit:
+        """Packs, and those on their way out."""
         ...
 
     @property

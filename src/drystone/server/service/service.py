@@ -11,6 +11,7 @@ from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import Metadata
 from drystone.server.service.blocks import Blocks, Direct
 from drystone.server.service.blocks.direct import DirectStore
+from drystone.server.service.blocks.shelf import LeaseTimes
 from drystone.server.service.identity.accounts import Accounts
 from drystone.server.service.identity.devices import Devices
 from drystone.server.service.identity.listeners import Listeners
@@ -74,6 +75,7 @@ def make_service(
     stamp: Stamp | None = None,
     writer: Writer | None = None,
     brake: BrakeBounds = BrakeBounds(),  # noqa: B008  a constant
+    leases: LeaseTimes = LeaseTimes(),  # noqa: B008  a constant
 ) -> Service:
     """Returns the verbs over some engines. Threads begin; ``Service.close`` ends them.
 
@@ -85,13 +87,14 @@ def make_service(
         stamp: Tells when what is remembered of devices no longer counts; that in the metadata
             if missing.
         brake: When a burst of one device is held.
+        leases: How long uploaded blocks are kept that nothing refers to.
         writer: The door to the metadata, for worlds that have no threads; made if missing.
     """
     metadata, packs, bell, clock, passwords, direct, cache = engines
     if writer is None:
         writer = Writer(metadata, read_threads=read_threads)
     listeners = Listeners()
-    blocks = Blocks(packs, metadata, writer, clock)
+    blocks = Blocks(packs, metadata, writer, clock, leases=leases)
     cursors = Cursors(cursor_key, make_era_id)
     accounts = Accounts(writer, clock, passwords)
     brakes = Brakes(writer, clock, accounts, brake)

@@ -3,20 +3,24 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from drystone.core.ids import ID_BYTES, ROOT_ID, FileId, NamespaceId, Seq
+from drystone.core.ids import ID_BYTES, ROOT_ID, FileId, NamespaceId, Rev, Seq
 from drystone.core.journal.change import Commit, Create, Move, Restore
 from drystone.core.journal.record import Record, StoredEntry
 from drystone.core.journal.view import PrefetchedView
 from drystone.core.names.path import find_name_fault
 from drystone.core.tree.entry import Kind
+from drystone.server.ports.collecting import HistoryUnit
 from drystone.server.ports.metadata import TreeUnit
 
 
 class UnitView:
     """A namespace inside one unit of work, looked at entry by entry: one query per call."""
 
-    def __init__(self, tree: TreeUnit, namespace_id: NamespaceId) -> None:
+    def __init__(
+        self, tree: TreeUnit, namespace_id: NamespaceId, history: HistoryUnit | None = None
+    ) -> None:
         self._tree = tree
+        self._history = history
         self._namespace_id = namespace_id
         self._head = tree.head(namespace_id)
 
@@ -50,9 +54,26 @@ class UnitView:
         """Returns one record of the journal, or None."""
         return self._tree.find_record(self._namespace_id, seq)
 
+    @property
+    def kept_after(self) -> Seq:
+        """Up to where history may have lost content."""
+        history = self._history
+        return Seq(0) if history is None else history.kept_after(self._namespace_id)
 
-def load_view(tree: TreeUnit, namespace_id: NamespaceId, commit: Commit) -> PrefetchedView:
-    """Returns the view over which to decide ``commit``, in the unit of work of ``tree``.
+    def find_superseding(self, file_id: FileId, rev: Rev) -> Seq:
+        """Returns what replaced a revision."""
+        assert self._history is not None, "a view that keeps all history is asked"
+        return self._history.find_superseding(self._namespace_id, file_id, rev)
+
+
+def load_view(
+    tree: TreeUnit,
+    namespace_id: NamespaceId,
+    commit: Commit,
+    history: HistoryUnit | None = None,
+) -> PrefetchedView:
+    """Returns the view over which to decide ``commit``, in the unit of work of ``tree`` and
+    ``history`` (None: all of it is kept).
 
     What the commit names is read beforehand: entries by id with the folders above them, and
     places by folder and name. The rest is asked for when it is needed. Nothing is looked up in
@@ -73,7 +94,7 @@ def load_view(tree: TreeUnit, namespace_id: NamespaceId, commit: Commit) -> Pref
         children[place] = stored.entry.file_id
         entries[stored.entry.file_id] = stored
     children.update(dict.fromkeys(places - children.keys()))
-    return PrefetchedView(UnitView(tree, namespace_id), entries, children)
+    return PrefetchedView(UnitView(tree, namespace_id, history), entries, children)
 
 
 def _list_named(commit: Commit) -> tuple[set[FileId], set[tuple[FileId, str]]]:

@@ -191,6 +191,27 @@ class PacksSuite:
         frames = make_frames(5)
         assert packs.read(corrupt.readable.places) == [frames[index] for index in whole]
 
+    def test_stored_packs_are_listed_loaded_and_removed(
+        self, packs: Packs, objects: Objects
+    ) -> None:
+        one, other = packs.store(make_frames(3)), packs.store(make_frames(4, seed=1))
+        objects.put("packs/readme", [b"of somebody else"])
+        listed = {stored.pack_id: stored.length_bytes for stored in packs.iter_stored()}
+
+        assert listed == {pack.pack_id: pack.length_bytes for pack in (one, other)}
+        assert packs.load(one.pack_id) == one
+        packs.remove(one.pack_id)
+        packs.remove(one.pack_id)
+        assert [stored.pack_id for stored in packs.iter_stored()] == [other.pack_id]
+        missing = packs.load(one.pack_id)
+        assert isinstance(missing, CorruptPack)
+        assert missing.readable is None
+        replace(objects, other.pack_id, lambda content: content[:-1] + b"\0")
+        damaged = packs.load(other.pack_id)
+        assert isinstance(damaged, CorruptPack)
+        assert damaged.readable is not None
+        assert len(damaged.readable.places) == 3
+
 
 def only_name(objects: Objects, pack_id: PackId) -> str:
     """Returns the name of the object that holds a pack."""

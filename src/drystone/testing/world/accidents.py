@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from drystone.client.adapters.disk.trouble import DiskBusy, FlushFailed
 from drystone.client.ports import Unreadable
+from drystone.server.workers.collecting import CollectRules
 from drystone.testing.world.ledger import Ledger, list_contents
 from drystone.testing.world.script import Act
 from drystone.testing.world.stage.device import WorldDevice
@@ -80,6 +81,7 @@ class Accidents:
             "restore": self.restore,
             "put_back": self.put_back,
             "jump": self.jump_server,
+            "collect": self.collect,
         }
         for name, device in scene.devices.items():
             device.on_end = lambda device=device: self._start_later(device)  # type: ignore[misc]
@@ -90,12 +92,13 @@ class Accidents:
 
     def perform(self, act: Act) -> None:
         """Does one."""
-        self.has_any = True
+        # Collecting is no accident: nobody may notice.
+        self.has_any |= act.deed != "collect"
         self.has_turned_back |= act.deed in ("power", "old_state", "restore", "put_back")
         # What a killed client had written and not noted is like a person's when it starts again.
         self.has_turned_back |= act.deed == "crash"
         if act.who == "server":
-            self.is_server_steady &= act.deed in ("crash", "back_up")
+            self.is_server_steady &= act.deed in ("crash", "back_up", "collect")
             self.of_server[act.deed](*act.args)
         else:
             self.of_device[act.deed](self._scene.devices[act.who], *act.args)
@@ -221,6 +224,13 @@ class Accidents:
         server.life.end_after(effects_count)
         if not effects_count:
             server.life.end()
+
+    def collect(
+        self, _lease_s: int, age_s: int, quarantine_s: int, step_s: float, effects_count: int
+    ) -> None:
+        """The operator collects what nothing refers to; that may be killed in the middle."""
+        rules = CollectRules(age_s, 0, quarantine_s, thin_percent=80, remembered_s=10_000)
+        self._scene.server.collect(rules, step_s, effects_count)
 
     def back_up(self) -> None:
         """The operator makes a backup."""

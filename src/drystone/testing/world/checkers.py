@@ -76,6 +76,24 @@ def check_server(server: WorldServer, ledger: Ledger) -> Held:
     return held
 
 
+def check_collected(server: WorldServer, ledger: Ledger) -> None:
+    """When everything is collected that can be, all content that the journal names is still there,
+    and nothing else is.
+    """
+    server.collect_all()
+    records = server.read_journal()
+    _read_contents(server, records, ledger)
+    reached = set()
+    for record in records:
+        if (content := record.entry.content) is not None and content.root:
+            reached |= server.find_blocks(content)
+    blocks_count, packs_count, stored_count = server.count_kept()
+    if blocks_count != len(reached):
+        raise Broken("collected", f"{blocks_count} blocks stay, and {len(reached)} are needed")
+    if stored_count != packs_count:
+        raise Broken("collected", f"{stored_count} packs are there, and {packs_count} are known")
+
+
 def check_agreement(devices: Sequence[WorldDevice], paths: Paths) -> None:
     """What is on each device is what the server holds and is selected there, and what ignore
     rules leave out; names are what they stand for there.

@@ -23,6 +23,8 @@ _NARROW_SHARE: Final = 0.2
 
 _CHOOSING: Final = 0.25
 """In how many worlds somebody selects folders, or writes ignore rules."""
+_COLLECTING: Final = 0.25
+"""In how many worlds is collected."""
 _RULES: Final = ("a\n", "/b\n", "c/\n", "*\n", "b\n!a/b\n", "# none\n", "a/*\n!a/c\n")
 
 
@@ -282,6 +284,7 @@ def draw_script(seed: int, *, accidents: Sequence[str] = ACCIDENTS) -> Script:
         acts += _Misfortune(chance, names, storm_s).draw(kinds)
     acts += _draw_catastrophe(seed, names, storm_s)
     acts += _draw_choices(seed, names, storm_s)
+    acts += _draw_collecting(seed, storm_s)
     return Script(seed, devices, tuple(sorted(acts, key=lambda act: act.at_s)))
 
 
@@ -305,6 +308,29 @@ def _draw_choices(seed: int, names: Sequence[str], storm_s: float) -> list[Act]:
             deed = chance.choice(("unselect", "unselect", "select"))
             acts.append(Act(at_s, who, deed, (chance.randrange(6),)))
     return acts
+
+
+def _draw_collecting(seed: int, storm_s: float) -> list[Act]:
+    """Returns runs of collectors, one after the other and at the same time, in a world in which
+    leases are short. Drawn by itself, too.
+    """
+    chance = Random(f"collecting/{seed}")
+    if chance.random() >= _COLLECTING:
+        return []
+    lease_s = chance.choice((2, 5, 30, 100))
+    age_s, quarantine_s = chance.choice((0, 0, 3)), chance.choice((0, 1, 20))
+    step_s = chance.choice((0.0, 0.001, 0.02, 0.3))
+    span_s = storm_s + chance.choice((1.0, 10.0, 100.0))
+    moments = sorted(chance.random() * span_s for _ in range(chance.randint(2, 12)))
+    return [
+        Act(
+            round(at_s, 3),
+            "server",
+            "collect",
+            (lease_s, age_s, quarantine_s, step_s, chance.choice((3, 9, 40, 100_000, 100_000))),
+        )
+        for at_s in moments
+    ]
 
 
 def _draw_catastrophe(seed: int, names: Sequence[str], storm_s: float) -> list[Act]:

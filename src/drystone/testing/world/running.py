@@ -9,12 +9,14 @@ from typing import Final, NamedTuple
 
 from drystone.core.errors import DrystoneError
 from drystone.core.planning.plan import Conflict
+from drystone.server.service.blocks.shelf import LeaseTimes
 from drystone.testing.fakes.clock import SOME_DAY_NS
 from drystone.testing.world.accidents import Accidents
 from drystone.testing.world.checkers import (
     Held,
     check_agreement,
     check_attributes,
+    check_collected,
     check_cursors,
     check_deaths,
     check_held,
@@ -89,7 +91,9 @@ class World:
         self.timeline = Timeline(chance.stream("threads"))
         self.ledger = Ledger(lambda who, inode: self.devices[who].find_entry(inode))
         self.server_skew_s = 0.0
-        self.server = WorldServer(self.timeline, self._server_now_ns, script.workers)
+        self._collecting = {act.args[0] for act in script.acts if act.deed == "collect"}
+        leases = make_leases(min(self._collecting)) if self._collecting else LeaseTimes()
+        self.server = WorldServer(self.timeline, self._server_now_ns, script.workers, leases=leases)
         self.devices = {
             name: WorldDevice(name, nature, self.timeline, chance, self.server, watching=self)
             for name, nature in sorted(script.devices.items())
@@ -139,6 +143,8 @@ class World:
         await check_cursors(self.server, held)
         if self._accidents.is_server_steady:
             await check_repeats(self.server)
+        if self._collecting:
+            check_collected(self.server, self.ledger)
 
     def act_due(self) -> None:
         """Does what the script wants done by now."""
@@ -283,6 +289,11 @@ class World:
             device.life.end()
         self.server.life.end()
         self.timeline.drain()
+
+
+def make_leases(lasts_s: int) -> LeaseTimes:
+    """Returns how long things are leased in a world in which is collected."""
+    return LeaseTimes(lasts_s, lasts_s // 2, max(1, lasts_s // 8))
 
 
 def _show_error(error: BaseException) -> str:

@@ -8,7 +8,7 @@ import pytest
 from drystone.server.storage.objects_memory import MemoryObjects
 from drystone.testing.blocks import DirectDevice
 from drystone.testing.fakes.objects import FaultyObjects
-from drystone.testing.service import MemoryServer
+from drystone.testing.service import Keeper, MemoryServer
 
 
 @pytest.fixture
@@ -31,3 +31,15 @@ def device(direct_server):
         return DirectDevice(direct_server, await direct_server.sign_in(account))
 
     return sign_in
+
+
+@pytest.fixture
+def server(objects) -> Iterator[MemoryServer]:
+    server = MemoryServer(objects)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def keeper(server) -> Keeper:
+    return Keeper(server.metadata, server.packs, server.clock)

@@ -16,9 +16,15 @@ from drystone.core.errors import DrystoneError
 from drystone.core.ids import BlockId, NamespaceId
 from drystone.core.journal.decide import Contents
 from drystone.server.ports.blocks import LostBlock
-from drystone.server.ports.metadata import BlockPlace
-from drystone.server.service.blocks.damage import read_again
-from drystone.server.service.blocks.shelf import Shelf, iter_batches, locate_held, read_plain
+from drystone.server.ports.metadata import BlockPlace, Unit
+from drystone.server.service.blocks.damage import note_damage, read_again
+from drystone.server.service.blocks.shelf import (
+    Shelf,
+    iter_batches,
+    locate_held,
+    read_plain,
+    renew_leases,
+)
 
 
 class ManifestLine(NamedTuple):
@@ -37,11 +43,31 @@ class Verdict(NamedTuple):
         contents: For the decision: which lack blocks, which their blocks contradict.
         manifests: Of the chunked contents that are fine, each once.
         lost: Where manifests cannot be read back.
+        until_s: All blocks of what is fine are held until then, once the leases of ``lapsing``
+            are renewed.
+        lapsing: Those of them whose lease ends before that.
     """
 
     contents: Contents
     manifests: list[ManifestLine]
     lost: Sequence[BlockPlace] = ()
+    until_s: int = 1 << 40
+    lapsing: Collection[BlockId] = frozenset()
+
+
+async def check_and_lease(
+    shelf: Shelf, namespace_id: NamespaceId, contents: Collection[Content]
+) -> Verdict:
+    """Returns what ``check_contents`` finds, once all that is fine is leased until then, and what
+    is damaged is noted.
+    """
+    while True:
+        verdict = await shelf.run(check_contents, shelf, namespace_id, contents)
+        await note_damage(shelf, verdict.lost)
+        lapsing = verdict.lapsing
+        if lapsing == await renew_leases(shelf, namespace_id, lapsing, verdict.until_s):
+            return verdict
+        # Some were collected since they were looked at; the others have a lease by now.
 
 
 def check_contents(
@@ -71,7 +97,8 @@ def check_contents(
             check.faulty[content] = why
     for batch in iter_batches([places[root] for root in chunked]):
         check.check_manifests(batch, chunked)
-    return Verdict(Contents(check.missing, check.faulty), check.manifests, check.lost)
+    found = Contents(check.missing, check.faulty)
+    return Verdict(found, check.manifests, check.lost, check.until_s, check.lapsing)
 
 
 def decode_held_manifest(block: bytes | LostBlock) -> Manifest:
@@ -96,11 +123,18 @@ class _Check:
         self.faulty: dict[Content, str] = {}
         self.manifests: list[ManifestLine] = []
         self.lost: list[BlockPlace] = []
+        self.lapsing: set[BlockId] = set()
+        self.until_s = shelf.now_s() + shelf.leases.commit_s
 
     def locate(self, block_ids: Collection[BlockId]) -> dict[BlockId, BlockPlace]:
-        """Returns where those blocks lie that the namespace holds."""
-        namespace_id = self._namespace_id
-        return self._shelf.metadata.read(lambda unit: locate_held(unit, namespace_id, block_ids))
+        """Returns where those blocks lie that the namespace holds, and notes whose lease ends."""
+
+        def look_up(unit: Unit) -> dict[BlockId, BlockPlace]:
+            leases = unit.blocks.find_leases(self._namespace_id, block_ids)
+            self.lapsing.update(b for b, until_s in leases.items() if until_s < self.until_s)
+            return locate_held(unit, self._namespace_id, block_ids)
+
+        return self._shelf.metadata.read(look_up)
 
     def check_manifests(
         self, batch: Sequence[BlockPlace], chunked: Mapping[BlockId, Sequence[Content]]

@@ -17,6 +17,7 @@ from drystone.core.errors import DrystoneError
 from drystone.core.ids import BlockId, NamespaceId
 from drystone.core.limits import MIB
 from drystone.server.ports.blocks import Pack
+from drystone.server.ports.collecting import PackRemoved
 from drystone.server.ports.metadata import Unit
 from drystone.server.service import gate
 from drystone.server.service.actor import Actor
@@ -161,14 +162,25 @@ class Ingest:
         held = [*known, *(frame.block_id for frame in frames)]
         leased_until_s = self._shelf.leased_until_s()
 
-        def index(unit: Unit) -> None:
+        def index(unit: Unit, *, is_there: bool = False) -> None:
             # Again, in the same unit of work: a right taken away meanwhile counts.
             gate.require_namespace(unit, self._actor, self._namespace_id)
             if pack is not None:
-                unit.blocks.add_pack(pack.pack_id, pack.length_bytes, pack.places)
+                unit.blocks.add_pack(
+                    pack.pack_id, pack.length_bytes, pack.places, is_there=is_there
+                )
             unit.blocks.hold(self._namespace_id, held, leased_until_s)
 
-        await self._shelf.writer.write(index, lane=self._namespace_id)
+        try:
+            await self._shelf.writer.write(index, lane=self._namespace_id)
+        except PackRemoved as error:
+            if not error.is_over:
+                raise
+            # The same pack was collected long ago, and perhaps its object after we put it.
+            await self._shelf.run(self._shelf.packs.store, frames)
+            await self._shelf.writer.write(
+                lambda unit: index(unit, is_there=True), lane=self._namespace_id
+            )
         if pack is not None:
             self._stored_blocks_count += len(pack.places)
             self._stored_bytes += pack.length_bytes

@@ -11,7 +11,13 @@ from drystone.core.content.frame import Frame
 from drystone.core.errors import Corrupt
 from drystone.core.ids import BlockId, NamespaceId
 from drystone.core.instant import NS_PER_S
-from drystone.core.limits import LEASE_S, MIB
+from drystone.core.limits import (
+    ASK_BLOCKS_MAX,
+    LEASE_COMMIT_S,
+    LEASE_RENEW_BELOW_S,
+    LEASE_S,
+    MIB,
+)
 from drystone.server.ports.blocks import LostBlock, Packs
 from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import BlockPlace, Metadata, Unit
@@ -24,6 +30,20 @@ PLAIN_BYTES_AT_ONCE: Final = 8 * MIB
 """Plain blocks that one thread has in memory while it makes something of them."""
 
 
+class LeaseTimes(NamedTuple):
+    """How long blocks are kept that nothing refers to yet, in seconds; see ``core.limits``.
+
+    Attributes:
+        lasts_s: From when they come.
+        renew_below_s: An ask renews what has less left.
+        commit_s: A commit renews what has less left.
+    """
+
+    lasts_s: int = LEASE_S
+    renew_below_s: int = LEASE_RENEW_BELOW_S
+    commit_s: int = LEASE_COMMIT_S
+
+
 class Shelf(NamedTuple):
     """Where blocks are kept and how to get at them.
 
@@ -33,6 +53,7 @@ class Shelf(NamedTuple):
         writer: For everything else.
         clock: The server's time.
         threads: Where bytes are hashed, compressed, read and written.
+        leases: How long what nothing refers to is kept.
     """
 
     packs: Packs
@@ -40,6 +61,7 @@ class Shelf(NamedTuple):
     writer: Writer
     clock: Clock
     threads: ThreadPoolExecutor
+    leases: LeaseTimes = LeaseTimes()
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs ``work`` in one of the threads. It cannot be stopped once it runs."""
@@ -48,7 +70,11 @@ class Shelf(NamedTuple):
 
     def leased_until_s(self) -> int:
         """Returns until when a block that comes now is kept though nothing refers to it."""
-        return self.clock.now_ns() // NS_PER_S + LEASE_S
+        return self.now_s() + self.leases.lasts_s
+
+    def now_s(self) -> int:
+        """Returns the time, in whole seconds."""
+        return self.clock.now_ns() // NS_PER_S
 
 
 def locate_held(
@@ -72,6 +98,25 @@ def find_held(
     held = unit.blocks.find_held(namespace_id, block_ids)
     rest = [block_id for block_id in block_ids if block_id not in held]
     return held.union(unit.arrivals.locate(namespace_id, rest)) if rest else held
+
+
+async def renew_leases(
+    shelf: Shelf, namespace_id: NamespaceId, block_ids: Collection[BlockId], below_s: int
+) -> set[BlockId]:
+    """Prolongs the leases of those blocks whose lease ends before then; returns which of them the
+    namespace holds.
+    """
+    held: set[BlockId] = set()
+    names, until_s = list(block_ids), shelf.leased_until_s()
+    for start in range(0, len(names), ASK_BLOCKS_MAX):
+        some = names[start : start + ASK_BLOCKS_MAX]
+
+        def work(unit: Unit, some: Sequence[BlockId] = some) -> set[BlockId]:
+            unit.blocks.renew(namespace_id, some, below_s, until_s)
+            return find_held(unit, namespace_id, some)
+
+        held |= await shelf.writer.write(work, lane=namespace_id)
+    return held
 
 
 def iter_batches(places: Sequence[BlockPlace]) -> Iterator[list[BlockPlace]]:

@@ -16,12 +16,9 @@ from drystone.core.content.manifest import Manifest
 from drystone.core.content.outline import encode_outline
 from drystone.core.errors import DrystoneError, Refused
 from drystone.core.ids import BlockId, NamespaceId
-from drystone.core.instant import NS_PER_S
 from drystone.core.limits import (
     ASK_BLOCKS_MAX,
     FETCHES_AT_ONCE_MAX,
-    LEASE_RENEW_BELOW_S,
-    LEASE_S,
     MIB,
     OUTLINES_BYTES_MAX,
     PACK_BYTES_TARGET,
@@ -33,16 +30,22 @@ from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import BlockPlace, Metadata, Unit
 from drystone.server.service import gate
 from drystone.server.service.actor import Actor
-from drystone.server.service.blocks.contents import Verdict, check_contents, decode_held_manifest
+from drystone.server.service.blocks.contents import (
+    Verdict,
+    check_and_lease,
+    decode_held_manifest,
+)
 from drystone.server.service.blocks.damage import note_damage, read_again, verify_blocks
 from drystone.server.service.blocks.ingest import Ingest, PutTally
 from drystone.server.service.blocks.reading import Wanted, stream_frames
 from drystone.server.service.blocks.shelf import (
+    LeaseTimes,
     Shelf,
     find_held,
     iter_batches,
     locate_held,
     read_plain,
+    renew_leases,
 )
 from drystone.server.service.blocks.turns import Turns
 from drystone.server.service.writer import Writer
@@ -95,11 +98,20 @@ class Blocks:
         metadata: What ``writer`` writes to; read in those threads.
         writer: The door to metadata.
         clock: The server's time.
+        leases: How long what nothing refers to is kept.
     """
 
-    def __init__(self, packs: Packs, metadata: Metadata, writer: Writer, clock: Clock) -> None:
+    def __init__(
+        self,
+        packs: Packs,
+        metadata: Metadata,
+        writer: Writer,
+        clock: Clock,
+        *,
+        leases: LeaseTimes = LeaseTimes(),  # noqa: B008  a constant
+    ) -> None:
         threads = ThreadPoolExecutor(_THREADS_COUNT, thread_name_prefix="blocks")
-        self.shelf: Final = Shelf(packs, metadata, writer, clock, threads)
+        self.shelf: Final = Shelf(packs, metadata, writer, clock, threads, leases)
         self._uploads = Turns(UPLOADS_AT_ONCE_MAX, "uploads")
         self._fetches = Turns(FETCHES_AT_ONCE_MAX, "downloads")
 
@@ -135,15 +147,9 @@ class Blocks:
             return find_held(unit, namespace_id, block_ids)
 
         held = await self.shelf.writer.read(look_up)
-        if held:
-            now_s = self.shelf.clock.now_ns() // NS_PER_S
-
-            def renew(unit: Unit) -> None:
-                below_s, until_s = now_s + LEASE_RENEW_BELOW_S, now_s + LEASE_S
-                unit.blocks.renew(namespace_id, held, below_s, until_s)
-
-            await self.shelf.writer.write(renew, lane=namespace_id)
-        return held
+        below_s = self.shelf.now_s() + self.shelf.leases.renew_below_s
+        # What was collected since the look is not held any more.
+        return await renew_leases(self.shelf, namespace_id, held, below_s)
 
     async def put(
         self,
@@ -267,16 +273,14 @@ class Blocks:
         """Returns which contents lack blocks that the namespace should hold, and which are
         contradicted by their blocks: what a commit must know before it is decided.
 
-        A block that is held now stays held for hours (``limits.LEASE_RENEW_BELOW_S``), so the
-        commit's own unit of work need not ask again.
+        What is held then stays so until ``Verdict.until_s``, so the commit's own unit of work
+        need not ask again before.
 
         Raises:
             NamespaceNotFound: As its name says.
         """
         await self._enter(actor, namespace_id)
-        verdict = await self.shelf.run(check_contents, self.shelf, namespace_id, contents)
-        await note_damage(self.shelf, verdict.lost)
-        return verdict
+        return await check_and_lease(self.shelf, namespace_id, contents)
 
     async def load_manifest(
         self, actor: Actor, namespace_id: NamespaceId, manifest_id: BlockId

@@ -10,7 +10,7 @@ that is sent again, because its answer was lost, gets the same answer and change
 """
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -56,6 +56,9 @@ class UnfitIdempotencyKey(Refused):
     """An idempotency key is longer than ``IDEMPOTENCY_KEY_CHARS_MAX``, or not ASCII."""
 
     code = "unfit-idempotency-key"
+
+
+_NOTHING_NAMED: Final = Verdict(Contents(), [])
 
 
 class ContentChecks(Protocol):
@@ -154,21 +157,30 @@ class Commits:
             )
         cursor = self._cursors.decode(cursor_text, actor)
         named = _contents_of(commit)
-        verdict = Verdict(Contents(), [])
-        if named:
-            verdict = await self._blocks.check_contents(actor, namespace_id, named)
-        order = _Order(actor, namespace_id, commit, key, cursor, named, verdict)
 
         def ring(kept: _Kept) -> None:
             if kept.is_new and kept.head > kept.head_before:
                 self._bell.ring(namespace_id, kept.head)
 
-        kept = await self._writer.write(
-            lambda unit: self._decide(unit, order), lane=namespace_id, then=ring
-        )
+        kept = None
+        while kept is None:
+            verdict = _NOTHING_NAMED
+            if named:
+                verdict = await self._blocks.check_contents(actor, namespace_id, named)
+            order = _Order(actor, namespace_id, commit, key, cursor, named, verdict)
+            kept = await self._write(order, ring)
         if kept.held_count:
             raise BurstHeld(kept.held_count)
         return Committed(kept.head_before, kept.head, kept.cursor, kept.outcomes)
+
+    async def _write(self, order: "_Order", ring: "Callable[[_Kept], None]") -> "_Kept | None":
+        """Returns what became of a commit; None if its contents must be looked at once more."""
+        try:
+            return await self._writer.write(
+                lambda unit: self._decide(unit, order), lane=order.namespace_id, then=ring
+            )
+        except _LookedTooLongAgo:
+            return None
 
     def _decide(self, unit: Unit, order: "_Order") -> "_Kept":
         """Decides in a unit of work, or finds what was decided before for the same key."""
@@ -181,8 +193,10 @@ class Commits:
         if cursor is None or self._cursors.find_rewind(unit, cursor, namespace_id) is not None:
             return _refuse_all(unit, namespace_id, commit)
         now_ns = self._clock.now_ns()
+        if named and now_ns >= verdict.until_s * NS_PER_S:
+            raise _LookedTooLongAgo
         author = Author(actor.account_id, actor.device_id, actor.device_name, now_ns)
-        view = load_view(unit.tree, namespace_id, commit)
+        view = load_view(unit.tree, namespace_id, commit, unit.history)
         head_before = view.head
         contents = _with_lost(unit, namespace_id, named, verdict.contents)
         decision = decide(view, commit, author, contents)
@@ -201,6 +215,10 @@ class Commits:
             encoded = _encode(kept, fingerprint)
             unit.tree.keep_idempotent(namespace_id, actor.device_id, key, encoded, until_ns)
         return kept
+
+
+class _LookedTooLongAgo(Exception):
+    """What a commit names was looked at so long ago that it may have been collected since."""
 
 
 class _Order(NamedTuple):

@@ -9,6 +9,11 @@ from typing import Final, TypeVar
 from drystone.server.ports.metadata import Unit
 from drystone.server.storage.metadata_memory.arrivals import MemoryArrivals
 from drystone.server.storage.metadata_memory.brakes import MemoryBrakes
+from drystone.server.storage.metadata_memory.collecting import (
+    MemoryHistory,
+    MemoryHolders,
+    MemoryPacks,
+)
 from drystone.server.storage.metadata_memory.duties import MemoryDuties, MemoryProjections
 from drystone.server.storage.metadata_memory.shared import MemoryShared
 from drystone.server.storage.metadata_memory.survey import MemorySurvey
@@ -26,6 +31,9 @@ class _MemoryUnit:
         self.tree = MemoryTree(tables)
         self.blocks = MemoryBlocks(tables)
         self.brakes = MemoryBrakes(tables)
+        self.history = MemoryHistory(tables)
+        self.holders = MemoryHolders(tables)
+        self.packs = MemoryPacks(tables)
         self.survey = MemorySurvey(tables)
         self.duties = MemoryDuties(tables)
         self.projections = MemoryProjections(tables)

@@ -52,16 +52,17 @@ class MemorySurvey:
         return {file_id: _row_of(entries[namespace_id, file_id]) for file_id in known}
 
     def list_packs(self, after: bytes, limit: int) -> list[PackLine]:
-        lines = [PackLine(*item) for item in self._tables.packs.items() if item[0] > after]
-        return sorted(lines)[:limit]
+        packs = self._tables.packs.items()
+        return sorted(PackLine(p, row.length_bytes) for p, row in packs if p > after)[:limit]
 
     def list_places(self, after: int, limit: int) -> list[PlaceLine]:
         places = list(self._tables.places.values())[after : after + limit]
+        lengths = {pack_id: row.length_bytes for pack_id, row in self._tables.packs.items()}
         return [
             PlaceLine(
                 number,
                 place,
-                self._tables.packs.get(place.pack_id, 0),
+                lengths.get(place.pack_id, 0),
                 place.block_id in self._tables.damaged,
             )
             for number, place in enumerate(places, after + 1)

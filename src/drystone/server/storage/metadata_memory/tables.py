@@ -8,6 +8,7 @@ from drystone.core.ids import AccountId, BlockId, DeviceId, FileId, NamespaceId,
 from drystone.core.journal.eras import Era
 from drystone.core.journal.record import Record, StoredEntry
 from drystone.server.ports.arrivals import Arrival
+from drystone.server.ports.collecting import RetiredPack
 from drystone.server.ports.metadata import Account, BlockPlace, Brake, Destroyed, Device
 
 K = TypeVar("K")
@@ -92,6 +93,14 @@ class Answer(NamedTuple):
     until_ns: int
 
 
+class PackRow(NamedTuple):
+    """A pack of the index."""
+
+    number: int
+    length_bytes: int
+    verified_s: int = 0
+
+
 class Duty(NamedTuple):
     """Who has taken a duty, until when, and how long that was to last."""
 
@@ -125,8 +134,15 @@ class Tables:
         # What devices destroyed, by minute.
         self.bursts: Table[tuple[NamespaceId, DeviceId, int], Destroyed] = Table(self.undo)
         self.brakes: Table[tuple[NamespaceId, DeviceId], Brake] = Table(self.undo)
-        self.packs: Table[PackId, int] = Table(self.undo)
+        # How many numbers were given to blocks and packs.
+        self.counts: Table[str, int] = Table(self.undo)
+        self.packs: Table[PackId, PackRow] = Table(self.undo)
+        self.retired: Table[PackId, RetiredPack] = Table(self.undo)
+        self.horizons: Table[NamespaceId, Seq] = Table(self.undo)
         self.places: Table[BlockId, BlockPlace] = Table(self.undo)
+        self.numbers: Table[BlockId, int] = Table(self.undo)
+        # Blocks that nobody was seen to hold, and since when.
+        self.unheld: Table[BlockId, int] = Table(self.undo)
         # Those of the places where a block cannot be read back.
         self.damaged: Table[BlockId, BlockPlace] = Table(self.undo)
         self.leases: Table[tuple[NamespaceId, BlockId], int] = Table(self.undo)
@@ -142,6 +158,11 @@ class Tables:
         self.arrived: Table[tuple[NamespaceId, bytes, BlockId], tuple[BlockPlace, bool]] = Table(
             self.undo
         )
+
+    def next_number(self) -> int:
+        """Returns a number that was never given before."""
+        self.counts["given"] = number = self.counts.get("given", 0) + 1
+        return number
 
     def copy(self) -> "Tables":
         """Returns the same rows, which no longer change with these. Between two works."""

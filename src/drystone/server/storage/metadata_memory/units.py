@@ -20,6 +20,7 @@ from drystone.core.journal.eras import NO_MARK, Era, make_mark
 from drystone.core.journal.record import Record, StoredEntry
 from drystone.core.names.folding import fold_name
 from drystone.core.tree.entry import Kind
+from drystone.server.ports.collecting import BlocksRemoved
 from drystone.server.ports.metadata import (
     Account,
     AccountExists,
@@ -28,6 +29,7 @@ from drystone.server.ports.metadata import (
     JournalEnd,
     MalformedPage,
 )
+from drystone.server.storage.metadata_memory.collecting import put_pack
 from drystone.server.storage.metadata_memory.tables import Answer, Manifest, Namespace, Tables
 
 
@@ -326,8 +328,11 @@ class MemoryBlocks:
         self, namespace_id: NamespaceId, block_ids: Collection[BlockId], leased_until_s: int
     ) -> None:
         assert namespace_id in self._tables.namespaces, "there is no such namespace"
+        removed = {block_id for block_id in block_ids if block_id not in self._tables.places}
+        if removed:
+            raise BlocksRemoved(len(removed))
         for block_id in block_ids:
-            assert block_id in self._tables.places, f"block {block_id.hex()} is not in the index"
+            self._tables.unheld.pop(block_id, None)
             key = (namespace_id, block_id)
             self._tables.leases[key] = max(leased_until_s, self._tables.leases.get(key, 0))
 
@@ -348,19 +353,28 @@ class MemoryBlocks:
         places, damaged = self._tables.places, self._tables.damaged
         return {b: places[b] for b in block_ids if b in places and b not in damaged}
 
-    def add_pack(self, pack_id: PackId, length_bytes: int, places: Sequence[BlockPlace]) -> None:
-        self._tables.packs.setdefault(pack_id, length_bytes)
+    def add_pack(
+        self,
+        pack_id: PackId,
+        length_bytes: int,
+        places: Sequence[BlockPlace],
+        *,
+        is_there: bool = False,
+    ) -> None:
+        put_pack(self._tables, pack_id, length_bytes, is_there=is_there)
         for place in places:
             assert place.pack_id == pack_id, "a block of another pack"
             if self._tables.damaged.pop(place.block_id, None) is not None:
                 self._tables.places[place.block_id] = place
-            self._tables.places.setdefault(place.block_id, place)
+            if place.block_id not in self._tables.places:
+                self._tables.places[place.block_id] = place
+                self._tables.numbers[place.block_id] = self._tables.next_number()
 
     def totals(self) -> Mapping[str, int]:
         places = self._tables.places.values()
         return {
             "packs": len(self._tables.packs),
-            "pack_bytes": sum(self._tables.packs.values()),
+            "pack_bytes": sum(row.length_bytes for row in self._tables.packs.values()),
             "blocks": len(places),
             "plain_bytes": sum(place.plain_bytes for place in places),
             "stored_bytes": sum(place.stored_bytes for place in places),

@@ -5,7 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from drystone.core.ids import BLOCK_ID_BYTES, BlockId, NamespaceId, PackId
+from drystone.server.ports.collecting import BlocksRemoved
 from drystone.server.ports.metadata import BlockPlace
+from drystone.server.storage.metadata_sql.collecting import put_pack, revive_blocks
 from drystone.server.storage.metadata_sql.numbers import Numbers
 from drystone.server.storage.metadata_sql.rows import join_ids, many
 from drystone.server.storage.metadata_sql.session import Session
@@ -40,13 +42,16 @@ class SqlBlocks:
         self, namespace_id: NamespaceId, block_ids: Collection[BlockId], leased_until_s: int
     ) -> None:
         distinct = set(block_ids)
+        ids = join_ids(distinct, BLOCK_ID_BYTES)
         values = {
             "ns": self._numbers.get_ns(namespace_id),
-            "ids": join_ids(distinct, BLOCK_ID_BYTES),
+            "ids": ids,
             "until_s": leased_until_s,
         }
+        revive_blocks(self._session, ids)
         held = self._session.execute(_HOLD, values)
-        assert held.rowcount == len(distinct), "a block that is not in the index cannot be held"
+        if held.rowcount != len(distinct):
+            raise BlocksRemoved(len(distinct) - held.rowcount)
 
     def renew(
         self, namespace_id: NamespaceId, block_ids: Collection[BlockId], below_s: int, until_s: int
@@ -73,11 +78,16 @@ class SqlBlocks:
         places = (BlockPlace(*row) for row in self._session.execute(_LOCATE, values))
         return {place.block_id: place for place in places}
 
-    def add_pack(self, pack_id: PackId, length_bytes: int, places: Sequence[BlockPlace]) -> None:
+    def add_pack(
+        self,
+        pack_id: PackId,
+        length_bytes: int,
+        places: Sequence[BlockPlace],
+        *,
+        is_there: bool = False,
+    ) -> None:
         assert all(place.pack_id == pack_id for place in places), "a block of another pack"
-        values = {"pack_id": pack_id, "length_bytes": length_bytes}
-        self._session.execute(_ADD_PACK, values)
-        (pack,) = self._session.execute(_FIND_PACK, values).fetchone()
+        pack = put_pack(self._session, pack_id, length_bytes, is_there=is_there)
         # By position: a dictionary per row costs as much as the row. Sorted, neighbours of the
         # index are written one after the other.
         rows = [
@@ -182,13 +192,6 @@ _LOCATE: Final = f"""
     WHERE coalesce(block.block, 0) > 0
         AND NOT EXISTS (SELECT 1 FROM damaged_block AS d WHERE d.block = block.block)
 """
-
-_ADD_PACK: Final = """
-    INSERT INTO pack (pack_id, length_bytes) VALUES (:pack_id, :length_bytes)
-    ON CONFLICT (pack_id) DO NOTHING
-"""
-
-_FIND_PACK: Final = "SELECT pack FROM pack WHERE pack_id = :pack_id"
 
 _ADD_BLOCK: Final = """
     INSERT INTO block (block_id, pack, offset_bytes, stored_bytes, plain_bytes, codec)

@@ -4,6 +4,7 @@
 from drystone.server.storage.metadata_sql.accounts import SqlAccounts, SqlBrakes
 from drystone.server.storage.metadata_sql.arrivals import SqlArrivals
 from drystone.server.storage.metadata_sql.blocks import SqlBlocks
+from drystone.server.storage.metadata_sql.collecting import SqlHistory, SqlHolders, SqlPacks
 from drystone.server.storage.metadata_sql.duties import SqlDuties, SqlProjections
 from drystone.server.storage.metadata_sql.keeping import SqlSurvey
 from drystone.server.storage.metadata_sql.numbers import Numbers
@@ -28,6 +29,9 @@ class SqlUnit:
         self.tree = SqlTree(session, numbers)
         self.blocks = SqlBlocks(session, numbers)
         self.brakes = SqlBrakes(session, numbers)
+        self.history = SqlHistory(session, numbers)
+        self.holders = SqlHolders(session, numbers)
+        self.packs = SqlPacks(session)
         self.survey = SqlSurvey(session, numbers)
         self.duties = SqlDuties(session)
         self.projections = SqlProjections(session, numbers)

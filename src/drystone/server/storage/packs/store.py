@@ -12,7 +12,7 @@ from drystone.core.content.hashing import PACK_TAG, Buffer
 from drystone.core.errors import Corrupt
 from drystone.core.ids import PackId
 from drystone.core.limits import BLOCK_BYTES_MAX, KIB, MIB, PACK_BYTES_TARGET
-from drystone.server.ports.blocks import CorruptPack, LostBlock, Pack, Run
+from drystone.server.ports.blocks import CorruptPack, LostBlock, Pack, Run, StoredPack
 from drystone.server.ports.metadata import BlockPlace
 from drystone.server.ports.objects import Objects
 from drystone.server.storage.packs.layout import (
@@ -85,6 +85,21 @@ class ObjectPacks:
             found if isinstance(found, LostBlock) else Run(len(run), found)
             for run, found in self._read_stretches(places)
         ]
+
+    def load(self, pack_id: PackId) -> Pack | CorruptPack:
+        name = pack_name(pack_id)
+        length_bytes = self._objects.find_length(name)
+        if length_bytes is None:
+            return CorruptPack(name, "it is missing")
+        return self._parse_pack(name, length_bytes)
+
+    def iter_stored(self) -> Iterator[StoredPack]:
+        for name, length_bytes, written_ns in self._objects.iter_names(PREFIX):
+            if (pack_id := parse_pack_name(name)) is not None:
+                yield StoredPack(pack_id, length_bytes, written_ns)
+
+    def remove(self, pack_id: PackId) -> None:
+        self._objects.delete(pack_name(pack_id))
 
     def object_name(self, place: BlockPlace) -> str:
         return place.object_name or pack_name(place.pack_id)

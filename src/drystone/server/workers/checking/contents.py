@@ -3,6 +3,7 @@
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterator
+from functools import partial
 from typing import Final, NamedTuple
 
 from drystone.core.content.content import Content
@@ -51,7 +52,7 @@ class ContentCheck:
     def iter_findings(self, records: Collection[Record]) -> Iterator[Finding]:
         """Yields what is wrong with the contents of these records, each content once."""
         by_content: dict[Content, Record] = {}
-        for record in records:
+        for record in self._metadata.read(partial(self._leave_out_history, records)):
             content = record.entry.content
             if content is not None and content.root and content not in self._checked:
                 by_content.setdefault(content, record)
@@ -77,6 +78,32 @@ class ContentCheck:
                 continue
             lengths = {c.block_id: c.length_bytes for c in opened.manifest.chunks}
             yield from self._check_chunks(lengths, record)
+
+    def _leave_out_history(self, records: Collection[Record], unit: Unit) -> list[Record]:
+        """Returns those of these records whose content must still be there: all, where history is
+        kept for ever.
+        """
+        kept_after = unit.history.kept_after(self._namespace_id)
+        old = {r.entry.file_id for r in records if r.seq <= kept_after}
+        lineage = unit.tree.find_lineage(self._namespace_id, old) if old else {}
+
+        def is_needed(record: Record) -> bool:
+            if record.seq > kept_after:
+                return True
+            file_id = record.entry.file_id
+            stored = lineage.get(file_id)
+            if stored is None or stored.seq != record.seq:
+                rev = record.entry.rev
+                seq = unit.history.find_superseding(self._namespace_id, file_id, rev)
+                # Moved and otherwise as it was: a later record has the same content.
+                return seq > kept_after
+            while stored is not None:
+                if stored.is_deleted and stored.seq <= kept_after:
+                    return False
+                stored = lineage.get(stored.entry.parent_id)
+            return True
+
+        return [record for record in records if is_needed(record)]
 
     def _check_chunks(self, lengths: dict[BlockId, int], record: Record) -> Iterator[Finding]:
         names = list(lengths)

@@ -10,6 +10,11 @@ from drystone.testing.conformance.metadata.accounts import AccountsSuite
 from drystone.testing.conformance.metadata.arrivals import ArrivalsSuite
 from drystone.testing.conformance.metadata.blocks import BlocksSuite
 from drystone.testing.conformance.metadata.brakes import BrakesSuite
+from drystone.testing.conformance.metadata.collecting import (
+    HistorySuite,
+    HoldersSuite,
+    PacksSuite,
+)
 from drystone.testing.conformance.metadata.duties import DutiesSuite
 from drystone.testing.conformance.metadata.journal import JournalSuite
 from drystone.testing.conformance.metadata.projections import ProjectionsSuite
@@ -24,7 +29,10 @@ __all__ = [
     "BlocksSuite",
     "BrakesSuite",
     "DutiesSuite",
+    "HistorySuite",
+    "HoldersSuite",
     "JournalSuite",
+    "PacksSuite",
     "ProjectionsSuite",
     "SharedSuite",
     "SurveySuite",

@@ -6,6 +6,7 @@ import pytest
 from drystone.core.ids import (
     BlockId,
 )
+from drystone.server.ports.collecting import BlocksRemoved
 from drystone.server.ports.metadata import (
     Metadata,
     Unit,
@@ -143,7 +144,7 @@ class BlocksSuite:
         metadata.write(
             lambda unit: unit.blocks.add_pack(pack_id(1), 9, make_places(pack_id(1), [1]))
         )
-        with pytest.raises(AssertionError):
+        with pytest.raises(BlocksRemoved, match="1 blocks"):
             metadata.write(lambda unit: unit.blocks.hold(NAMESPACE, [block_id(1), block_id(2)], 5))
         with pytest.raises(AssertionError):
             metadata.write(lambda unit: unit.blocks.hold(NOWHERE, [block_id(1)], 5))

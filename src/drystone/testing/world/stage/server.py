@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any, Final, TypeVar
 
+from drystone.core.content.content import Content
 from drystone.core.content.manifest import decode_manifest
 from drystone.core.ids import AccountId, BlockId, DeviceId, NamespaceId, Seq
 from drystone.core.journal.eras import ERA_ID_BYTES
@@ -16,7 +17,7 @@ from drystone.server.ports.blocks import LostBlock
 from drystone.server.ports.metadata import Account, BlockPlace, Device, Metadata, Unit
 from drystone.server.ports.objects import ObjectParts, ObjectStat
 from drystone.server.service.actor import Actor
-from drystone.server.service.blocks.shelf import read_plain
+from drystone.server.service.blocks.shelf import LeaseTimes, read_plain
 from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.service import Engines, Service, make_service
 from drystone.server.service.writer import Writer
@@ -25,6 +26,7 @@ from drystone.server.storage.bell_relayed import RelayedBell
 from drystone.server.storage.metadata_memory import MemoryMetadata
 from drystone.server.storage.objects_memory import MemoryObjects
 from drystone.server.storage.packs import ObjectPacks
+from drystone.server.workers.collecting import Collector, CollectRules, Tally
 from drystone.testing.world.stage.life import Life
 from drystone.testing.world.stage.timeline import Killed, Timeline
 from drystone.testing.world.stage.told import Told
@@ -34,6 +36,7 @@ T = TypeVar("T")
 ACCOUNT_ID: Final = AccountId(b"account of world")
 NAMESPACE_ID: Final = NamespaceId(b"the one of world")
 _CURSOR_KEY: Final = b"k" * 32
+_NS_PER_S: Final = 1_000_000_000
 _FLUSH_S: Final = 0.001
 """Until what waits to be written is written, together."""
 _PASSWORDS: Final = Passwords(memory_kib=1024, rounds=1)
@@ -46,12 +49,23 @@ class WorldServer:
         timeline: Where it runs.
         now_ns: Its clock.
         workers: How many answer, in turns.
+        leases: For how long it keeps what nothing refers to.
+
+    Attributes:
+        collectors: All that ever ran.
     """
 
     def __init__(
-        self, timeline: Timeline, now_ns: Callable[[], int], workers_count: int = 1
+        self,
+        timeline: Timeline,
+        now_ns: Callable[[], int],
+        workers_count: int = 1,
+        *,
+        leases: LeaseTimes = LeaseTimes(),  # noqa: B008  a constant
     ) -> None:
         self._timeline = timeline
+        self._leases = leases
+        self.collectors: list[WorldCollector] = []
         self._clock = _Clock(now_ns)
         self._metadata = MemoryMetadata()
         self._objects = MemoryObjects()
@@ -94,6 +108,7 @@ class WorldServer:
                 _CURSOR_KEY,
                 make_era_id=self._make_era_id,
                 writer=_LoopWriter(metadata, self._timeline),
+                leases=self._leases,
             )
             for bell in bells
         ]
@@ -119,6 +134,8 @@ class WorldServer:
         assert not self.life.is_alive
         if self._backup is None:
             return False
+        for collector in self.collectors:
+            collector.life.end()
         metadata, objects = self._backup
         self._metadata, self._objects = metadata.copy(), objects.copy()
         self.told = Told()  # What was told before is no longer so.
@@ -130,11 +147,40 @@ class WorldServer:
         """
         if self._backup is None:
             return False
+        for collector in self.collectors:
+            collector.life.end()
         self._metadata.become(self._backup[0])
         self.told = Told()
         for tell in self.on_end:
             tell()
         return True
+
+    def collect(self, rules: CollectRules, step_s: float, effects_count: int) -> None:
+        """Somebody runs a collector beside it, which ends after so many effects."""
+        life = Life(lambda: None)
+        life.end_after(effects_count)
+        metadata = _MortalMetadata(self._metadata, life)
+        packs = ObjectPacks(_MortalObjects(self._objects, life))
+        steps = Collector(metadata, packs, self._clock, rules).run(Tally())
+        collector = WorldCollector(self._timeline, steps, step_s, life)
+        self.collectors.append(collector)
+        collector.take_step()
+
+    def collect_all(self) -> None:
+        """Collects until nothing more goes, long after everybody has done what they wanted."""
+        clock = _Clock(lambda: self._clock.now_ns() + 1_000_000 * _NS_PER_S)
+        rules = CollectRules(age_s=0, quarantine_s=0, remembered_s=0)
+        for _ in range(3):
+            packs = ObjectPacks(self._objects)
+            for _ in Collector(self._metadata, packs, clock, rules).run(Tally()):
+                pass
+            clock = _Clock(lambda: self._clock.now_ns() + 2_000_000 * _NS_PER_S)
+
+    def count_kept(self) -> tuple[int, int, int]:
+        """Returns how many blocks and packs the index has, and how many packs there are."""
+        totals = self._metadata.read(lambda unit: unit.blocks.totals())
+        stored_count = len(list(ObjectPacks(self._objects).iter_stored()))
+        return totals["blocks"], totals["packs"], stored_count
 
     def _end(self) -> None:
         self.service = None
@@ -191,6 +237,14 @@ class WorldServer:
         pieces = [self._find_block(chunk.block_id) for chunk in decode_manifest(root).chunks]
         return None if None in pieces else b"".join(piece for piece in pieces if piece)
 
+    def find_blocks(self, content: Content) -> set[BlockId]:
+        """Returns the blocks that make up a content."""
+        if not content.chunked:
+            return {content.root}
+        manifest = self._find_block(content.root)
+        assert manifest is not None, "a manifest is lost"
+        return {content.root, *(chunk.block_id for chunk in decode_manifest(manifest).chunks)}
+
     def _find_block(self, block_id: BlockId) -> bytes | None:
         def locate(unit: Unit) -> Mapping[BlockId, BlockPlace]:
             held = unit.blocks.find_held(NAMESPACE_ID, (block_id,))
@@ -201,6 +255,34 @@ class WorldServer:
             return None
         [found] = read_plain(ObjectPacks(self._objects), places)
         return None if isinstance(found, LostBlock) else found
+
+
+class WorldCollector:
+    """A collector that takes one step after another.
+
+    Args:
+        timeline: Where.
+        steps: Of it.
+        step_s: Between two of them.
+        life: Of its process.
+    """
+
+    def __init__(self, timeline: Timeline, steps: Iterator[int], step_s: float, life: Life) -> None:
+        self._timeline = timeline
+        self._steps = steps
+        self._step_s = step_s
+        self.life = life
+
+    def take_step(self) -> None:
+        """Takes one, and the next one a little later."""
+        if not self.life.is_alive:
+            return
+        try:
+            next(self._steps)
+        except (Killed, StopIteration):
+            self.life.end()
+        else:
+            self._timeline.call_later(self._step_s, self.take_step)
 
 
 def _make_relay(others: Sequence[RelayedBell]) -> Callable[[NamespaceId, int], None]:

@@ -15,19 +15,23 @@ from drystone.server.storage.metadata_sql import (
     numbers,
     trees,
 )
+from drystone.server.storage.metadata_sql.collecting import units
 
 STATEMENTS = {
     f"{module.__name__.rpartition('.')[2]}.{name}": text
-    for module in (accounts, below, blocks, duties, numbers, trees)
+    for module in (accounts, below, blocks, units, duties, numbers, trees)
     for name, text in vars(module).items()
     if isinstance(text, str) and re.match(r"\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH)\b", text)
     # Beginnings of statements, told apart by what they miss.
-    and not name.startswith("_MANY") and name not in {"_ACCOUNTS", "_DEVICES"}
+    and not name.startswith("_MANY") and name not in {"_ACCOUNTS", "_DEVICES", "_PACK_LINES"}
 }  # fmt: skip
 
 WALKS_ALLOWED = {
     "accounts._LIST_BRAKES": "returns all that it reads",
     "blocks._HAS_DAMAGED": "reads one row at most",
+    "units._FORGET_REMOVED": "a row for each pack that was retired of late",
+    "units._HAS_UNHELD": "reads one row at most",
+    "units._LIST_DAMAGED": "returns all that it reads",
     "duties._BEGIN": "looks at every namespace, once in the life of a projector",
     "duties._LIST_PROJECTORS": "returns all that it reads",
     "duties._REMOVE_PROJECTIONS": "drops what it reads",
@@ -36,7 +40,9 @@ WALKS_ALLOWED = {
 }
 
 # A search by the namespace alone is a walk over the tree; these read nothing but what they return.
-CONSTANT = r"SCAN (?:CONSTANT ROW|cut|many|chain|up|below|counted|wanted VIRTUAL TABLE INDEX 1:)$"
+CONSTANT = (
+    r"SCAN (?:CONSTANT ROW|cut|many|chain|up|below|counted|page|wanted VIRTUAL TABLE INDEX 1:)$"
+)
 
 
 ONE_ROW = re.compile(r"SEARCH (?:journal|j) USING PRIMARY KEY \(ns=\?\)")
@@ -79,6 +85,6 @@ def test_these_rules_find_what_they_look_for(metadata: SqliteMetadata) -> None:
     for statement in (
         "SELECT * FROM entry WHERE name = :name",
         "SELECT * FROM entry WHERE ns = :ns AND folded = :name",
-        "SELECT * FROM block WHERE pack = :pack",
+        "SELECT * FROM block WHERE codec = :codec",
     ):
         assert find_walks(explain(metadata, statement))

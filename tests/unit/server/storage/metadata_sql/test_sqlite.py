@@ -193,7 +193,7 @@ def test_damage_met_later_is_corrupt_and_reported_each_time(
     metadata.close()
     damaged = bytearray(path.read_bytes())
     # The schema at the front is whole, what it leads to is not.
-    spared = 40 * 4_096
+    spared = 64 * 4_096
     damaged[spared:] = b"\xa5" * (len(damaged) - spared)
     path.write_bytes(damaged)
     again = SqliteMetadata(path)

@@ -25,6 +25,8 @@ _AGAIN: Final = (
     psycopg.errors.LockNotAvailable,
     # Two workers added the same at once: the second finds it there the next time.
     psycopg.errors.UniqueViolation,
+    # A pack was retired while blocks were added to it: the next time it comes back.
+    psycopg.errors.ForeignKeyViolation,
 )
 
 
