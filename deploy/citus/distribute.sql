@@ -36,6 +36,7 @@ SELECT create_distributed_table('burst', 'ns', colocate_with => 'journal');
 SELECT create_distributed_table('brake', 'ns', colocate_with => 'journal');
 SELECT create_distributed_table('arrival', 'ns', colocate_with => 'journal');
 SELECT create_distributed_table('arrival_block', 'ns', colocate_with => 'journal');
+SELECT create_distributed_table('horizon', 'ns', colocate_with => 'journal');
 SELECT create_distributed_table('projection', 'ns', colocate_with => 'journal');
 
 -- On the coordinator, as they are: one row each, and what one of them says depends on the server on
@@ -43,6 +44,5 @@ SELECT create_distributed_table('projection', 'ns', colocate_with => 'journal');
 -- stays: secret
 -- stays: stamp
 -- stays: running_era
-SELECT create_distributed_table('horizon', 'ns', colocate_with => 'journal');
 
 COMMIT;
