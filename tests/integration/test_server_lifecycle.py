@@ -218,7 +218,7 @@ async def test_request_in_flight_is_finished_while_new_ones_are_told_to_come_aga
         await bell.receive()
         server.signal()
         closing = await bell.receive()
-        told = await ask(server, "/v1/health")
+        told = await ask(server, "/v1/ready")
         writer.write(body[10:])
         answer = await reader.read()
     writer.close()
@@ -237,10 +237,10 @@ async def test_second_signal_does_not_wait_for_what_is_in_flight(server):
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"POST /v1/devices HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
     await writer.drain()
-    while (await ask(server, "/v1/health")) != (200, None):
+    while (await ask(server, "/v1/ready")) != (200, None):
         continue
     server.signal()
-    while (await ask(server, "/v1/health"))[0] != 503:
+    while (await ask(server, "/v1/ready"))[0] != 503:
         continue
     server.signal()
 

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Final
 
 from drystone.cli.exit_codes import exit_code_of
-from drystone.core.errors import DrystoneError, Unavailable
+from drystone.core.errors import DrystoneError, Refused, Unavailable
 from drystone.core.instant import NS_PER_S
 
 _UNITS: Final = ("B", "KB", "MB", "GB", "TB", "PB")
@@ -64,6 +64,9 @@ def show_error(error: DrystoneError, *, as_json: bool) -> None:
     for number, line in enumerate(error.advice.splitlines()):
         lines.append(f"  {'    ' if number else 'now:'} {printable(line)}")
     lines += [f"  code: {error.code}"]
+    if error.request_id and not isinstance(error, Refused):
+        # Who looks into the server's log finds the rest under it.
+        lines += [f"  request: {printable(error.request_id)}"]
     print("\n".join(lines), file=sys.stderr, flush=True)
 
 
@@ -78,6 +81,8 @@ def problem_of(error: DrystoneError) -> dict[str, object]:
     }
     if isinstance(error, Unavailable) and error.retry_after_s > 0:
         problem["retry_after_s"] = error.retry_after_s
+    if error.request_id:
+        problem["request_id"] = error.request_id
     return problem
 
 

@@ -13,10 +13,12 @@ class DrystoneError(Exception):
         code: Stable identifier, the same on the wire, in logs, with ``--json`` and in
             docs/reference/errors.md.
         advice: What the reader should do now; empty where the message already says it.
+        request_id: What the server's log calls the request that failed; empty if none did.
     """
 
     code: str = "error"
     retryable: bool = False
+    request_id: str = ""
 
     def __init__(self, message: str, *, advice: str = "") -> None:
         super().__init__(message)

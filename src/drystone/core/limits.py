@@ -275,6 +275,9 @@ LOOKED_AT_S_MAX: Final = 180
 SERVER_SILENT_S_MAX: Final = 180
 """Seconds without a sign of life, as the bell's heartbeat, after which the server may be away."""
 
+SERVER_DISK_BYTES_MIN: Final = 64 * MIB
+"""Room on the disk of the server's data directory below which it says that it is not ready."""
+
 # --- sign-in ---------------------------------------------------------------------------------
 
 PASSWORD_CHARS_MIN: Final = 8

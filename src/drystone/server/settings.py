@@ -9,6 +9,7 @@ be taken for a default. docs/reference/settings.md holds the table of ``describe
 import dataclasses
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -149,6 +150,20 @@ class ServerSettings:
         "info",
         "The least important line that is logged.",
         choices=("debug", "info", "warning", "error"),
+    )
+    metrics: str = _setting(
+        "none",
+        "Address and port at which `/metrics` is told to Prometheus, for instance"
+        " `127.0.0.1:9464`; `none`: nowhere. Whoever reaches it can read it.",
+        pattern=re.compile(r"none|(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z.-]+):[0-9]{1,5}"),
+        shown_values="`none` or HOST:PORT",
+    )
+    tracing: str = _setting(
+        "none",
+        "Address of an OpenTelemetry collector that takes traces by OTLP over HTTP, for instance"
+        " `http://127.0.0.1:4318`; `none`: no traces.",
+        starts=("none", "http://", "https://"),
+        shown_values="`none` or a URL",
     )
     workers: int = _setting(
         1,
@@ -400,6 +415,9 @@ def _check(item: "dataclasses.Field[Any]", value: object) -> Any:
         if not isinstance(value, str) or not value:
             raise ValueError(value)
         if value not in item.metadata.get("choices", (value,)):
+            raise ValueError(value)
+        pattern: re.Pattern[str] | None = item.metadata.get("pattern")
+        if pattern is not None and not pattern.fullmatch(value):
             raise ValueError(value)
         if not value.startswith(item.metadata.get("starts", "")):
             raise ValueError(value)

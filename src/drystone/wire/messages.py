@@ -440,11 +440,16 @@ class AllowBurst(Message, frozen=True):
 
 
 class Health(Message, frozen=True):
-    """``GET /v1/health`` and ``GET /v1/ready``: what answers here, and that it does."""
+    """``GET /v1/health`` and ``GET /v1/ready``: what answers here, and that it does.
+
+    Attributes:
+        parts: What was found to be well; only of ``ready``.
+    """
 
     status: str
     server_version: str = ""
     protocol: int = 0
+    parts: list[str] = []
 
 
 # --- trouble ---------------------------------------------------------------------------------

@@ -67,6 +67,7 @@ class RemoteRefused(Refused):
         super().__init__(problem.detail or problem.title, advice=problem.advice)
         self.problem = problem
         self.code = problem.code
+        self.request_id = problem.request_id
 
 
 class RemoteUnavailable(Unavailable):
@@ -82,6 +83,7 @@ class RemoteUnavailable(Unavailable):
         )
         self.problem = problem
         self.code = problem.code
+        self.request_id = problem.request_id
 
 
 class RemoteCorrupt(Corrupt):
@@ -93,6 +95,7 @@ class RemoteCorrupt(Corrupt):
         super().__init__(problem.detail or problem.title, advice=problem.advice)
         self.problem = problem
         self.code = problem.code
+        self.request_id = problem.request_id
 
 
 def problem_from_error(error: DrystoneError, request_id: str = "") -> Problem:

@@ -160,3 +160,12 @@ def test_long_texts_are_shown_by_their_ends():
     assert shown.startswith("/aaa")
     assert shown.endswith("/plan.txt")
     assert "…" in shown
+
+
+def test_a_failed_request_is_told_so_that_it_is_found_in_the_servers_log(capsys):
+    error = Away("no")
+    error.request_id = "r1\x1b"
+    show_error(error, as_json=False)
+
+    assert capsys.readouterr().err.endswith("  request: r1\\x1b\n")
+    assert problem_of(error)["request_id"] == "r1\x1b"

@@ -96,6 +96,7 @@ def _announce(started: "Started", out: Output) -> None:
         return
     lines = [
         f"Drystone serves {printable(str(started.data_dir))} at {started.url}",
+        *([f"Metrics are told at {started.metrics_url}"] if started.metrics_url else []),
         "Stop it with Ctrl-C.",
     ]
     if started.made_key_path is not None:

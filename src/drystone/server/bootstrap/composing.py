@@ -17,7 +17,10 @@ from drystone.server.bootstrap.libraries import library
 from drystone.server.bootstrap.messaging import add_outlet, make_bell, make_cache
 from drystone.server.bootstrap.objects_folder import is_folder
 from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
+from drystone.server.bootstrap.watching import Watch, make_checks
 from drystone.server.faces.native.app import NativeApp
+from drystone.server.ports.bell import Bell
+from drystone.server.ports.brokers.cache import Cache
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
 from drystone.server.service.identity.admin import Admin
@@ -58,6 +61,7 @@ class Server:
         data_dir: What it stands on, held against other servers.
         metadata: Where it keeps what is not blocks.
         bell: What it rings.
+        watch: What it counts of itself.
         background: What whoever serves runs beside the requests.
         made_key_path: Where this start made a master key; None if it made none.
         warnings: Sentences for the operator.
@@ -65,22 +69,27 @@ class Server:
 
     def __init__(
         self,
-        engines: Engines,
         service: Service,
         data_dir: ServerHome,
+        metadata: VersionedMetadata,
+        bell: Bell,
+        *,
         opened: OpenedObjects,
+        watch: Watch,
         background: Background,
+        cache: Cache | None,
     ) -> None:
         self.app = NativeApp(service)
         self.background = background
+        background.add("readiness", service.readiness.watch)
         self.service = service
         self.data_dir = data_dir
-        self.bell = engines.bell
-        self._cache = engines.cache
+        self.bell = bell
+        self.watch = watch
+        self._cache = cache
         self.made_key_path = opened.made_key_path
         self.warnings = opened.warnings
-        assert isinstance(engines.metadata, VersionedMetadata)
-        self.metadata = engines.metadata
+        self.metadata = metadata
 
     async def count_accounts(self) -> int:
         """Returns how many accounts there are."""
@@ -92,6 +101,7 @@ class Server:
         if self._cache is not None:
             self._cache.close()
         self.metadata.close()
+        self.watch.close()
         self.data_dir.close()
 
 
@@ -123,9 +133,12 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             data_dir.hold(is_shared=not settings.is_embedded)
         else:
             data_dir.join(membership.lock_fd)
-        run = membership.run if membership else None
-        metadata = VersionedMetadata(_open_metadata(settings, data_dir, run))
-        undo.callback(metadata.close)
+        watch = Watch(settings)
+        undo.callback(watch.close)
+        database = _open_metadata(settings, data_dir, membership.run if membership else None)
+        versioned = VersionedMetadata(database)
+        undo.callback(versioned.close)
+        metadata = watch.metadata(versioned, database)
         cursor_key = _load_cursor_key(settings, data_dir, metadata)
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
         opened = _open_store(settings, data_dir)
@@ -141,8 +154,8 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             undo.callback(cache.close)
         engines = Engines(
             metadata,
-            ObjectPacks(opened.objects),
-            bell,
+            ObjectPacks(watch.objects(opened.objects)),
+            watch.bell(bell),
             clock,
             _passwords(settings),
             find_store(settings.transfer, opened.objects),
@@ -154,18 +167,33 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             make_era_id=lambda: secrets.token_bytes(ERA_ID_BYTES),
             read_threads=settings.read_threads,
             stamp=stamp if settings.is_embedded else None,
+            measures=watch.measures,
+            tracing=watch.tracing,
+            checks=make_checks(settings, data_dir.path, database, opened.objects),
             brake=BrakeBounds(
                 settings.brake_entries, settings.brake_percent, settings.brake_window_s
             ),
         )
         undo.callback(service.close)
-        add_outlet(settings, background, worker, writer=service.writer, bell=bell, clock=clock)
+        outlet = add_outlet(
+            settings, background, worker, writer=service.writer, bell=bell, clock=clock
+        )
         add_upkeep(settings, background, worker, engines, service.writer)
         add_jobs(background, service, engines, opened.objects)
+        watch.beside(background, bell, outlet)
         if settings.journal_lag_s:
-            keeper = JournalKeeper(metadata, opened.objects, clock, lag_s=settings.journal_lag_s)
+            keeper = JournalKeeper(versioned, opened.objects, clock, lag_s=settings.journal_lag_s)
             background.add("journals", lambda: _keep_journals(keeper, data_dir))
-        server = Server(engines, service, data_dir, opened, background)
+        server = Server(
+            service,
+            data_dir,
+            versioned,
+            bell,
+            opened=opened,
+            watch=watch,
+            background=background,
+            cache=cache,
+        )
         undo.pop_all()
         return server
 

@@ -8,18 +8,20 @@ import resource
 import signal
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
-from drystone.core.errors import Misconfigured
 from drystone.server.bootstrap.channel import Channel, receive_note
 from drystone.server.bootstrap.composing import Membership, Server, open_server
-from drystone.server.bootstrap.logs import configure_logs
+from drystone.server.bootstrap.listening import CannotListen, QuietUvicorn, bind_to
+from drystone.server.bootstrap.watching.logs import configure_logs
+from drystone.server.faces.http.proxies import BehindProxies
 from drystone.server.ports.shared import ProgramOutgrown
 from drystone.server.settings import ServerSettings
 from drystone.server.storage.bell_relayed import RelayedBell
@@ -45,14 +47,10 @@ PING_TIMEOUT_S: Final = 60.0
 BELL_MESSAGE_BYTES_MAX: Final = 4096
 """A device has nothing to say on a bell."""
 
+_BIND_ADVICE: Final = "Choose another with --host and --port; port 0 takes any free one."
+
 TELL_INTERVAL_S: Final = 1.0
 """How often the server looks whether an admin command ended somebody's token."""
-
-
-class CannotListen(Misconfigured):
-    """The address is taken, not of this machine, or not to be used by this user."""
-
-    code = "cannot-listen"
 
 
 class Started(NamedTuple):
@@ -65,6 +63,7 @@ class Started(NamedTuple):
         made_key_path: Where this start made a master key, of which a copy should be kept.
         accounts_count: 0: tell how to add one (``drystone admin add-account NAME``).
         warnings: Sentences for the operator.
+        metrics_url: Where metrics are told, if anywhere.
     """
 
     url: str
@@ -73,6 +72,7 @@ class Started(NamedTuple):
     made_key_path: Path | None
     accounts_count: int
     warnings: tuple[str, ...]
+    metrics_url: str | None = None
 
 
 def run_server(
@@ -152,11 +152,13 @@ async def _serve_alone(
 ) -> None:
     async def tell_up() -> None:
         started = await describe(server, settings, listening)
+        started = started._replace(metrics_url=metrics_url)
         log.info("server.started", url=started.url)
         announce(started)
         server.data_dir.note_serving(started.url)
 
-    await _serve(server, settings, listening, tell_up)
+    async with server.watch.telling(server.service) as metrics_url:
+        await _serve(server, settings, listening, tell_up)
 
 
 async def _serve_beside_others(
@@ -177,7 +179,8 @@ async def _serve_beside_others(
         log.info("worker.started", pid=os.getpid())
 
     try:
-        await _serve(server, settings, listening, tell_up, has_others=True)
+        async with server.watch.telling(server.service):
+            await _serve(server, settings, listening, tell_up, has_others=True)
     finally:
         channel.close()
 
@@ -190,7 +193,7 @@ async def _serve(
     *,
     has_others: bool = False,
 ) -> None:
-    outer = _Uvicorn(_configure_uvicorn(server, settings))
+    outer = QuietUvicorn(_configure_uvicorn(server, settings))
     stops: list[asyncio.Task[None]] = []
 
     def stop() -> None:
@@ -202,7 +205,11 @@ async def _serve(
         stops.append(asyncio.create_task(_stop(server, outer, settings.stop_grace_s)))
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    # A terminal that is closed, and `systemctl reload`; who was started by nohup does not hear it.
+    if not has_others and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
         loop.add_signal_handler(number, stop)
     is_outgrown = asyncio.Event()
 
@@ -213,6 +220,7 @@ async def _serve(
             stop()
 
     server.metadata.on_outgrown = lambda: _call_soon(loop, give_way)
+    await server.service.readiness.check_all()
     watching = asyncio.create_task(server.service.devices.watch_stamp(TELL_INTERVAL_S))
     working = asyncio.create_task(server.background.run())
     serving = asyncio.create_task(outer.serve(sockets=[listening]))
@@ -239,7 +247,7 @@ def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) ->
         loop.call_soon_threadsafe(function)
 
 
-async def _stop(server: Server, outer: "_Uvicorn", grace_s: float) -> None:
+async def _stop(server: Server, outer: QuietUvicorn, grace_s: float) -> None:
     """Lets requests in flight end while new ones are turned away, then ends uvicorn."""
     server.app.begin_stop()
     log.info("server.stopping", in_flight=server.app.in_flight_count)
@@ -275,6 +283,7 @@ async def describe(server: Server, settings: ServerSettings, listening: socket.s
         server.made_key_path,
         await server.count_accounts(),
         tuple(warnings),
+        None if settings.metrics == "none" else f"http://{settings.metrics}/metrics",
     )
 
 
@@ -284,31 +293,16 @@ def bind(settings: ServerSettings) -> socket.socket:
     Raises:
         CannotListen: Says why, in the operating system's words.
     """
-    where = f"{settings.host} port {settings.port}"
-    try:
-        found = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        family, kind, protocol, _, address = found[0]
-        listening = socket.socket(family, kind, protocol)
-        try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(address)
-        except OSError:
-            listening.close()
-            raise
-    except OSError as error:
-        raise CannotListen(
-            f"cannot listen on {where}: {error.strerror or error}",
-            advice="Choose another with --host and --port; port 0 takes any free one.",
-        ) from error
-    listening.setblocking(False)  # noqa: FBT003
-    return listening
+    return bind_to(settings.host, settings.port, _BIND_ADVICE)
+
+
+def _behind_proxies(app: ASGIApp, trusted: Sequence[str]) -> ASGIApp:
+    return BehindProxies(app, trusted) if trusted else app
 
 
 def _configure_uvicorn(server: Server, settings: ServerSettings) -> uvicorn.Config:
     return uvicorn.Config(
-        server.app,
+        _behind_proxies(server.app, settings.trusted_proxies),
         http="httptools",
         ws="websockets-sansio",
         ws_per_message_deflate=False,  # 115 instead of 19 KiB per connection
@@ -319,8 +313,7 @@ def _configure_uvicorn(server: Server, settings: ServerSettings) -> uvicorn.Conf
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
+        proxy_headers=False,  # What proxies say is taken by `BehindProxies`.
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=max(1, round(settings.stop_grace_s)),
         ssl_certfile=settings.tls_certificate,
@@ -352,27 +345,3 @@ def check_tls(settings: ServerSettings) -> None:
             f"the TLS certificate and key in {files} cannot be used: {error}",
             advice="Check that both are PEM files, belong together and can be read.",
         ) from error
-
-
-class _Uvicorn(uvicorn.Server):
-    """A uvicorn that says when it listens, and leaves signals to us.
-
-    Its own way of stopping ends the process by the signal.
-    """
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listens = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listens.set()
-
-    def stop_listening(self) -> None:
-        """From now on new connections are for others who listen on the same socket."""
-        for server in self.servers:
-            server.close()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield

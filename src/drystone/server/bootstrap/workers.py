@@ -28,8 +28,8 @@ from drystone.core.ids import NamespaceId
 from drystone.server.bootstrap.channel import Channel, make_pair
 from drystone.server.bootstrap.composing import Membership, open_server
 from drystone.server.bootstrap.data_dir import ServerHome, opened_data_dir
-from drystone.server.bootstrap.logs import configure_logs
 from drystone.server.bootstrap.serving import Started, bind, check_tls, describe, private_files
+from drystone.server.bootstrap.watching.logs import configure_logs
 from drystone.server.settings import ServerSettings
 
 log = structlog.get_logger()

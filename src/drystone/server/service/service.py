@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Service: all verbs together, as the composition root made them and the faces use them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from drystone.server.ports.bell import Bell
@@ -9,6 +9,8 @@ from drystone.server.ports.blocks import Packs
 from drystone.server.ports.brokers.cache import Cache
 from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import Metadata
+from drystone.server.ports.watching.measuring import Measures
+from drystone.server.ports.watching.tracing import NO_TRACING, Tracing
 from drystone.server.service.blocks import Blocks, Direct
 from drystone.server.service.blocks.direct import DirectStore
 from drystone.server.service.blocks.shelf import LeaseTimes
@@ -17,6 +19,7 @@ from drystone.server.service.identity.devices import Devices
 from drystone.server.service.identity.listeners import Listeners
 from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.identity.stamps import SharedStamp, Stamp
+from drystone.server.service.readiness import Check, Readiness
 from drystone.server.service.trees.brakes import BrakeBounds, Brakes
 from drystone.server.service.trees.changes import Changes
 from drystone.server.service.trees.commits import Commits
@@ -41,12 +44,16 @@ class Service(NamedTuple):
     listeners: Listeners
     namespaces: Namespaces
     writer: Writer
+    measures: Measures
+    readiness: Readiness
+    tracing: Tracing
 
     def close(self) -> None:
         """Finishes what has begun and ends all threads. Idempotent; blocks.
 
         Nothing may be asked any more. The metadata and objects below stay open.
         """
+        self.readiness.close()
         self.accounts.close()
         self.blocks.close()
         self.writer.close()
@@ -75,6 +82,9 @@ def make_service(
     stamp: Stamp | None = None,
     writer: Writer | None = None,
     brake: BrakeBounds = BrakeBounds(),  # noqa: B008  a constant
+    measures: Measures | None = None,
+    checks: Mapping[str, Check] | None = None,
+    tracing: Tracing = NO_TRACING,
     leases: LeaseTimes = LeaseTimes(),  # noqa: B008  a constant
 ) -> Service:
     """Returns the verbs over some engines. Threads begin; ``Service.close`` ends them.
@@ -89,12 +99,16 @@ def make_service(
         brake: When a burst of one device is held.
         leases: How long uploaded blocks are kept that nothing refers to.
         writer: The door to the metadata, for worlds that have no threads; made if missing.
+        measures: Where verbs count what they do; one that nobody reads if missing.
+        checks: How each part that the server stands on is found to be well.
+        tracing: Gets spans of requests and of units of work; nobody does if missing.
     """
     metadata, packs, bell, clock, passwords, direct, cache = engines
     if writer is None:
-        writer = Writer(metadata, read_threads=read_threads)
+        writer = Writer(metadata, read_threads=read_threads, tracing=tracing)
+    measures = Measures() if measures is None else measures
     listeners = Listeners()
-    blocks = Blocks(packs, metadata, writer, clock, leases=leases)
+    blocks = Blocks(packs, metadata, writer, clock, measures, leases=leases)
     cursors = Cursors(cursor_key, make_era_id)
     accounts = Accounts(writer, clock, passwords)
     brakes = Brakes(writer, clock, accounts, brake)
@@ -103,11 +117,16 @@ def make_service(
         blocks=blocks,
         brakes=brakes,
         changes=Changes(writer, bell, listeners, cursors),
-        commits=Commits(writer, blocks, bell, clock, cursors=cursors, brakes=brakes),
+        commits=Commits(
+            writer, blocks, bell, clock, cursors=cursors, brakes=brakes, measures=measures
+        ),
         direct=Direct(blocks.shelf, direct),
         devices=Devices(writer, clock, listeners, SharedStamp(writer) if stamp is None else stamp),
         history=History(writer),
         listeners=listeners,
         namespaces=Namespaces(Pages(writer, cache, cursor_key)),
         writer=writer,
+        measures=measures,
+        readiness=Readiness(checks or {}, measures),
+        tracing=tracing,
     )

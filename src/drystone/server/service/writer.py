@@ -14,11 +14,13 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, Final, NamedTuple, TypeVar
 
 from drystone.core.errors import DrystoneError, Unavailable
 from drystone.core.ids import NamespaceId
 from drystone.server.ports.metadata import JournalEnd, Metadata, Unit
+from drystone.server.ports.watching.tracing import NO_TRACING, Tracing
 
 T = TypeVar("T")
 
@@ -65,8 +67,11 @@ class Writer:
     begun is carried to its end.
     """
 
-    def __init__(self, metadata: Metadata, *, read_threads: int = 4) -> None:
+    def __init__(
+        self, metadata: Metadata, *, read_threads: int = 4, tracing: Tracing = NO_TRACING
+    ) -> None:
         self._metadata = metadata
+        self._tracing = tracing
         self._readers = ThreadPoolExecutor(read_threads, thread_name_prefix="metadata-read")
         self._waiting: dict[bytes, deque[_Job]] = {}
         """By lane, the one that has waited longest first; one lane where one thread writes."""
@@ -102,21 +107,30 @@ class Writer:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
+        context = copy_context()  # Log lines from there tell which request it was for.
         with self._changed:
             if self._is_closing:
                 raise WriterClosed
             job_lane = lane if self._metadata.writes_at_once > 1 else b""
-            job = _Job(work, job_lane, future, then, loop)
+            job = _Job(lambda unit: context.run(work, unit), job_lane, future, then, loop)
             self._waiting.setdefault(job_lane, deque()).append(job)
             self._changed.notify()
-        return await future
+        with self._tracing.span("database.write"):
+            return await future
 
     async def read(self, work: Callable[[Unit], T]) -> T:
         """Runs ``work`` on one consistent state, in one of the reading threads."""
         if self._is_closing:
             raise WriterClosed
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self._metadata.read, work)
+        context = copy_context()
+        return await loop.run_in_executor(self._readers, context.run, self._metadata.read, work)
+
+    @property
+    def waiting_count(self) -> int:
+        """Works that were handed over and have not begun."""
+        with self._changed:
+            return sum(map(len, self._waiting.values()))
 
     async def read_at_head(
         self,
@@ -144,7 +158,7 @@ class Writer:
             return self._read_copy(namespace_id, self._metadata.read(look), work)
 
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, read_copy)
+        return await loop.run_in_executor(self._readers, copy_context().run, read_copy)
 
     async def read_kept(
         self,
@@ -187,7 +201,8 @@ class Writer:
 
         if self._is_closing:
             raise WriterClosed
-        return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, copy_context().run, run)
 
     def _read_copy(self, namespace_id: NamespaceId, head: int, work: Callable[[Unit], T]) -> T:
         """Reads on the copy if it is as far as ``head``, else on the primary."""

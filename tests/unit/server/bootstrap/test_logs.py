@@ -6,7 +6,7 @@ import logging
 import pytest
 import structlog
 
-from drystone.server.bootstrap.logs import configure_logs
+from drystone.server.bootstrap.watching.logs import configure_logs
 from drystone.server.settings import ServerSettings
 
 

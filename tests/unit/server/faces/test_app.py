@@ -129,7 +129,7 @@ async def test_stopping_turns_new_requests_away_and_waits_for_those_in_flight(se
     await begun.wait()
     app.begin_stop()
     idle = asyncio.ensure_future(app.wait_idle())
-    status, headers, body = await ask(app)
+    status, headers, body = await ask(app, path="/v1/ready")
     await asyncio.sleep(0)
 
     assert (status, json.loads(body)["code"]) == (503, "server-stopping")
@@ -181,3 +181,14 @@ def _references(value):
     elif isinstance(value, list):
         for below in value:
             yield from _references(below)
+
+
+async def test_a_server_that_stops_is_alive_and_not_ready(server):
+    app = NativeApp(server.service)
+    assert [(await ask(app, path=path))[0] for path in ("/v1/health", "/v1/ready")] == [200, 200]
+    app.begin_stop()
+    status, headers, body = await ask(app, path="/v1/ready")
+
+    assert (await ask(app, path="/v1/health"))[0] == 200
+    assert (status, json.loads(body)["code"]) == (503, "server-stopping")
+    assert headers["retry-after"]

@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from drystone.core.errors import Refused, Unavailable
 from drystone.core.limits import BODY_STALL_S
+from drystone.server.faces.http.counting import RECEIVED_KEY
 
 
 class ConnectionBroken(Unavailable):
@@ -58,6 +59,7 @@ async def iter_body(request: Request, bytes_max: int) -> AsyncIterator[bytes]:
             raise ConnectionBroken(f"the connection broke after {length_bytes} bytes of the body")
         piece = message.get("body", b"")
         length_bytes += len(piece)
+        request.scope[RECEIVED_KEY] = length_bytes
         if length_bytes > bytes_max:
             raise BodyTooLarge(bytes_max)
         if piece:

@@ -7,9 +7,10 @@ are told to come again.
 """
 
 import asyncio
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -20,15 +21,19 @@ from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 from starlette.types import Message as Event
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
+from structlog.contextvars import bind_contextvars, bound_contextvars, unbind_contextvars
 
-from drystone.core.errors import Corrupt, DrystoneError, Refused, Unavailable
+from drystone.core.errors import DrystoneError, Refused, Unavailable
 from drystone.server.faces.http.auth import find_bearer_token
-from drystone.server.faces.native import bell
+from drystone.server.faces.http.counting import ROUTE_KEY, UNKNOWN, CountedRoute, RequestTally
+from drystone.server.faces.http.proxies import REQUEST_ID_KEY
+from drystone.server.faces.native import bell, health
 from drystone.server.faces.native.advice import advise_request_s
 from drystone.server.faces.native.call import Call, Operation
 from drystone.server.faces.native.operations import OPERATIONS
 from drystone.server.service.actor import Actor
 from drystone.server.service.identity.devices import SignInRequired
+from drystone.server.service.readiness import NotReady
 from drystone.server.service.service import Service
 from drystone.wire.codec import encode
 from drystone.wire.messages import Problem
@@ -42,6 +47,12 @@ from drystone.wire.version import (
 )
 
 log = structlog.get_logger()
+
+_HEX_ID = re.compile(r"[0-9a-f]{32}")
+_BOUND_LATER: Final = ("account", "device")
+"""What log lines of a request tell once it is known who asks."""
+
+_BELL: Final = CountedRoute("WS", bell.PATH)
 
 
 class ServerStopping(Unavailable):
@@ -75,6 +86,7 @@ class NativeApp:
         self._idle = asyncio.Event()
         self._idle.set()
         self._is_stopping = False
+        self._tally = RequestTally(service.measures, lambda: self._in_flight)
 
     @property
     def in_flight_count(self) -> int:
@@ -103,35 +115,55 @@ class NativeApp:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Routes one request and turns whatever goes wrong into a problem."""
-        request_id = secrets.token_hex(8)
+        request_id = scope.get(REQUEST_ID_KEY) or secrets.token_hex(8)
         scope["app"] = self
-        scope["drystone.request_id"] = request_id
-        wrapped = _Answer(send, request_id, is_direct=self._service.direct.is_on)
+        scope[REQUEST_ID_KEY] = request_id
+        answer = _Answer(send, request_id, is_direct=self._service.direct.is_on)
+        with bound_contextvars(request_id=request_id):
+            if scope["type"] != "http" or not self._service.tracing.is_on:
+                await self._answer_as(request_id, scope, receive, answer)
+                return
+            with self._service.tracing.span("request", HTTPConnection(scope).headers) as span:
+                await self._answer_as(request_id, scope, receive, answer)
+                route: CountedRoute = scope.get(ROUTE_KEY, UNKNOWN)
+                told = {
+                    "http.request.method": route.method,
+                    "http.route": route.template,
+                    "http.response.status_code": answer.status,
+                    "drystone.request_id": request_id,
+                }
+                name = f"{route.method} {route.template}"
+                span.note(told, name=name, is_failed=answer.status >= 500)
+
+    async def _answer_as(
+        self, request_id: str, scope: Scope, receive: Receive, wrapped: "_Answer"
+    ) -> None:
         began_s = asyncio.get_running_loop().time()
         try:
-            if self._is_stopping:
+            if self._is_stopping and scope["path"] != health.LIVE_PATH:
                 raise ServerStopping
             check_protocol(HTTPConnection(scope).headers.get(PROTOCOL_HEADER))
             await self._router(scope, receive, wrapped)
         except ClientDisconnect:
-            log.debug("request.gone", request_id=request_id)
+            log.debug("request.gone")
         except HTTPException as error:
             await wrapped.tell(scope, receive, _problem_of_router(scope, error, request_id))
         except DrystoneError as error:
-            self._log(scope, error, request_id)
+            self._log(scope, error)
             await wrapped.tell(scope, receive, problem_from_error(error, request_id))
         except Exception:
-            log.exception("request.failed", **_shown(scope), request_id=request_id)
+            log.exception("request.failed", **_shown(scope))
             await wrapped.tell(scope, receive, problem_from_bug(request_id))
         finally:
-            took_s = round(asyncio.get_running_loop().time() - began_s, 4)
+            took_s = asyncio.get_running_loop().time() - began_s
+            self._tally.note(scope, wrapped.status, took_s, wrapped.sent_bytes)
             log.debug(
                 "request.ended",
                 **_shown(scope),
                 status=wrapped.status,
-                took_s=took_s,
-                request_id=request_id,
+                took_s=round(took_s, 4),
             )
+            unbind_contextvars(*_BOUND_LATER)
 
     def _routes(self, operations: Iterable[Operation]) -> list[BaseRoute]:
         paths: dict[str, dict[str, Operation]] = {}
@@ -149,15 +181,22 @@ class NativeApp:
     def _endpoint(
         self, by_method: dict[str, Operation]
     ) -> Callable[[Request], Awaitable[Response]]:
+        routes = {
+            method: CountedRoute(method, operation.path, operation.carries_blocks)
+            for method, operation in by_method.items()
+        }
+
         async def endpoint(request: Request) -> Response:
             operation = by_method[request.method]
+            request.scope[ROUTE_KEY] = routes[request.method]
             actor = await self._authenticate(request) if operation.needs_actor else None
-            call = Call(request, self._service, actor, request.scope["drystone.request_id"])
+            call = Call(request, self._service, actor, request.scope[REQUEST_ID_KEY])
             return await operation.run(call)
 
         return endpoint
 
     async def _listen(self, websocket: WebSocket) -> None:
+        websocket.scope[ROUTE_KEY] = _BELL
         actor = await self._authenticate(websocket)
         await bell.listen(websocket, self._service, actor)
 
@@ -165,18 +204,19 @@ class NativeApp:
         token = find_bearer_token(connection)
         if token is None:
             raise SignInRequired
-        return await self._service.devices.authenticate(token)
+        actor = await self._service.devices.authenticate(token)
+        bind_contextvars(account=actor.account_id.hex(), device=actor.device_id.hex())
+        return actor
 
-    def _log(self, scope: Scope, error: DrystoneError, request_id: str) -> None:
+    def _log(self, scope: Scope, error: DrystoneError) -> None:
         """Writes down what the operator should know of; refusals are the caller's business."""
-        tell = log.debug
-        if isinstance(error, Corrupt):
-            tell = log.error
-        elif isinstance(error, Unavailable):
-            tell = log.info
-        elif not isinstance(error, Refused):
-            tell = log.error
-        tell("request.refused", **_shown(scope), code=error.code, request_id=request_id)
+        if isinstance(error, Refused | NotReady):
+            # A refusal's message repeats what the caller sent, which is nobody else's business.
+            # That a part is missing was logged when it was found out.
+            log.debug("request.refused", **_shown(scope), code=error.code)
+            return
+        tell = log.info if isinstance(error, Unavailable) else log.error
+        tell("request.refused", **_shown(scope), code=error.code, reason=error.message)
 
 
 class _Answer:
@@ -188,6 +228,7 @@ class _Answer:
         self._is_direct = is_direct
         self._has_begun = False
         self.status = 0
+        self.sent_bytes = 0
 
     async def __call__(self, event: Event) -> None:
         if event["type"] in ("http.response.start", "websocket.http.response.start"):
@@ -196,6 +237,10 @@ class _Answer:
             if self._is_direct:
                 headers[TRANSFER_HEADER] = DIRECT
             self.status = event["status"]
+        elif event["type"] == "websocket.accept":
+            self.status = 101
+        else:
+            self.sent_bytes += len(event.get("body") or event.get("text") or b"")
         self._has_begun = True
         await self._send(event)
 
@@ -237,5 +282,13 @@ def _problem_of_router(scope: Scope, error: HTTPException, request_id: str) -> P
 
 
 def _shown(scope: Scope) -> MutableMapping[str, Any]:
-    """Returns what a log line may tell of a request: never its query, which holds paths."""
-    return {"method": scope.get("method", "WS"), "path": scope["path"]}
+    """Returns what a log line may tell of a request: the template of its route, and ids.
+
+    Never its path or its query as they came: either may hold names and secrets.
+    """
+    route: CountedRoute = scope.get(ROUTE_KEY, UNKNOWN)
+    shown: dict[str, Any] = {"method": route.method, "route": route.template}
+    namespace = scope.get("path_params", {}).get("namespace", "")
+    if _HEX_ID.fullmatch(namespace):
+        shown["namespace"] = namespace
+    return shown

@@ -175,8 +175,16 @@ OPERATIONS: Final = (
         "Sends a bundle of blocks.",
         answer=PutAnswer,
         query=(_NAMESPACE,),
+        carries_blocks=True,
     ),
-    Operation("POST", "/v1/blocks/fetch", fetch, "Fetches blocks as a bundle.", Fetch),
+    Operation(
+        "POST",
+        "/v1/blocks/fetch",
+        fetch,
+        "Fetches blocks as a bundle.",
+        Fetch,
+        carries_blocks=True,
+    ),
     Operation(
         "POST",
         "/v1/blocks/outline",

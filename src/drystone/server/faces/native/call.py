@@ -128,6 +128,7 @@ class Operation(NamedTuple):
         query: Its parameters.
         needs_actor: False if anybody may ask.
         status: Of the answer, if all goes well.
+        carries_blocks: True if a body is a bundle, for who counts bytes.
     """
 
     method: str
@@ -139,3 +140,4 @@ class Operation(NamedTuple):
     query: tuple[Parameter, ...] = ()
     needs_actor: bool = True
     status: int = 200
+    carries_blocks: bool = False

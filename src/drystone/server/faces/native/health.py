@@ -12,20 +12,22 @@ from drystone.wire.version import PROTOCOL
 
 
 async def tell_health(call: Call) -> Response:
-    """``GET /v1/health``: the process answers."""
+    """``GET /v1/health``: the process answers. Asks nobody else, and holds while it stops."""
     return call.answer(Health("ok", __version__, PROTOCOL))
 
 
 async def tell_ready(call: Call) -> Response:
-    """``GET /v1/ready``: requests can be served, since the database can be read."""
-    await call.service.writer.read(lambda unit: unit.blocks.totals())
-    return call.answer(Health("ready", __version__, PROTOCOL))
+    """``GET /v1/ready``: requests can be served, since all that they need is well."""
+    parts = await call.service.readiness.require()
+    return call.answer(Health("ready", __version__, PROTOCOL, parts))
 
+
+LIVE_PATH: Final = "/v1/health"
 
 OPERATIONS: Final = (
     Operation(
         "GET",
-        "/v1/health",
+        LIVE_PATH,
         tell_health,
         "Tell that the server lives.",
         answer=Health,

@@ -72,6 +72,14 @@ class Ingest:
         self._storing: asyncio.Task[None] | None = None
         self._stored_blocks_count = 0
         self._stored_bytes = 0
+        self._held_blocks_count = 0
+        self.plain_bytes = 0
+        """Of the distinct blocks that arrived, decoded."""
+
+    @property
+    def tally(self) -> PutTally:
+        """What was brought so far, as far as it is held."""
+        return PutTally(self._held_blocks_count, self._stored_blocks_count, self._stored_bytes)
 
     async def take(self, frames: Sequence[Frame]) -> None:
         """Takes the next frames; waits while those before are still on their way.
@@ -87,6 +95,7 @@ class Ingest:
             if frame.block_id not in self._seen:
                 self._seen.add(frame.block_id)
                 self._group.append(frame)
+                self.plain_bytes += frame.plain_bytes
                 # What a frame with a base yields is as long as the block.
                 self._group_bytes += payload_bytes if frame.base is None else frame.plain_bytes
             if self._group_bytes >= group_bytes or self._arrived_bytes >= 2 * group_bytes:
@@ -181,6 +190,7 @@ class Ingest:
             await self._shelf.writer.write(
                 lambda unit: index(unit, is_there=True), lane=self._namespace_id
             )
+        self._held_blocks_count += len(held)
         if pack is not None:
             self._stored_blocks_count += len(pack.places)
             self._stored_bytes += pack.length_bytes

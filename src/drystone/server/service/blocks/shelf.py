@@ -4,6 +4,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 from drystone.core.content.coding import decode_frame
@@ -66,7 +67,8 @@ class Shelf(NamedTuple):
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs ``work`` in one of the threads. It cannot be stopped once it runs."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.threads, lambda: work(*args, **kwargs))
+        context = copy_context()  # Log lines from there tell which request it was for.
+        return await loop.run_in_executor(self.threads, lambda: context.run(work, *args, **kwargs))
 
     def leased_until_s(self) -> int:
         """Returns until when a block that comes now is kept though nothing refers to it."""

@@ -28,6 +28,7 @@ from drystone.core.limits import (
 from drystone.server.ports.blocks import LostBlock, Packs, Run
 from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import BlockPlace, Metadata, Unit
+from drystone.server.ports.watching.measuring import Measures
 from drystone.server.service import gate
 from drystone.server.service.actor import Actor
 from drystone.server.service.blocks.contents import (
@@ -47,6 +48,7 @@ from drystone.server.service.blocks.shelf import (
     read_plain,
     renew_leases,
 )
+from drystone.server.service.blocks.tally import BlockTally
 from drystone.server.service.blocks.turns import Turns
 from drystone.server.service.writer import Writer
 
@@ -98,6 +100,7 @@ class Blocks:
         metadata: What ``writer`` writes to; read in those threads.
         writer: The door to metadata.
         clock: The server's time.
+        measures: Where what comes and goes is counted.
         leases: How long what nothing refers to is kept.
     """
 
@@ -107,6 +110,7 @@ class Blocks:
         metadata: Metadata,
         writer: Writer,
         clock: Clock,
+        measures: Measures,
         *,
         leases: LeaseTimes = LeaseTimes(),  # noqa: B008  a constant
     ) -> None:
@@ -114,6 +118,7 @@ class Blocks:
         self.shelf: Final = Shelf(packs, metadata, writer, clock, threads, leases)
         self._uploads = Turns(UPLOADS_AT_ONCE_MAX, "uploads")
         self._fetches = Turns(FETCHES_AT_ONCE_MAX, "downloads")
+        self._tally = BlockTally(measures, self._uploads, self._fetches)
 
     async def ask(
         self,
@@ -147,6 +152,7 @@ class Blocks:
             return find_held(unit, namespace_id, block_ids)
 
         held = await self.shelf.writer.read(look_up)
+        self._tally.note_ask(len(block_ids), len(held))
         below_s = self.shelf.now_s() + self.shelf.leases.renew_below_s
         # What was collected since the look is not held any more.
         return await renew_leases(self.shelf, namespace_id, held, below_s)
@@ -186,6 +192,7 @@ class Blocks:
                 raise
             finally:
                 await ingest.drop()
+                self._tally.note_put(ingest)
 
     async def fetch(
         self,
@@ -215,12 +222,7 @@ class Blocks:
         """
         _require_few(block_ids)
         asked = {*block_ids, *bases.values()}
-
-        def look_up(unit: Unit) -> _Found:
-            gate.require_namespace(unit, actor, namespace_id)
-            return _find(unit, namespace_id, asked)
-
-        places, damaged = await self.shelf.writer.read(look_up)
+        places, damaged = await self._look_up(actor, namespace_id, asked)
         # A block that is held is in the index: both are written together.
         missing = [name for name in block_ids if name not in places and name not in damaged]
         if missing:
@@ -292,15 +294,10 @@ class Blocks:
             LostBlock: It cannot be read back.
             MalformedManifest: The block is not a manifest.
         """
-
-        def look_up(unit: Unit) -> BlockPlace:
-            gate.require_namespace(unit, actor, namespace_id)
-            held, damaged = _find(unit, namespace_id, (manifest_id,))
-            if place := held.get(manifest_id) or damaged.get(manifest_id):
-                return place
+        held, damaged = await self._look_up(actor, namespace_id, (manifest_id,))
+        place = held.get(manifest_id) or damaged.get(manifest_id)
+        if place is None:
             raise BlockNotFound((manifest_id,))
-
-        place = await self.shelf.writer.read(look_up)
         [block] = await self.shelf.run(read_plain, self.shelf.packs, (place,))
         if isinstance(block, LostBlock):
             await verify_blocks(self.shelf, {manifest_id: place}, {})
@@ -324,14 +321,19 @@ class Blocks:
 
         await self.shelf.writer.read(work)
 
+    async def _look_up(
+        self, actor: Actor, namespace_id: NamespaceId, block_ids: Collection[BlockId]
+    ) -> "_Found":
+        def work(unit: Unit) -> _Found:
+            gate.require_namespace(unit, actor, namespace_id)
+            return _find(unit, namespace_id, block_ids)
+
+        return await self.shelf.writer.read(work)
+
     async def _verify(
         self, actor: Actor, namespace_id: NamespaceId, block_ids: Sequence[BlockId]
     ) -> None:
-        def look_up(unit: Unit) -> _Found:
-            gate.require_namespace(unit, actor, namespace_id)
-            return _find(unit, namespace_id, set(block_ids))
-
-        found = await self.shelf.writer.read(look_up)
+        found = await self._look_up(actor, namespace_id, set(block_ids))
         places = (*found.held.values(), *found.damaged.values())
         plain_bytes = sum(place.plain_bytes for place in places)
         if plain_bytes > VERIFIED_BYTES_MAX:

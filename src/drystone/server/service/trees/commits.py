@@ -9,6 +9,7 @@ What became of a commit is kept for its idempotency key in the same unit as its 
 that is sent again, because its answer was lost, gets the same answer and changes nothing.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Collection
 from typing import Any, Final, NamedTuple, Protocol
@@ -28,6 +29,7 @@ from drystone.core.limits import IDEMPOTENCY_KEY_CHARS_MAX, IDEMPOTENCY_S
 from drystone.server.ports.bell import Bell
 from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import Unit
+from drystone.server.ports.watching.measuring import Measures
 from drystone.server.service.actor import Actor
 from drystone.server.service.blocks.contents import Verdict
 from drystone.server.service.blocks.shelf import find_held
@@ -102,6 +104,7 @@ class Commits:
         clock: The time in the records.
         cursors: Signs and reads cursors, and knows the era in which records are written.
         brakes: Hold bursts.
+        measures: Where commits and how long they take are counted.
     """
 
     def __init__(
@@ -113,6 +116,7 @@ class Commits:
         *,
         cursors: Cursors,
         brakes: Brakes,
+        measures: Measures,
     ) -> None:
         self._writer = writer
         self._blocks = blocks
@@ -120,6 +124,7 @@ class Commits:
         self._clock = clock
         self._cursors = cursors
         self._brakes = brakes
+        self._tally = _Tally(measures)
 
     async def commit(
         self,
@@ -155,6 +160,7 @@ class Commits:
             raise UnfitIdempotencyKey(
                 f"an idempotency key has at most {IDEMPOTENCY_KEY_CHARS_MAX} ASCII characters"
             )
+        began_s = asyncio.get_running_loop().time()
         cursor = self._cursors.decode(cursor_text, actor)
         named = _contents_of(commit)
 
@@ -169,6 +175,7 @@ class Commits:
                 verdict = await self._blocks.check_contents(actor, namespace_id, named)
             order = _Order(actor, namespace_id, commit, key, cursor, named, verdict)
             kept = await self._write(order, ring)
+        self._tally.note(kept, asyncio.get_running_loop().time() - began_s)
         if kept.held_count:
             raise BurstHeld(kept.held_count)
         return Committed(kept.head_before, kept.head, kept.cursor, kept.outcomes)
@@ -245,6 +252,33 @@ class _Kept(NamedTuple):
     is_new: bool
     cursor: str = ""
     held_count: int = 0
+
+
+class _Tally:
+    """Counts commits that were answered."""
+
+    def __init__(self, measures: Measures) -> None:
+        self._seconds = measures.histogram(
+            "drystone_commit_seconds",
+            "From the arrival of a commit until it is durable, or refused.",
+        )
+        text = "Changes in commits that were answered; a commit that the brake held counts as one."
+        name = "drystone_changes_total"
+        self._accepted, self._refused, self._held, self._repeated = (
+            measures.counter(name, text, outcome=outcome)
+            for outcome in ("accepted", "refused", "held", "repeated")
+        )
+
+    def note(self, kept: _Kept, took_s: float) -> None:
+        self._seconds.note(took_s)
+        if kept.held_count:
+            self._held.add()
+        elif not kept.is_new:
+            self._repeated.add(len(kept.outcomes))
+        else:
+            accepted_count = sum(isinstance(outcome, Accepted) for outcome in kept.outcomes)
+            self._accepted.add(accepted_count)
+            self._refused.add(len(kept.outcomes) - accepted_count)
 
 
 def _refuse_all(unit: Unit, namespace_id: NamespaceId, commit: Commit) -> _Kept:

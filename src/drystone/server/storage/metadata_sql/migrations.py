@@ -80,7 +80,7 @@ def migrate(
     """
     known = len(migrations)
     engine = engine or _SQLITE
-    while (version := _read_version(connection, path, engine)) < known:
+    while (version := read_version(connection, path, engine)) < known:
         _carry_out(connection, path, migrations[version], engine)
     if version > known:
         raise SchemaNewer(path, version, known)
@@ -99,7 +99,7 @@ def _carry_out(
         for statement in engine.begin:
             connection.execute(statement)
         # Another process may have done it while this one waited for the lock.
-        if _read_version(connection, path, engine) == migration.number - 1:
+        if read_version(connection, path, engine) == migration.number - 1:
             for statement in engine.split(migration.text):
                 connection.execute(statement)
             connection.execute(_NOTE_VERSION, {"number": migration.number, "name": migration.name})
@@ -110,8 +110,13 @@ def _carry_out(
         raise
 
 
-def _read_version(connection: Session, path: str, engine: Engine) -> int:
-    """Returns the number of the last migration carried out; 0 for an empty database."""
+def read_version(connection: Session, path: str, engine: Engine | None = None) -> int:
+    """Returns the number of the last migration carried out; 0 for an empty database.
+
+    Raises:
+        DatabaseUnusable: There is something else in it.
+    """
+    engine = engine or _SQLITE
     tables = {name for (name,) in connection.execute(engine.table_names)}
     if "schema_version" in tables:
         (version,) = connection.execute(_FIND_VERSION).fetchone()

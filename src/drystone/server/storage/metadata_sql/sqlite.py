@@ -24,6 +24,7 @@ from drystone.server.storage.metadata_sql.migrations import (
     is_beyond,
     load_migrations,
     migrate,
+    read_version,
 )
 from drystone.server.storage.metadata_sql.trouble import (
     DatabaseCorrupt,
@@ -114,6 +115,11 @@ class SqliteMetadata:
                 if error.sqlite_errorcode == sqlite3.SQLITE_READONLY:
                     raise AssertionError("a reading work has written") from error
                 raise
+
+    def schema_version(self) -> tuple[int, int]:
+        """Returns the version of the database's schema, and the one that this program brings."""
+        with self._reading() as connection:
+            return read_version(connection, self._path), len(self._migrations)
 
     def examine(self, *, is_deep: bool) -> list[str]:
         """Returns what SQLite finds wrong with the file's structure; ``server.ports.survey``."""

@@ -16,6 +16,7 @@ from drystone.core.tree.entry import Entry
 from drystone.server.ports.blocks import LostBlock
 from drystone.server.ports.metadata import Account, BlockPlace, Device, Metadata, Unit
 from drystone.server.ports.objects import ObjectParts, ObjectStat
+from drystone.server.ports.watching.tracing import NO_TRACING
 from drystone.server.service.actor import Actor
 from drystone.server.service.blocks.shelf import LeaseTimes, read_plain
 from drystone.server.service.identity.passwords import Passwords
@@ -309,6 +310,7 @@ class _LoopWriter(Writer):
     def __init__(self, metadata: Metadata, timeline: Timeline) -> None:
         self._metadata = metadata
         self._readers = ThreadPoolExecutor(4)  # No thread begins: the timeline does the work.
+        self._tracing = NO_TRACING
         self._waiting = {}
         self._busy_lanes = set()
         self._changed = _Bell(timeline, self._turn)  # type: ignore[assignment]  # what it needs

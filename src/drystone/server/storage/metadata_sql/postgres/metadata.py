@@ -9,7 +9,7 @@ PostgreSQL, and the one that lost is done again.
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
@@ -23,6 +23,7 @@ from drystone.server.storage.metadata_sql.migrations import (
     is_beyond,
     load_migrations,
     migrate,
+    read_version,
 )
 from drystone.server.storage.metadata_sql.postgres.dialect import say_schema
 from drystone.server.storage.metadata_sql.postgres.replica import Replica
@@ -47,6 +48,9 @@ LOCK_TIMEOUT_MS: Final = 15_000
 """Who waits longer for a namespace than this is told to come again."""
 
 VERSION_MIN: Final = 14
+
+_VERSION_S_MAX: Final = 2.0
+"""Who asks for the version wants to know whether the database answers: soon, and in one try."""
 
 _OPTIONS: Final = " ".join(
     f"-c {setting}"
@@ -169,6 +173,19 @@ class PostgresMetadata:
                     raise translate(error) from error
                 _wait(TRIES_MAX - rest)
         raise AssertionError("the last try returns or raises")
+
+    def schema_version(self) -> tuple[int, int]:
+        """Returns the version of the database's schema, and the one that this program brings.
+
+        One try, so that what is away is told soon.
+        """
+        with translated(), self._pool.connection(timeout=_VERSION_S_MAX) as connection:
+            session = PostgresSession(connection, is_writing=False)
+            return read_version(session, self._where, _MIGRATING), len(self._migrations)
+
+    def pool_stats(self) -> Mapping[str, int]:
+        """Returns what the pool tells of itself; what is 0 may be missing."""
+        return self._pool.get_stats()
 
     def is_outgrown(self) -> bool:
         with translated(), self._transaction("BEGIN READ ONLY", is_writing=False) as session:

@@ -15,6 +15,7 @@ from typing import TextIO
 import structlog
 from structlog.typing import Processor
 
+from drystone.server.bootstrap.watching.hiding import find_secrets, make_hider
 from drystone.server.settings import ServerSettings
 
 
@@ -29,6 +30,8 @@ def configure_logs(settings: ServerSettings) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        make_hider(find_secrets(vars(settings).values())),
     ]
     last: list[Processor] = (
         [
@@ -39,7 +42,7 @@ def configure_logs(settings: ServerSettings) -> None:
             )
         ]
         if as_text
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else [structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[*shared, *last],
