@@ -16,6 +16,8 @@ SELECT create_reference_table('author');
 SELECT create_reference_table('pack');
 SELECT create_reference_table('block');
 SELECT create_reference_table('damaged_block');
+SELECT create_reference_table('unheld_block');
+SELECT create_reference_table('retired_pack');
 SELECT create_reference_table('secret');
 SELECT create_reference_table('stamp');
 SELECT create_reference_table('running_era');
@@ -34,6 +36,7 @@ SELECT create_distributed_table('burst', 'ns', colocate_with => 'journal');
 SELECT create_distributed_table('brake', 'ns', colocate_with => 'journal');
 SELECT create_distributed_table('arrival', 'ns', colocate_with => 'journal');
 SELECT create_distributed_table('arrival_block', 'ns', colocate_with => 'journal');
+SELECT create_distributed_table('horizon', 'ns', colocate_with => 'journal');
 SELECT create_distributed_table('projection', 'ns', colocate_with => 'journal');
 
 -- On the coordinator, as they are: one row each, and what one of them says depends on the server on

@@ -55,6 +55,8 @@ MINUTE_NS = 60 * 1_000_000_000
 SHARED = {
     *("account", "device", "author", "namespace", "pack", "block", "damaged_block"),
     *("secret", "stamp", "running_era", "projector"),
+    "unheld_block",
+    "retired_pack",
 }
 """About accounts, blocks and workers; every other table leads with the namespace."""
 
