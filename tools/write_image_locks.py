@@ -20,6 +20,9 @@ FOLDER = ROOT / "deploy" / "container"
 EXTRAS = ("cloud", "nats", "postgres", "tracing", "valkey")
 BUILD = ("hatchling",)
 
+# Of the image, whatever runs this.
+IMAGE = {"python_version": "3.11", "python_full_version": "3.11.14", "sys_platform": "linux"}
+
 HEAD = "# Made by tools/write_image_locks.py from requirements.lock.\n"
 
 
@@ -47,7 +50,7 @@ def _close_over(lines: Iterable[str]) -> list[str]:
     waiting = [(Requirement(line), "") for line in lines]
     while waiting:
         requirement, extra = waiting.pop()
-        if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
+        if requirement.marker and not requirement.marker.evaluate({**IMAGE, "extra": extra}):
             continue
         name = canonicalize_name(requirement.name)
         needed = [Requirement(line) for line in requires(name) or ()]

@@ -71,7 +71,7 @@ def count_in(server: ServerProcess, state: ArrivalState) -> int:
 
 
 def is_relayed(server: ServerProcess, path: str) -> bool:
-    return f'"path": "{path}"' in server.read_log()
+    return f'"route": "{path}"' in server.read_log()
 
 
 @pytest.mark.parametrize("store_url", ["s3", "strict_s3"], indirect=True)
