@@ -78,7 +78,6 @@ class BackingUp:
         link: Gives an object a second name in the target and tells whether it could; where both
             are files of one disk.
         flush: Makes what was linked durable.
-        keep: Called again and again, so that no collection begins meanwhile; raises if one might.
         tell: Is told of progress.
     """
 
@@ -89,14 +88,12 @@ class BackingUp:
         *,
         link: Callable[[str], bool] = lambda _name: False,
         flush: Callable[[], None] = lambda: None,
-        keep: Callable[[], None] = lambda: None,
         tell: Tell = lambda _what, _count: None,
     ) -> None:
         self._source = source
         self._target = target
         self._link = link
         self._flush = flush
-        self._keep = keep
         self._tell = tell
         self._lacking: list[str] = []
         self._is_sealed = any(True for _ in source.objects.iter_names(KEYRING))
@@ -134,7 +131,6 @@ class BackingUp:
             tuple(self._lacking),
         )
         self._flush()
-        self._keep()
         self._target.put(manifest_name(stamp), [encode_manifest(manifest)])
         return manifest
 
@@ -153,7 +149,6 @@ class BackingUp:
         done_bytes = 0
         with self._source.copy.open("rb") as file:
             while part := file.read(PIECE_BYTES):
-                self._keep()
                 done_bytes += len(part)
                 self._tell("bytes", self.copied_bytes + done_bytes)
                 yield part
@@ -181,7 +176,6 @@ class BackingUp:
         known: dict[str, int] = {}
         shard = ""
         for name, length_bytes in self._iter_named():
-            self._keep()
             # Names come in their order: what is there already is listed a folder at a time.
             prefix = f"{name.rpartition('/')[0]}/"
             if prefix != shard:
