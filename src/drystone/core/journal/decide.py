@@ -13,7 +13,7 @@ Content is never dropped to settle a conflict: a refused change did nothing, and
 still has its content. Source: docs/protocol/commits.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, NamedTuple, assert_never
@@ -53,10 +53,12 @@ class Contents(NamedTuple):
         missing: Contents whose blocks the namespace does not all hold, and which it lacks
             (the manifest's own block too, if it is that).
         faulty: Contents that their blocks contradict (another size, another hash), and how.
+        lost_folders: Folders to be restored in which no file can be read any more.
     """
 
     missing: Mapping[Content, tuple[BlockId, ...]] = MappingProxyType({})
     faulty: Mapping[Content, str] = MappingProxyType({})
+    lost_folders: Collection[FileId] = frozenset()
 
 
 class Decision(NamedTuple):
@@ -272,8 +274,8 @@ class _Decider:
             return refusals.stale_base(existing.entry, "it is not deleted: move it")
         if entry.is_same_state(existing.entry):
             return _accepted(existing)
-        if refusal := self._check_content(entry):
-            return refusal
+        if self._is_lost(entry):
+            return refusals.content_lost(entry)
         entry = entry._replace(rev=Rev(self._draft.next_seq))
         return self._accept(Action.EDIT, entry, existing)
 
@@ -281,7 +283,9 @@ class _Decider:
         """Brings back a deleted entry, or takes one out of a deleted folder."""
         if fault := find_name_fault(entry.name):
             return refusals.invalid_name(entry.name, fault)
-        if refusal := self._check_content(entry) or self._check_place(entry, None):
+        if self._is_lost(entry):
+            return refusals.content_lost(entry)
+        if refusal := self._check_place(entry, None):
             return refusal
         occupant = self._draft.find_child(entry.parent_id, entry.name)
         if occupant is not None:
@@ -304,6 +308,15 @@ class _Decider:
         """Tells whether who stands there has the same content: then there is no conflict."""
         stored = self._draft.find(occupant)
         return stored is not None and entry.is_same_content(stored.entry)
+
+    def _is_lost(self, entry: Entry) -> bool:
+        """Tells whether what is to come back could be read by nobody."""
+        contents = self._contents
+        return (
+            entry.content in contents.missing
+            or entry.content in contents.faulty
+            or entry.file_id in contents.lost_folders
+        )
 
     def _check_content(self, entry: Entry) -> Refusal | None:
         """Refuses a content whose blocks are not there, or do not make it."""
