@@ -60,6 +60,12 @@ class Contents(NamedTuple):
     faulty: Mapping[Content, str] = MappingProxyType({})
     lost_folders: Collection[FileId] = frozenset()
 
+    def is_lost(self, entry: Entry) -> bool:
+        """Tells whether an entry that is to come back could be read by nobody."""
+        content = entry.content
+        is_lost_file = content in self.missing or content in self.faulty
+        return is_lost_file or entry.file_id in self.lost_folders
+
 
 class Decision(NamedTuple):
     """What becomes of a commit.
@@ -274,7 +280,7 @@ class _Decider:
             return refusals.stale_base(existing.entry, "it is not deleted: move it")
         if entry.is_same_state(existing.entry):
             return _accepted(existing)
-        if self._is_lost(entry):
+        if self._contents.is_lost(entry):
             return refusals.content_lost(entry)
         entry = entry._replace(rev=Rev(self._draft.next_seq))
         return self._accept(Action.EDIT, entry, existing)
@@ -283,7 +289,7 @@ class _Decider:
         """Brings back a deleted entry, or takes one out of a deleted folder."""
         if fault := find_name_fault(entry.name):
             return refusals.invalid_name(entry.name, fault)
-        if self._is_lost(entry):
+        if self._contents.is_lost(entry):
             return refusals.content_lost(entry)
         if refusal := self._check_place(entry, None):
             return refusal
@@ -308,15 +314,6 @@ class _Decider:
         """Tells whether who stands there has the same content: then there is no conflict."""
         stored = self._draft.find(occupant)
         return stored is not None and entry.is_same_content(stored.entry)
-
-    def _is_lost(self, entry: Entry) -> bool:
-        """Tells whether what is to come back could be read by nobody."""
-        contents = self._contents
-        return (
-            entry.content in contents.missing
-            or entry.content in contents.faulty
-            or entry.file_id in contents.lost_folders
-        )
 
     def _check_content(self, entry: Entry) -> Refusal | None:
         """Refuses a content whose blocks are not there, or do not make it."""
