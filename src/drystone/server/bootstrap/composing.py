@@ -23,6 +23,7 @@ from drystone.server.ports.bell import Bell
 from drystone.server.ports.brokers.cache import Cache
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
+from drystone.server.service.duties import MetadataDuties
 from drystone.server.service.identity.admin import Admin
 from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.identity.stamps import ToldStamp
@@ -182,7 +183,10 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         add_jobs(background, service, engines, opened.objects)
         watch.beside(background, bell, outlet)
         if settings.journal_lag_s:
-            keeper = JournalKeeper(versioned, opened.objects, clock, lag_s=settings.journal_lag_s)
+            duties = None if settings.is_embedded else MetadataDuties(versioned, clock)
+            keeper = JournalKeeper(
+                versioned, opened.objects, clock, lag_s=settings.journal_lag_s, duties=duties
+            )
             background.add("journals", lambda: _keep_journals(keeper, data_dir))
         server = Server(
             service,
