@@ -218,24 +218,29 @@ class Walk:
         if not self._is_full and _is_ignore_file_other(synced, listing, names):
             self.later.append(visit._replace(observed=None, source=None, occupant=None))
         doubtful = self._doubtful
+        unreadable = self._troubles.list_unreadable(visit.path)
         met_count = 0
         for observed in listing.observed:
             name, stat, _ = observed
             file_id, known = synced.get(name, _NOBODY)
-            if known is not None and file_id not in changes:
+            # Who is met where another one is known to be stands there from then on, also while
+            # that one may still be found elsewhere: the folder may be compared once more.
+            entry = entries.get(name) if entries is not None else None
+            is_displaced = entry is not None and entry.file_id != file_id
+            if known is not None and file_id not in changes and not is_displaced:
                 met_count += 1
                 if stat == known and stat.kind is not _FOLDER:
                     if file_id not in doubtful:
+                        if name in unreadable:
+                            self._troubles.end(join_names(visit.path, name))
                         continue
                 elif _is_same_folder(stat, known):
                     if self._is_full:
                         self.push(join_names(visit.path, name), file_id, rules)
                     continue
                 entry = self._state.synced.find(file_id)
-            else:
-                entry = entries.get(name) if entries is not None else None
-                if entry is None and known is not None and changes[file_id].entry is None:
-                    entry = self._state.synced.find(file_id)  # It was gone; something is back.
+            elif entry is None and known is not None and changes[file_id].entry is None:
+                entry = self._state.synced.find(file_id)  # It was gone; something is back.
             if entry is None:
                 self._meet_stranger(observed, folder_id, visit.path, rules)
             else:
