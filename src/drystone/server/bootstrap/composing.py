@@ -4,6 +4,7 @@
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -159,7 +160,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             clock,
             _passwords(settings),
             find_store(settings.transfer, opened.objects),
-            cache,
+            watch.cache(cache),
         )
         service = make_service(
             engines,
@@ -178,12 +179,14 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         outlet = add_outlet(
             settings, background, worker, writer=service.writer, bell=bell, clock=clock
         )
-        add_upkeep(settings, background, worker, engines, service.writer)
-        add_jobs(background, service, engines, opened.objects)
+        add_upkeep(settings, background, worker, engines, service.writer, watch.measures)
+        direct = add_jobs(background, service, engines, opened.objects)
+        journals = None
+        if lag_s := settings.journal_lag_s:
+            journals = JournalKeeper(versioned, opened.objects, clock, lag_s=lag_s)
+            background.add("journals", partial(_keep_journals, journals, data_dir))
         watch.beside(background, bell, outlet)
-        if settings.journal_lag_s:
-            keeper = JournalKeeper(versioned, opened.objects, clock, lag_s=settings.journal_lag_s)
-            background.add("journals", lambda: _keep_journals(keeper, data_dir))
+        watch.keeping(background, service.writer, clock, data_dir, direct=direct, journals=journals)
         server = Server(
             service,
             data_dir,
