@@ -36,7 +36,7 @@ class UpkeepCounts:
     Args:
         measures: Where they are counted.
         clock: Tells when a run ended.
-        job: What they are told as.
+        kind: What they are told as.
         grown: What is counted, by the tally's field: a number, or a list's length.
         found: What the last whole run has found, by the tally's field.
     """
@@ -45,14 +45,14 @@ class UpkeepCounts:
         self,
         measures: Measures,
         clock: Clock,
-        job: str,
+        kind: str,
         *,
         grown: Mapping[str, Told],
         found: Mapping[str, Told],
     ) -> None:
         self._measures = measures
         self._clock = clock
-        self._job = job
+        self._kind = kind
         self._found = found
         self._counters: dict[str, Counter] = {
             field: measures.counter(told.name, told.text, **told.labels)
@@ -62,7 +62,7 @@ class UpkeepCounts:
             outcome: measures.counter(
                 "drystone_upkeep_runs_total",
                 "Runs of collecting and scrubbing in this process, by how they ended.",
-                job=job,
+                kind=kind,
                 outcome=outcome,
             )
             for outcome in (DONE, BROKEN_OFF)
@@ -102,12 +102,12 @@ class UpkeepCounts:
         self._measures.gauge(
             "drystone_upkeep_last_success_timestamp_seconds",
             "When this process ended a whole run last; nothing before the first one.",
-            job=self._job,
+            kind=self._kind,
         ).set(now_ns / NS_PER_S)
         self._measures.gauge(
             "drystone_upkeep_last_duration_seconds",
             "How long that took, its rests included.",
-            job=self._job,
+            kind=self._kind,
         ).set(max(0, now_ns - began_ns) / NS_PER_S)
         for field, told in self._found.items():
             value = _number_of(tally, field)
@@ -168,12 +168,7 @@ def count_scrubbing(measures: Measures, clock: Clock) -> UpkeepCounts:
             "mended": Told(*blocks, {"outcome": "mended"}),
             "repaired": Told(*blocks, {"outcome": "repaired"}),
         },
-        found={
-            "left": Told(
-                "drystone_scrub_damaged_blocks",
-                "Blocks that are damaged now, as the last run found.",
-            ),
-        },
+        found={},
     )
 
 

@@ -33,10 +33,10 @@ def value_of(measures, name, **labels):
     )
 
 
-def runs(measures, job):
+def runs(measures, kind):
     name = "drystone_upkeep_runs_total"
     outcomes = ("done", "broken-off")
-    return [value_of(measures, name, job=job, outcome=outcome) for outcome in outcomes]
+    return [value_of(measures, name, kind=kind, outcome=outcome) for outcome in outcomes]
 
 
 def test_a_run_counts_step_by_step_and_the_next_one_goes_on(measures, clock):
@@ -49,13 +49,12 @@ def test_a_run_counts_step_by_step_and_the_next_one_goes_on(measures, clock):
             clock.advance(3)
             yield 100
         tally.damaged += 1
-        tally.left = 4
 
     tally = ScrubTally()
     steps = counts.follow(tally, run(tally))
     assert next(steps) == 100
     after_one = value_of(measures, "drystone_scrub_blocks_total")
-    before = value_of(measures, "drystone_upkeep_last_success_timestamp_seconds", job="scrub")
+    before = value_of(measures, "drystone_upkeep_last_success_timestamp_seconds", kind="scrub")
     assert list(steps) == [100]
     again = ScrubTally()
     assert list(counts.follow(again, run(again))) == [100, 100]
@@ -64,9 +63,8 @@ def test_a_run_counts_step_by_step_and_the_next_one_goes_on(measures, clock):
     assert before is None, "a run that goes on is none that ended"
     assert value_of(measures, "drystone_scrub_blocks_total") == 20
     assert value_of(measures, "drystone_scrub_found_blocks_total", outcome="damaged") == 2
-    assert value_of(measures, "drystone_scrub_damaged_blocks") == 4
-    assert value_of(measures, "drystone_upkeep_last_duration_seconds", job="scrub") == 6
-    told = value_of(measures, "drystone_upkeep_last_success_timestamp_seconds", job="scrub")
+    assert value_of(measures, "drystone_upkeep_last_duration_seconds", kind="scrub") == 6
+    told = value_of(measures, "drystone_upkeep_last_success_timestamp_seconds", kind="scrub")
     assert told == clock.now_ns() / 1e9
     assert runs(measures, "scrub") == [2, 0]
 
@@ -109,5 +107,10 @@ def test_a_run_that_is_left_is_neither_done_nor_broken_off(measures, clock):
 
 def test_all_that_is_counted_stands_in_the_tallies(measures, clock):
     """A field that is renamed there is told of here at once."""
-    for count, tally in ((count_collecting, Tally()), (count_scrubbing, ScrubTally())):
+    for count, tally in (
+        (count_collecting, Tally(missing_blocks=3)),
+        (count_scrubbing, ScrubTally()),
+    ):
         assert list(count(measures, clock).follow(tally, iter((1, 2)))) == [1, 2]
+
+    assert value_of(measures, "drystone_collect_missing_blocks") == 3

@@ -29,6 +29,7 @@ SCRUB_LOOK_S: Final = 60.0
 """What changes within a month needs fewer."""
 
 _NEVER_S: Final = 1 << 40
+_DAMAGED_MAX: Final = 10_000
 
 
 @runtime_checkable
@@ -145,15 +146,24 @@ async def watch_arrivals(measures: Measures, writer: Writer, clock: Clock) -> No
 
 
 async def watch_scrubbing(measures: Measures, writer: Writer, clock: Clock) -> None:
-    """Tells, until cancelled, when what is kept was looked at."""
+    """Tells, until cancelled, when what is kept was looked at, and what of it is damaged."""
     due = measures.gauge(
         "drystone_scrub_due_packs", "Packs that were not verified in the last 30 days, or never."
+    )
+    damaged = measures.gauge(
+        "drystone_damaged_blocks", "Blocks that are damaged now; of more than 10,000 so many."
     )
 
     async def look() -> None:
         upto_s = clock.now_ns() // NS_PER_S - SCRUB_AGAIN_S
-        due_count, oldest_s = await writer.read(lambda unit: unit.packs.measure_verified(upto_s))
+
+        def work(unit: Unit) -> tuple[tuple[int, int], int]:
+            damaged_count = len(unit.packs.list_damaged(_DAMAGED_MAX))
+            return unit.packs.measure_verified(upto_s), damaged_count
+
+        (due_count, oldest_s), damaged_count = await writer.read(work)
         due.set(due_count)
+        damaged.set(damaged_count)
         if oldest_s:
             measures.gauge(
                 "drystone_scrub_oldest_timestamp_seconds",
