@@ -181,10 +181,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         )
         add_upkeep(settings, background, worker, engines, service.writer, watch.measures)
         direct = add_jobs(background, service, engines, opened.objects)
-        journals = None
-        if lag_s := settings.journal_lag_s:
-            journals = JournalKeeper(versioned, opened.objects, clock, lag_s=lag_s)
-            background.add("journals", partial(_keep_journals, journals, data_dir))
+        journals = _add_journals(settings, background, versioned, opened.objects, data_dir)
         watch.beside(background, bell, outlet)
         watch.keeping(background, service.writer, clock, data_dir, direct=direct, journals=journals)
         server = Server(
@@ -304,6 +301,21 @@ def _open_store(settings: ServerSettings, data_dir: ServerHome) -> OpenedObjects
     location = parse_location(settings.objects)
     cloud = CloudObjects(location, environment=read_cloud_environment(), clock=SystemClock())
     return OpenedObjects(cloud, None, ())
+
+
+def _add_journals(
+    settings: ServerSettings,
+    background: Background,
+    metadata: Metadata,
+    objects: Objects,
+    data_dir: ServerHome,
+) -> JournalKeeper | None:
+    """Adds what lets journals follow into the object store, unless the settings say no."""
+    if not settings.journal_lag_s:
+        return None
+    keeper = JournalKeeper(metadata, objects, SystemClock(), lag_s=settings.journal_lag_s)
+    background.add("journals", partial(_keep_journals, keeper, data_dir))
+    return keeper
 
 
 async def _keep_journals(keeper: JournalKeeper, data_dir: ServerHome) -> None:
