@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Walk: goes from folder to folder, and hands what it lists to the findings."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Final
 
 from drystone.client.ports import (
@@ -248,11 +248,7 @@ class Walk:
         if not is_absence_told or (entries is None and met_count == len(synced)):
             return
         present = names.union(skipped.name for skipped in listing.skipped)
-        if entries is None:
-            missing = [file_id for name, (file_id, _) in synced.items() if name not in present]
-        else:
-            missing = [e.file_id for name, e in entries.items() if name not in present]
-        self._findings.note_missing(missing)
+        self._findings.note_missing(_find_missing(synced, entries, present))
 
     def _meet_known(
         self, observed: Observed, entry: Entry, visit: Visit, rules: IgnoreRules
@@ -312,6 +308,17 @@ def _find_differing(
     if is_changed or any(file_id in changes for file_id, _ in synced.values()):
         return state.local.children(folder_id)
     return None
+
+
+def _find_missing(
+    synced: Mapping[str, tuple[FileId, Stat]],
+    entries: Mapping[str, Entry] | None,
+    present: Container[str],
+) -> list[FileId]:
+    """Returns who is known to stand in a folder and does not."""
+    if entries is None:
+        return [file_id for name, (file_id, _) in synced.items() if name not in present]
+    return [entry.file_id for name, entry in entries.items() if name not in present]
 
 
 _NOBODY: Final[tuple[FileId, Stat | None]] = (ROOT_ID, None)
