@@ -27,6 +27,9 @@ RETRY_S_MAX: Final = 300
 
 _SECRET: Final = ("key", "secret", "token", "password", "sas")
 
+_ADDRESSES: Final = ("endpoint", "base_url")
+"""What stands in the names of options that are addresses."""
+
 _NO_SECRETS: Final = ("kms_key",)
 """The name of a key, which stays with the provider."""
 
@@ -94,4 +97,35 @@ def parse_location(url: str) -> StoreLocation:
             f"{secret} is a secret, and an address is shown in many places",
             advice="Set it in the environment, under the name that the cloud's own tools use.",
         )
-    return StoreLocation(parts.scheme, parts.netloc, parts.path.strip("/"), options)
+    location = StoreLocation(parts.scheme, parts.netloc, parts.path.strip("/"), options)
+    for key, value in options.items():
+        if any(word in key for word in _ADDRESSES):
+            _check_address(location, key, value)
+    return location
+
+
+def _check_address(location: StoreLocation, key: str, value: str) -> None:
+    """Refuses an address of the store's own that the library would stumble over, or try for long.
+
+    Raises:
+        StoreUnusable: It is none, or is without TLS and nobody said that it may be.
+    """
+    try:
+        parts = urlsplit(value)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
+        is_address = is_address and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise StoreUnusable(
+            location.shown,
+            f"its {key} is no address",
+            advice=f"Write {key}=https://HOST or {key}=https://HOST:PORT.",
+        )
+    if parts.scheme == "http" and location.options.get("allow_http") != "true":
+        raise StoreUnusable(
+            location.shown,
+            f"its {key} is without TLS",
+            advice="Write https://; or, for a store on loopback or behind a private network,"
+            " add &allow_http=true.",
+        )
