@@ -14,7 +14,7 @@ from nats.errors import Error as NatsError
 
 from drystone.core.errors import Misconfigured
 
-CONNECT_S: Final = 2.0
+CONNECT_S: Final = 2
 CLOSE_S: Final = 0.2
 
 _SUBJECT: Final = re.compile(r"[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]+)*")

@@ -110,22 +110,26 @@ def _check_address(location: StoreLocation, key: str, value: str) -> None:
     Raises:
         StoreUnusable: It is none, or is without TLS and nobody said that it may be.
     """
-    try:
-        parts = urlsplit(value)
-        is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
-        is_address = is_address and parts.port != 0 and "@" not in parts.netloc
-    except ValueError:
-        is_address = False
-    if not is_address:
+    if not _is_address(value):
         raise StoreUnusable(
             location.shown,
             f"its {key} is no address",
             advice=f"Write {key}=https://HOST or {key}=https://HOST:PORT.",
         )
-    if parts.scheme == "http" and location.options.get("allow_http") != "true":
+    if value.startswith("http:") and location.options.get("allow_http") != "true":
         raise StoreUnusable(
             location.shown,
             f"its {key} is without TLS",
             advice="Write https://; or, for a store on loopback or behind a private network,"
             " add &allow_http=true.",
         )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        has_port = parts.port != 0
+    except ValueError:
+        return False
+    is_web = text.startswith(("http://", "https://"))
+    return is_web and bool(parts.hostname) and has_port and "@" not in parts.netloc
