@@ -4,6 +4,7 @@
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -159,7 +160,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             clock,
             _passwords(settings),
             find_store(settings.transfer, opened.objects),
-            cache,
+            watch.cache(cache),
         )
         service = make_service(
             engines,
@@ -178,12 +179,11 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         outlet = add_outlet(
             settings, background, worker, writer=service.writer, bell=bell, clock=clock
         )
-        add_upkeep(settings, background, worker, engines, service.writer)
-        add_jobs(background, service, engines, opened.objects)
+        add_upkeep(settings, background, worker, engines, service.writer, watch.measures)
+        direct = add_jobs(background, service, engines, opened.objects)
+        journals = _add_journals(settings, background, versioned, opened.objects, data_dir)
         watch.beside(background, bell, outlet)
-        if settings.journal_lag_s:
-            keeper = JournalKeeper(versioned, opened.objects, clock, lag_s=settings.journal_lag_s)
-            background.add("journals", lambda: _keep_journals(keeper, data_dir))
+        watch.keeping(background, service.writer, clock, data_dir, direct=direct, journals=journals)
         server = Server(
             service,
             data_dir,
@@ -301,6 +301,21 @@ def _open_store(settings: ServerSettings, data_dir: ServerHome) -> OpenedObjects
     location = parse_location(settings.objects)
     cloud = CloudObjects(location, environment=read_cloud_environment(), clock=SystemClock())
     return OpenedObjects(cloud, None, ())
+
+
+def _add_journals(
+    settings: ServerSettings,
+    background: Background,
+    metadata: Metadata,
+    objects: Objects,
+    data_dir: ServerHome,
+) -> JournalKeeper | None:
+    """Adds what lets journals follow into the object store, unless the settings say no."""
+    if not settings.journal_lag_s:
+        return None
+    keeper = JournalKeeper(metadata, objects, SystemClock(), lag_s=settings.journal_lag_s)
+    background.add("journals", partial(_keep_journals, keeper, data_dir))
+    return keeper
 
 
 async def _keep_journals(keeper: JournalKeeper, data_dir: ServerHome) -> None:
