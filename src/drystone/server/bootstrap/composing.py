@@ -157,7 +157,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         engines = Engines(
             metadata,
             ObjectPacks(watch.objects(opened.objects)),
-            watch.bell(bell),
+            watch.bell(bell, clock),
             clock,
             _passwords(settings),
             find_store(settings.transfer, opened.objects),
@@ -184,7 +184,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         direct = add_jobs(background, service, engines, opened.objects)
         journals = _add_journals(settings, background, versioned, opened.objects, data_dir)
         watch.beside(background, bell, outlet)
-        watch.keeping(background, service.writer, clock, data_dir, direct=direct, journals=journals)
+        watch.working(background, service.writer, clock, data_dir, direct=direct, journals=journals)
         server = Server(
             service,
             data_dir,
