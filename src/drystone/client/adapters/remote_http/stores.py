@@ -136,7 +136,13 @@ class StoreSession:
         self, ticket: Ticket, body: bytes | None
     ) -> "aiohttp.client._RequestContextManager":
         # The address is signed as it is written: it must not be quoted once more.
-        url = URL(ticket.url, encoded=True)
+        try:
+            url = URL(ticket.url, encoded=True)
+            is_address = bool(url.host and url.port)
+        except ValueError:
+            is_address = False
+        if not is_address:
+            raise StoreAway("the server gave a ticket for an address that is none")
         is_allowed = url.scheme == "https" or (url.scheme == "http" and not self._needs_tls)
         if not is_allowed:
             raise StoreAway(
@@ -162,8 +168,13 @@ class StoreSession:
                 return await attempt()
             except _Broken as error:
                 reason, wait_s = error.reason, error.retry_after_s
-            except (aiohttp.ClientSSLError, aiohttp.InvalidURL) as error:
+            except aiohttp.InvalidURL as error:
+                raise StoreAway("the server gave a ticket for an address that is none") from error
+            except aiohttp.ClientSSLError as error:
                 raise StoreAway(f"the object store cannot be used: {error}") from error
+            except aiohttp.ClientResponseError as error:
+                # As a text it holds the address, and so the signature.
+                reason = f"its answer is none of HTTP ({error.status})"
             except aiohttp.ClientConnectorError as error:
                 unreached_count += 1
                 reason = f"it cannot be reached: {error.strerror or error}"

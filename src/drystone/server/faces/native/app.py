@@ -216,7 +216,9 @@ class NativeApp:
             log.debug("request.refused", **_shown(scope), code=error.code)
             return
         tell = log.info if isinstance(error, Unavailable) else log.error
-        tell("request.refused", **_shown(scope), code=error.code, reason=error.message)
+        # What is for the operator alone, as where the database is.
+        more = {"what": error.what} if getattr(error, "what", "") else {}
+        tell("request.refused", **_shown(scope), code=error.code, reason=error.message, **more)
 
 
 class _Answer:
