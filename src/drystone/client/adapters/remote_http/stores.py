@@ -135,14 +135,7 @@ class StoreSession:
     def _request(
         self, ticket: Ticket, body: bytes | None
     ) -> "aiohttp.client._RequestContextManager":
-        # The address is signed as it is written: it must not be quoted once more.
-        try:
-            url = URL(ticket.url, encoded=True)
-            is_address = bool(url.host and url.port)
-        except ValueError:
-            is_address = False
-        if not is_address:
-            raise StoreAway("the server gave a ticket for an address that is none")
+        url = _parse(ticket.url)
         is_allowed = url.scheme == "https" or (url.scheme == "http" and not self._needs_tls)
         if not is_allowed:
             raise StoreAway(
@@ -186,6 +179,17 @@ class StoreSession:
             await asyncio.sleep(min(wait_s, _DELAY_S_MAX))
             delay_s *= 3
         raise StoreAway(f"the object store does not do what the server signed: {reason}")
+
+
+def _parse(text: str) -> URL:
+    """Returns the address of a ticket, as it is written: that is signed, and not to be quoted."""
+    try:
+        url = URL(text, encoded=True)
+        if url.host and url.port:
+            return url
+    except ValueError:
+        pass  # What it says may hold the address.
+    raise StoreAway("the server gave a ticket for an address that is none")
 
 
 class _Broken(Exception):

@@ -217,7 +217,8 @@ class NativeApp:
             return
         tell = log.info if isinstance(error, Unavailable) else log.error
         # What is for the operator alone, as where the database is.
-        more = {"what": error.what} if getattr(error, "what", "") else {}
+        what = getattr(error, "what", "")
+        more = {"what": what} if what else {}
         tell("request.refused", **_shown(scope), code=error.code, reason=error.message, **more)
 
 
