@@ -65,6 +65,7 @@ class ServerSettings:
         "Where accounts, trees and the block index are kept: `sqlite`, a file in the data"
         " directory, or the URL of a PostgreSQL (`postgresql://user:password@host/database`).",
         starts=("sqlite", "postgresql://", "postgres://"),
+        is_private=True,
         shown_values="`sqlite` or a URL",
     )
     database_replica: str = _setting(
@@ -72,6 +73,7 @@ class ServerSettings:
         "A hot standby of the PostgreSQL, from which listings, histories and pages of changes are"
         " read as long as it keeps up: `none`, or its URL.",
         starts=("none", "postgresql://", "postgres://"),
+        is_private=True,
         shown_values="`none` or a URL",
     )
     database_writes: int = _setting(
@@ -87,6 +89,7 @@ class ServerSettings:
         " (`file:///srv/packs`); or the address of a place in an object store"
         " (`s3://bucket/folder`, `az://container/folder`, `gs://bucket/folder`).",
         starts=("files", "file://", "s3://", "az://", "gs://"),
+        is_private=True,
         shown_values="`files` or an address",
     )
     transfer: str = _setting(
@@ -163,6 +166,7 @@ class ServerSettings:
         "Address of an OpenTelemetry collector that takes traces by OTLP over HTTP, for instance"
         " `http://127.0.0.1:4318`; `none`: no traces.",
         starts=("none", "http://", "https://"),
+        is_private=True,
         shown_values="`none` or a URL",
     )
     workers: int = _setting(
@@ -390,7 +394,7 @@ def _check_all(values: Mapping[str, object], source: str) -> dict[str, Any]:
         try:
             checked[key] = _check(fields[key], value)
         except ValueError as error:
-            # Of the key's place nothing is shown: somebody may have put the key itself there.
+            # Nothing is shown of what may hold a secret: an address, or a key in its place's stead.
             is_private = fields[key].metadata.get("is_private")
             shown = "has a value" if is_private else f"is {value!r}"
             raise BadSetting(

@@ -176,6 +176,18 @@ class TestAtTheStart:
         assert "s3://bucket-" in caught.value.message
         assert caught.value.advice
 
+    @pytest.mark.parametrize(
+        ("methods", "within"),
+        [("GET", "list-type"), ("PUT", ".probe-"), ("GET", ".probe-"), ("POST", "?delete")],
+        ids=["list", "put", "get", "delete"],
+    )
+    def test_credentials_that_do_not_suffice_are_told(self, faults, s3, methods, within) -> None:
+        faults.breaks(Says(403, "AccessDenied"), methods=methods, within=within)
+
+        with pytest.raises(StoreUnusable, match=r"403.*AccessDenied") as caught:
+            CloudObjects(parse_location(faults.url(s3.make_bucket())))
+        assert "rights" in caught.value.advice
+
     def test_a_full_store_can_still_be_read(self, faults, s3) -> None:
         bucket = s3.make_bucket()
         CloudObjects(parse_location(s3.url(bucket))).put(OLD, [CONTENT])

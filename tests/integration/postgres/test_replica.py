@@ -140,3 +140,24 @@ def test_a_reading_on_the_replica_cannot_write(standby, counting) -> None:
         counting.metadata.read_copy(
             lambda unit: unit.tree.keep_manifest(NAMESPACE, b"m" * 32, 1, b"h" * 32, 1)  # type: ignore[arg-type]
         )
+
+
+def test_a_copy_that_is_written_to_by_itself_is_no_copy(standby) -> None:
+    """It would have other records under the same numbers."""
+    primary, _ = standby
+    url = primary.make_database()
+    original = PostgresMetadata(url)
+    add_accounts(original)
+    original.close()
+    name, copy_name = url.rpartition("/")[2], f"{url.rpartition('/')[2]}copy"
+    with psycopg.connect(primary.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {copy_name} TEMPLATE {name}")
+    elsewhere = PostgresMetadata(primary.url(copy_name))
+    Journalist(elsewhere).create(file(make_file_id(1), "theirs"))
+    elsewhere.close()
+    counting = Counting(PostgresMetadata(url, replica_url=primary.url(copy_name)))
+    Journalist(counting.metadata).create(file(make_file_id(1), "ours"))
+
+    assert list_root(counting.metadata) == ["ours"]
+    assert counting.answered == 0
+    counting.metadata.close()

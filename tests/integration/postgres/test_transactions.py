@@ -14,10 +14,11 @@ from drystone.core.journal.record import Action, Record
 from drystone.server.ports.metadata import Account, AccountExists, Unit
 from drystone.server.storage.metadata_sql.postgres import PostgresMetadata
 from drystone.server.storage.metadata_sql.postgres.trouble import (
+    DatabaseRefuses,
     DatabaseUnreachable,
     PostgresUnusable,
 )
-from drystone.server.storage.metadata_sql.trouble import DatabaseUnusable, SchemaNewer
+from drystone.server.storage.metadata_sql.trouble import SchemaNewer
 from drystone.testing.conformance.metadata.samples import (
     ANNA,
     LAPTOP,
@@ -265,13 +266,67 @@ def test_the_database_of_another_program_is_not_touched(postgres_url) -> None:
     with psycopg.connect(postgres_url) as connection:
         connection.execute("CREATE TABLE theirs (id int)")
 
-    with pytest.raises(DatabaseUnusable):
+    with pytest.raises(PostgresUnusable, match="another program") as caught:
         PostgresMetadata(postgres_url)
+    assert "user" in caught.value.advice
     with psycopg.connect(postgres_url) as connection:
         found = connection.execute(
             "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
         )
         assert found.fetchall() == [("theirs",)]
+
+
+def test_a_table_of_another_program_may_be_called_as_ours(postgres_url) -> None:
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("CREATE TABLE schema_version (theirs text)")
+
+    with pytest.raises(PostgresUnusable, match="another program"):
+        PostgresMetadata(postgres_url)
+
+
+@pytest.mark.parametrize("may", ["make no tables", "only read"])
+def test_a_user_without_the_rights_is_told_at_the_start(postgres, postgres_url, may) -> None:
+    schema = postgres_url.rpartition("%3D")[2]
+    url = f"{postgres_url}%20-cdefault_transaction_read_only%3Don"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        if may == "make no tables":
+            connection.execute(f"CREATE ROLE {schema}_user LOGIN")
+            connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO {schema}_user")
+            url = postgres_url.replace("drystone@", f"{schema}_user:hush@")
+    with pytest.raises(PostgresUnusable, match=r"permission denied|read-only") as caught:
+        PostgresMetadata(url)
+    assert "hush" not in f"{caught.value}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        if may == "make no tables":
+            connection.execute(f"DROP OWNED BY {schema}_user")
+            connection.execute(f"DROP ROLE {schema}_user")
+
+
+def test_a_primary_that_was_replaced_is_left_for_the_new_one(workers, postgres_url) -> None:
+    """What was the primary answers still, and can only be read: as after a failover."""
+    engine, other = workers
+    engine.write(lambda unit: append(unit, NAMESPACE, 1))
+
+    def turn(how: str) -> None:
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute("SET default_transaction_read_only = off")
+            name = connection.info.dbname
+            connection.execute(f"ALTER DATABASE {name} {how}")
+
+    turn("SET default_transaction_read_only = on")
+    try:
+        end_connections(postgres_url)
+        works = [lambda unit: append(unit, NAMESPACE, 2), lambda unit: append(unit, OTHER, 1)]
+        with pytest.raises(DatabaseRefuses) as caught:
+            engine.write(works[0])
+        assert caught.value.retryable
+        assert [type(told) for told in engine.write_group(works)] == [DatabaseRefuses] * 2
+        assert engine.read(list_names) == ["1"]
+    finally:
+        turn("RESET default_transaction_read_only")
+    # The sessions that could only read are gone.
+    engine.write(works[0])
+    assert other.read(list_names) == ["1", "2"]
 
 
 @pytest.mark.parametrize(

@@ -143,3 +143,22 @@ def test_documented_table_is_that_of_the_program():
             f" | {setting.default} | {setting.text} |"
         )
         assert row in lines
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("database", "postgres:/anna:hush@host/drystone"),
+        ("database_replica", "pg://anna:hush@host/drystone"),
+        ("objects", "s3:/key:hush@bucket"),
+        ("bell", "valky://:hush@host"),
+        ("cache", "http://:hush@host"),
+        ("outlet", "valkey://:hush@host"),
+        ("tracing", "anna:hush@host"),
+        ("master_key", "hush"),
+    ],
+)
+def test_address_with_a_typing_error_is_not_shown_with_its_password(data_dir, key, value):
+    with pytest.raises(BadSetting, match=key) as caught:
+        load_settings({key: value})
+    assert "hush" not in f"{caught.value} {caught.value.advice}"

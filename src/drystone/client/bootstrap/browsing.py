@@ -97,6 +97,7 @@ _ADVICE: Final = {
     RefusalCode.PARENT_GONE: _CHANGED,
     RefusalCode.FOLDER_CHANGED: _CHANGED,
     RefusalCode.HISTORY_REWOUND: _CHANGED,
+    RefusalCode.CONTENT_COLLECTED: "If you still have the file somewhere: drystone put FILE PATH.",
 }
 
 

@@ -125,7 +125,7 @@ class RefusalCode:
     ID_IN_USE: Final = "id-in-use"
     BLOCKS_MISSING: Final = "blocks-missing"
     CONTENT_COLLECTED: Final = "content-collected"
-    """What is to be restored went away longer ago than history is kept."""
+    """What is to be restored went away longer ago than history is kept, or was lost."""
     FOLDER_CHANGED: Final = "folder-changed"
     HISTORY_REWOUND: Final = "history-rewound"
     """The journal was put back to an earlier state since the committer has read it."""

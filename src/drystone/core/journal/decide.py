@@ -13,7 +13,7 @@ Content is never dropped to settle a conflict: a refused change did nothing, and
 still has its content. Source: docs/protocol/commits.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, NamedTuple, assert_never
@@ -53,10 +53,18 @@ class Contents(NamedTuple):
         missing: Contents whose blocks the namespace does not all hold, and which it lacks
             (the manifest's own block too, if it is that).
         faulty: Contents that their blocks contradict (another size, another hash), and how.
+        lost_folders: Folders to be restored in which no file can be read any more.
     """
 
     missing: Mapping[Content, tuple[BlockId, ...]] = MappingProxyType({})
     faulty: Mapping[Content, str] = MappingProxyType({})
+    lost_folders: Collection[FileId] = frozenset()
+
+    def is_lost(self, entry: Entry) -> bool:
+        """Tells whether an entry that is to come back could be read by nobody."""
+        content = entry.content
+        is_lost_file = content in self.missing or content in self.faulty
+        return is_lost_file or entry.file_id in self.lost_folders
 
 
 class Decision(NamedTuple):
@@ -272,8 +280,8 @@ class _Decider:
             return refusals.stale_base(existing.entry, "it is not deleted: move it")
         if entry.is_same_state(existing.entry):
             return _accepted(existing)
-        if refusal := self._check_content(entry):
-            return refusal
+        if self._contents.is_lost(entry):
+            return refusals.content_lost(entry)
         entry = entry._replace(rev=Rev(self._draft.next_seq))
         return self._accept(Action.EDIT, entry, existing)
 
@@ -281,7 +289,9 @@ class _Decider:
         """Brings back a deleted entry, or takes one out of a deleted folder."""
         if fault := find_name_fault(entry.name):
             return refusals.invalid_name(entry.name, fault)
-        if refusal := self._check_content(entry) or self._check_place(entry, None):
+        if self._contents.is_lost(entry):
+            return refusals.content_lost(entry)
+        if refusal := self._check_place(entry, None):
             return refusal
         occupant = self._draft.find_child(entry.parent_id, entry.name)
         if occupant is not None:

@@ -55,6 +55,15 @@ def content_collected(known: Entry) -> Refusal:
     return Refusal(RefusalCode.CONTENT_COLLECTED, message)
 
 
+def content_lost(known: Entry) -> Refusal:
+    """Nobody could read what the entry held then: its blocks are not there any more."""
+    message = (
+        f"what {show_name(known.name)} held then is not on this server any more: it was lost, or"
+        " collected before the server was rebuilt; ask its operator whether a backup has it"
+    )
+    return Refusal(RefusalCode.CONTENT_COLLECTED, message)
+
+
 def stale_rev(known: Entry, base_rev: Rev) -> Refusal:
     """The entry has other content than the change replaces."""
     return stale_base(known, f"its rev is {known.rev:x}, not {base_rev:x}")

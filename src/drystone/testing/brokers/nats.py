@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -17,11 +18,13 @@ class NatsServer:
     Args:
         folder: For streams and log; made if it is missing.
         token: Asked for, if it is not empty.
+        options: More words of its command line.
     """
 
-    def __init__(self, folder: Path, *, token: str = "") -> None:
+    def __init__(self, folder: Path, *, token: str = "", options: Sequence[str] = ()) -> None:
         self._folder = folder
         self._token = token
+        self._words = ["-js", "-sd", str(folder), *options]
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
@@ -41,7 +44,7 @@ class NatsServer:
         """Starts it, on the port it had before if it had one, and returns once it listens."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self.port = self.port or find_free_port()
-        words = ["-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self._folder)]
+        words = ["-a", "127.0.0.1", "-p", str(self.port), *self._words]
         if self._token:
             words += ["--auth", self._token]
         with (self._folder / "nats.log").open("ab") as log:

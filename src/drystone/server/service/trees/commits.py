@@ -36,6 +36,12 @@ from drystone.server.service.blocks.shelf import find_held
 from drystone.server.service.gate import require_namespace
 from drystone.server.service.trees.brakes import Brakes, BurstHeld
 from drystone.server.service.trees.cursors import Cursors
+from drystone.server.service.trees.restorable import (
+    Brought,
+    find_brought,
+    find_lost_folders,
+    has_restorations,
+)
 from drystone.server.service.view import load_view
 from drystone.server.service.writer import Writer
 
@@ -170,15 +176,33 @@ class Commits:
 
         kept = None
         while kept is None:
+            brought, lost_folders = await self._look_back(actor, namespace_id, commit)
             verdict = _NOTHING_NAMED
-            if named:
-                verdict = await self._blocks.check_contents(actor, namespace_id, named)
-            order = _Order(actor, namespace_id, commit, key, cursor, named, verdict)
+            if looked := named | brought.contents:
+                verdict = await self._blocks.check_contents(actor, namespace_id, looked)
+            if lost_folders:
+                contents = verdict.contents._replace(lost_folders=lost_folders)
+                verdict = verdict._replace(contents=contents)
+            order = _Order(actor, namespace_id, commit, key, cursor, looked, brought, verdict)
             kept = await self._write(order, ring)
         self._tally.note(kept, asyncio.get_running_loop().time() - began_s)
         if kept.held_count:
             raise BurstHeld(kept.held_count)
         return Committed(kept.head_before, kept.head, kept.cursor, kept.outcomes)
+
+    async def _look_back(
+        self, actor: Actor, namespace_id: NamespaceId, commit: Commit
+    ) -> tuple[Brought, frozenset[FileId]]:
+        """Returns what a commit brings back, and which folders of that are lost."""
+        if not has_restorations(commit):
+            return Brought(), frozenset()
+
+        def work(unit: Unit) -> tuple[Brought, frozenset[FileId]]:
+            require_namespace(unit, actor, namespace_id)
+            brought = find_brought(unit.tree, namespace_id, commit)
+            return brought, find_lost_folders(unit, namespace_id, brought.folders)
+
+        return await self._writer.read(work)
 
     async def _write(self, order: "_Order", ring: "Callable[[_Kept], None]") -> "_Kept | None":
         """Returns what became of a commit; None if its contents must be looked at once more."""
@@ -191,7 +215,7 @@ class Commits:
 
     def _decide(self, unit: Unit, order: "_Order") -> "_Kept":
         """Decides in a unit of work, or finds what was decided before for the same key."""
-        actor, namespace_id, commit, key, cursor, named, verdict = order
+        actor, namespace_id, commit, key, cursor, looked, brought, verdict = order
         require_namespace(unit, actor, namespace_id)
         fingerprint = _fingerprint(commit) if key else b""
         if key and (told := unit.tree.find_idempotent(namespace_id, actor.device_id, key)):
@@ -200,12 +224,14 @@ class Commits:
         if cursor is None or self._cursors.find_rewind(unit, cursor, namespace_id) is not None:
             return _refuse_all(unit, namespace_id, commit)
         now_ns = self._clock.now_ns()
-        if named and now_ns >= verdict.until_s * NS_PER_S:
+        if looked and now_ns >= verdict.until_s * NS_PER_S:
+            raise _LookedTooLongAgo
+        if has_restorations(commit) and find_brought(unit.tree, namespace_id, commit) != brought:
             raise _LookedTooLongAgo
         author = Author(actor.account_id, actor.device_id, actor.device_name, now_ns)
         view = load_view(unit.tree, namespace_id, commit, unit.history)
         head_before = view.head
-        contents = _with_lost(unit, namespace_id, named, verdict.contents)
+        contents = _with_lost(unit, namespace_id, looked, verdict.contents)
         decision = decide(view, commit, author, contents)
         if held := self._brakes.hold(unit, actor, namespace_id, view, decision.records):
             return _Kept(head_before, head_before, (), True, held_count=held)  # noqa: FBT003
@@ -225,7 +251,9 @@ class Commits:
 
 
 class _LookedTooLongAgo(Exception):
-    """What a commit names was looked at so long ago that it may have been collected since."""
+    """What a commit names was looked at so long ago that it may have been collected since; or what
+    it brings back is something else by now.
+    """
 
 
 class _Order(NamedTuple):
@@ -236,7 +264,8 @@ class _Order(NamedTuple):
     commit: Commit
     key: str
     cursor: Cursor | None
-    named: Collection[Content]
+    looked: Collection[Content]
+    brought: Brought
     verdict: Verdict
 
 
@@ -307,18 +336,18 @@ def _contents_of(commit: Commit) -> set[Content]:
 
 
 def _with_lost(
-    unit: Unit, namespace_id: NamespaceId, named: Collection[Content], contents: Contents
+    unit: Unit, namespace_id: NamespaceId, looked: Collection[Content], contents: Contents
 ) -> Contents:
     """Adds to ``missing`` what was held when it was checked and no longer is: a lease may have
     ended in between.
     """
-    if not named:
+    if not looked:
         return contents
-    roots = {content.root for content in named}
+    roots = {content.root for content in looked}
     held = find_held(unit, namespace_id, roots)
     if len(held) == len(roots):
         return contents
-    lost = {c: (c.root,) for c in named if c.root not in held and c not in contents.missing}
+    lost = {c: (c.root,) for c in looked if c.root not in held and c not in contents.missing}
     return contents._replace(missing={**contents.missing, **lost})
 
 

@@ -122,7 +122,7 @@ def read_version(connection: Session, path: str, engine: Engine | None = None) -
         (version,) = connection.execute(_FIND_VERSION).fetchone()
         return int(version)
     if tables:
-        raise DatabaseUnusable(path, "it is the database of another program")
+        raise DatabaseUnusable(path, OF_ANOTHER)
     return 0
 
 
@@ -138,6 +138,8 @@ def _iter_statements(text: str) -> Iterator[str]:
     rest = [line for line in lines if line.strip() and not line.startswith("--")]
     assert not rest, f"a statement does not end: {rest[0]}"
 
+
+OF_ANOTHER: Final = "it is the database of another program"
 
 _SQLITE: Final = Engine(
     begin=("BEGIN IMMEDIATE",),

@@ -81,6 +81,7 @@ class DatabaseUnusable(Misconfigured):
             f"the database {path} cannot be used: {what}",
             advice="Check the data directory in the settings, its owner and its filesystem.",
         )
+        self.what = what
 
 
 def translate(error: sqlite3.Error) -> Exception:

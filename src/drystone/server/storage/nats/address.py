@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a NATS is, how to connect to it, and how to say so without secrets."""
 
+import asyncio
 import re
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import nats
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 
 from drystone.core.errors import Misconfigured
 
-CONNECT_S: Final = 2.0
+CONNECT_S: Final = 2
+CLOSE_S: Final = 0.2
 
 _SUBJECT: Final = re.compile(r"[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]+)*")
 
@@ -46,7 +49,7 @@ class NatsAddress(NamedTuple):
         """Returns a connection that does not reconnect by itself.
 
         Args:
-            closed: Told when it has ended, for whatever reason.
+            closed: Told when it has ended, for whatever reason; not if it never began.
 
         Raises whatever the library does, ``OSError`` and ``TimeoutError``.
         """
@@ -54,15 +57,45 @@ class NatsAddress(NamedTuple):
         async def ignore(_: Exception) -> None:
             """What goes wrong is told to whoever waits for it."""
 
-        return await nats.connect(
-            **self.options,
-            name="drystone",
-            allow_reconnect=False,
-            max_reconnect_attempts=0,
-            connect_timeout=CONNECT_S,
-            error_cb=ignore,
-            closed_cb=closed,
-        )
+        has_begun = False
+
+        async def end() -> None:
+            if has_begun:
+                await closed()
+
+        client = TLSClient() if "tls" in self.options else Client()
+        try:
+            await client.connect(
+                **self.options,
+                name="drystone",
+                allow_reconnect=False,
+                max_reconnect_attempts=0,
+                connect_timeout=CONNECT_S,
+                error_cb=ignore,
+                closed_cb=end,
+            )
+        except BaseException:
+            # The library leaves the socket of a try that failed open. It waits for the other side
+            # to end, which one with whom TLS failed may never do.
+            with suppress(NatsError, OSError, TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await client.close()
+            raise
+        has_begun = True
+        return client
+
+
+class TLSClient(Client):
+    """A client that says nothing, its password least of all, before TLS stands.
+
+    The library asks for TLS if the server says that it has to be; if it does not, the library
+    goes on without, whatever was asked for.
+    """
+
+    def _connect_command(self) -> bytes:
+        if not self._server_info.get("tls_required"):
+            raise NatsError("the server does not ask for TLS, and the address does")
+        return super()._connect_command()
 
 
 def parse_address(url: str) -> NatsAddress:
@@ -95,9 +128,13 @@ def parse_address(url: str) -> NatsAddress:
         options |= {"user": unquote(parts.username or ""), "password": unquote(parts.password)}
     elif parts.username:
         options["token"] = unquote(parts.username)
+    if authorities is not None and parts.scheme != "tls":
+        raise NatsUnusable("ca=FILE stands there, and it is an address without TLS")
     if parts.scheme == "tls":
         try:
-            options["tls"] = ssl.create_default_context(cafile=authorities)
+            options["tls"] = context = ssl.create_default_context()
+            if authorities is not None:
+                context.load_verify_locations(authorities)
         except OSError as error:
             raise NatsUnusable(f"the authorities in {authorities} cannot be read") from error
     return NatsAddress(f"{where}?subject={subject}", subject, options)

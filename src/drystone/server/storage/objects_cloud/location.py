@@ -27,6 +27,9 @@ RETRY_S_MAX: Final = 300
 
 _SECRET: Final = ("key", "secret", "token", "password", "sas")
 
+_ADDRESSES: Final = ("endpoint", "base_url")
+"""What stands in the names of options that are addresses."""
+
 _NO_SECRETS: Final = ("kms_key",)
 """The name of a key, which stays with the provider."""
 
@@ -94,4 +97,39 @@ def parse_location(url: str) -> StoreLocation:
             f"{secret} is a secret, and an address is shown in many places",
             advice="Set it in the environment, under the name that the cloud's own tools use.",
         )
-    return StoreLocation(parts.scheme, parts.netloc, parts.path.strip("/"), options)
+    location = StoreLocation(parts.scheme, parts.netloc, parts.path.strip("/"), options)
+    for key, value in options.items():
+        if any(word in key for word in _ADDRESSES):
+            _check_address(location, key, value)
+    return location
+
+
+def _check_address(location: StoreLocation, key: str, value: str) -> None:
+    """Refuses an address of the store's own that the library would stumble over, or try for long.
+
+    Raises:
+        StoreUnusable: It is none, or is without TLS and nobody said that it may be.
+    """
+    if not _is_address(value):
+        raise StoreUnusable(
+            location.shown,
+            f"its {key} is no address",
+            advice=f"Write {key}=https://HOST or {key}=https://HOST:PORT.",
+        )
+    if value.startswith("http:") and location.options.get("allow_http") != "true":
+        raise StoreUnusable(
+            location.shown,
+            f"its {key} is without TLS",
+            advice="Write https://; or, for a store on loopback or behind a private network,"
+            " add &allow_http=true.",
+        )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        has_port = parts.port != 0
+    except ValueError:
+        return False
+    is_web = text.startswith(("http://", "https://"))
+    return is_web and bool(parts.hostname) and has_port and "@" not in parts.netloc

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a Valkey or Redis is, how to connect to it, and how to say so without secrets."""
 
+import ssl
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
@@ -89,6 +90,8 @@ def parse_address(url: str) -> ValkeyAddress:
     authorities = more.pop("ca", None)
     if more or parts.fragment:
         raise ValkeyUnusable("after the database may only stand ?ca=FILE")
+    if authorities is not None:
+        _check_authorities(authorities, has_tls=SCHEMES[parts.scheme] == "rediss")
     plain = parts._replace(scheme=SCHEMES[parts.scheme], query="", fragment="")
     options = dict(parse_url(urlunsplit(plain)))
     options |= {"host": host, "port": port, "db": int(database)}
@@ -98,3 +101,13 @@ def parse_address(url: str) -> ValkeyAddress:
             options["ssl_ca_certs"] = authorities
     shown = f"[{host}]" if ":" in host else host
     return ValkeyAddress(f"{parts.scheme}://{shown}:{port}/{database}", options)
+
+
+def _check_authorities(path: str, *, has_tls: bool) -> None:
+    """Refuses what the library would meet with each connection anew, or pass over."""
+    if not has_tls:
+        raise ValkeyUnusable("ca=FILE stands there, and it is an address without TLS")
+    try:
+        ssl.create_default_context().load_verify_locations(path)
+    except OSError as error:
+        raise ValkeyUnusable(f"the authorities in {path} cannot be read") from error

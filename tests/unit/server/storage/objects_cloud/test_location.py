@@ -12,7 +12,7 @@ from drystone.server.storage.objects_cloud.location import RETRY_S, find_retry_s
         ("s3://bucket", "s3://bucket"),
         ("s3://bucket/", "s3://bucket"),
         ("az://container/a/b/", "az://container/a/b"),
-        ("gs://my.bucket/folder?base_url=http://x", "gs://my.bucket/folder"),
+        ("gs://my.bucket/folder?base_url=https://x", "gs://my.bucket/folder"),
     ],
 )
 def test_an_address_names_a_place(url: str, shown: str) -> None:
@@ -57,3 +57,20 @@ def test_how_long_to_try_again_may_be_said() -> None:
 
 def test_the_name_of_a_key_is_no_secret() -> None:
     assert parse_location("s3://bucket?kms_key=abc").options == {"kms_key": "abc"}
+
+
+@pytest.mark.parametrize("key", ["endpoint", "aws_endpoint_url", "base_url"])
+@pytest.mark.parametrize(
+    "text", ["minio", "minio:9000", "://x", "https://", "ftp://x", "https://a:b@x", "http://x:y"]
+)
+def test_a_store_s_own_address_has_to_be_one(key: str, text: str) -> None:
+    """The library panics over some, and tries others for half a minute."""
+    with pytest.raises(StoreUnusable, match=f"its {key} is no address"):
+        parse_location(f"s3://bucket?{key}={text}&allow_http=true")
+
+
+def test_that_it_may_be_without_tls_has_to_be_said() -> None:
+    with pytest.raises(StoreUnusable, match="without TLS") as caught:
+        parse_location("s3://bucket?endpoint=http://127.0.0.1:9000")
+    assert "allow_http" in caught.value.advice
+    assert parse_location("s3://bucket?endpoint=https://minio.example:9000").options

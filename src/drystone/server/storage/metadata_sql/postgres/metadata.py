@@ -18,6 +18,7 @@ import psycopg_pool
 
 from drystone.server.ports.metadata import Unit
 from drystone.server.storage.metadata_sql.migrations import (
+    OF_ANOTHER,
     Engine,
     Migration,
     is_beyond,
@@ -29,11 +30,13 @@ from drystone.server.storage.metadata_sql.postgres.dialect import say_schema
 from drystone.server.storage.metadata_sql.postgres.replica import Replica
 from drystone.server.storage.metadata_sql.postgres.session import PostgresSession
 from drystone.server.storage.metadata_sql.postgres.trouble import (
+    DatabaseRefuses,
     PostgresUnusable,
     is_worth_another_try,
     translate,
     translated,
 )
+from drystone.server.storage.metadata_sql.trouble import DatabaseUnusable
 from drystone.server.storage.metadata_sql.unit import SqlUnit
 
 T = TypeVar("T")
@@ -211,10 +214,18 @@ class PostgresMetadata:
                 self._check(connection)
                 with translated():
                     session = PostgresSession(connection, is_writing=True)
-                    migrate(session, self._where, migrations, _MIGRATING)
+                    try:
+                        migrate(session, self._where, migrations, _MIGRATING)
+                    except psycopg.errors.UndefinedColumn as error:
+                        # Somebody else's table of that name.
+                        raise PostgresUnusable(self._where, OF_ANOTHER) from error
         except psycopg.Error as error:
             what = (str(error).splitlines() or [type(error).__name__])[0]
             raise PostgresUnusable(self._where, what) from error
+        except DatabaseRefuses as error:
+            raise PostgresUnusable(self._where, error.what) from error
+        except DatabaseUnusable as error:
+            raise PostgresUnusable(self._where, error.what) from error
 
     def _check(self, connection: "psycopg.Connection[Any]") -> None:
         if connection.info.server_version < VERSION_MIN * 10_000:
@@ -237,9 +248,12 @@ class PostgresMetadata:
             try:
                 session.execute(begin)
                 yield session
-            except BaseException:
+            except BaseException as error:
                 with suppress(psycopg.Error):
                     connection.execute("ROLLBACK")
+                if is_writing and isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+                    # What was the primary is none any more: the next one looks for it anew.
+                    connection.close()
                 raise
             with translated():
                 session.execute("COMMIT")

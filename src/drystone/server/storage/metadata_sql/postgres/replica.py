@@ -8,7 +8,7 @@ primary reads instead.
 
 import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import psycopg
 import psycopg_pool
@@ -43,6 +43,15 @@ class ReplicaAway(Unavailable):
         )
 
 
+def _require_standby(connection: "psycopg.Connection[Any]") -> None:
+    """Refuses a connection to what is no copy (any more): a database that is written to by itself
+    may hold another history under the same numbers.
+    """
+    row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
+    if row is None or not row[0]:
+        raise psycopg.OperationalError("it is no standby")
+
+
 class Replica:
     """Connections to a hot standby; opened when they are first needed.
 
@@ -63,6 +72,7 @@ class Replica:
             timeout=WAIT_S,
             reconnect_timeout=WAIT_S,
             name="replica",
+            configure=_require_standby,
             kwargs={"autocommit": True, "prepare_threshold": 2},
         )
         self._pool.open(wait=False)

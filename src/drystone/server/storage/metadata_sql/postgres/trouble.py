@@ -27,6 +27,8 @@ _AGAIN: Final = (
     psycopg.errors.UniqueViolation,
     # A pack was retired while blocks were added to it: the next time it comes back.
     psycopg.errors.ForeignKeyViolation,
+    # The primary was replaced: the next connection may find the new one.
+    psycopg.errors.ReadOnlySqlTransaction,
 )
 
 
@@ -43,6 +45,22 @@ class DatabaseUnreachable(Unavailable):
             advice="Try again; its operator should look at PostgreSQL.",
             retry_after_s=2.0,
         )
+
+
+class DatabaseRefuses(Unavailable):
+    """PostgreSQL answers, and does not let us: it can only be read (a standby, a primary that was
+    replaced), or its user may not do it. What was under way is undone.
+    """
+
+    code = "server-database-refuses"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"the server's database refuses its work ({what})",
+            advice="Its operator should look which PostgreSQL answers, and at its user's rights.",
+            retry_after_s=10.0,
+        )
+        self.what = what
 
 
 class PostgresUnusable(Misconfigured):
@@ -86,6 +104,8 @@ def translate(error: psycopg.Error) -> Exception:
             return DatabaseCorrupt(what)
         case psycopg.errors.IoError() | psycopg.errors.OutOfMemory():
             return DatabaseTrouble(what)
+        case psycopg.errors.ReadOnlySqlTransaction() | psycopg.errors.InsufficientPrivilege():
+            return DatabaseRefuses(what)
         case psycopg.errors.UniqueViolation():
             return AssertionError(f"the database refused a row: {what}")
         case _ if isinstance(error, _AGAIN):
