@@ -99,7 +99,7 @@ def _pause_s(failures: int) -> float:
     if failures <= 1:
         return 0
     # The exponent has its bound, too: after a night of failures the number would be none.
-    return min(BACKOFF_S_MAX, BACKOFF_S * 2 ** min(failures - 2, 30))
+    return min(BACKOFF_S_MAX, BACKOFF_S * 2.0 ** min(failures - 2, 30))
 
 
 class _Worker:
