@@ -17,6 +17,7 @@ from drystone.server.bootstrap.libraries import library
 from drystone.server.bootstrap.messaging import add_outlet, make_bell, make_cache
 from drystone.server.bootstrap.objects_folder import is_folder
 from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
+from drystone.server.bootstrap.tenant import move_in
 from drystone.server.bootstrap.watching import Watch, make_checks
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.bell import Bell
@@ -142,6 +143,8 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         cursor_key = _load_cursor_key(settings, data_dir, metadata)
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
         opened = _open_store(settings, data_dir)
+        if settings.objects != "files":
+            move_in(database, opened.objects)
         background, worker, clock = Background(), secrets.token_hex(8), SystemClock()
 
         def find_heads(ids: Collection[NamespaceId]) -> Awaitable[Mapping[NamespaceId, int]]:

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from drystone.core.errors import Misconfigured, Refused
 from drystone.server.bootstrap.composing import carry_over, open_metadata, open_objects
 from drystone.server.bootstrap.data_dir import ServerHome, opened_data_dir
+from drystone.server.bootstrap.tenant import adopt
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
 from drystone.server.settings import ServerSettings
@@ -124,7 +125,8 @@ def rebuild_metadata(settings: ServerSettings, tell: Tell) -> RebuiltAndChecked:
         path = data_dir.path / _UNFINISHED
         remove_database(path)
         try:
-            done = _rebuild_at(path, objects, tell)
+            has_tenant = settings.objects != "files"
+            done = _rebuild_at(path, objects, tell, has_tenant=has_tenant)
             install_database(settings, data_dir, path)
         finally:
             remove_database(path)
@@ -196,10 +198,12 @@ def _require_no_database(settings: ServerSettings, data_dir: ServerHome) -> None
             )
 
 
-def _rebuild_at(path: Path, objects: Objects, tell: Tell) -> RebuiltAndChecked:
+def _rebuild_at(path: Path, objects: Objects, tell: Tell, *, has_tenant: bool) -> RebuiltAndChecked:
     packs = ObjectPacks(objects)
     with closing(SqliteMetadata(path)) as metadata:
         rebuilt = Rebuilding(metadata, objects, packs, SystemClock().now_ns(), tell).run()
+        if has_tenant:
+            adopt(metadata, objects)
         check = make_check(metadata, objects, tell, is_deep=False)
         findings = tuple(check.iter_findings())
         return RebuiltAndChecked(rebuilt, check.sum_up(), findings)
