@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from drystone.server.ports.brokers.cache import Cache
+from drystone.server.ports.watching.measuring import Measures
 from drystone.server.storage.cache_memory import MemoryCache
+from drystone.server.storage.measured import MeasuredCache
 from drystone.server.storage.valkey import ValkeyCache, parse_address
 from drystone.testing.brokers.valkey import ValkeyServer
 from drystone.testing.conformance.cache import CacheSuite
@@ -51,6 +53,12 @@ class TestMemoryCache(CacheSuite):
         assert cache.get([b"a"]) == [b"value"]
         clock.now_s += 1
         assert cache.get([b"a"]) == [None]
+
+
+class TestMeasuredCache(CacheSuite):
+    @pytest.fixture
+    def cache(self) -> Cache:
+        return MeasuredCache(MemoryCache(), Measures())
 
 
 @pytest.fixture

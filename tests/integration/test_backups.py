@@ -174,6 +174,8 @@ def test_later_backups_copy_what_is_new_and_older_ones_go(
     assert third.manifest.objects_count == first.manifest.objects_count + 1
     assert third.removed == (first.manifest.stamp,)
     assert stamps == [again.manifest.stamp, third.manifest.stamp]
+    noted = (server.data_dir / "backup.stamp").read_text()
+    assert int(noted) == third.manifest.made_ns // 10**9, "metrics tell how old the newest is"
     assert all(verify_backup(target, stamp, tell)[1] == [] for stamp in stamps)
     packs = list_packs(server)
     linked = [(tmp_path / "backups" / "packs" / p.parent.name / p.name) for p in packs]

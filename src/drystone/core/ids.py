@@ -82,11 +82,6 @@ def parse_device_id(text: str) -> DeviceId:
     return DeviceId(parse_hex_id(text, ID_BYTES, "device id"))
 
 
-def parse_block_id(text: str) -> BlockId:
-    """Returns the block id written as 64 hexadecimal digits in ``text``."""
-    return BlockId(parse_hex_id(text, BLOCK_ID_BYTES, "block id"))
-
-
 def format_id(value: bytes) -> str:
     """Returns an id of any kind as lower-case hexadecimal text."""
     return value.hex()

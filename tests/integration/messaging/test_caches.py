@@ -152,7 +152,7 @@ async def test_a_database_that_was_put_back_finds_nothing_of_what_it_lost(
 async def test_a_valkey_that_dies_or_stands_still_under_load_costs_a_few_short_waits(
     postgres_url, valkey_own, fate
 ) -> None:
-    worker = Worker(postgres_url, make_cache(valkey_own, wait_s=0.05))
+    worker = Worker(postgres_url, make_cache(valkey_own, wait_s=0.5))
     assert worker.cache is not None
     worker.admin.add_account("anna", PASSWORD)
     anna = await worker.sign_in()
@@ -171,8 +171,8 @@ async def test_a_valkey_that_dies_or_stands_still_under_load_costs_a_few_short_w
     async def commit_on() -> None:
         for number in range(20):
             if number == 7:
-                getattr(valkey_own, fate)()
                 worker.cache.failures = 0
+                getattr(valkey_own, fate)()
             name = f"{number:02}"
             await worker.add(anna, number + 1, name)
             names.append(name)

@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Notices for those who do not watch: nothing at all, or lines in a log."""
 
-import structlog
-from structlog.typing import FilteringBoundLogger
-
 from drystone.client.ports import ProblemRow
 from drystone.core.planning.plan import Conflict
 
@@ -32,23 +29,3 @@ class SilentNotices:
 
     def message(self, text: str) -> None:
         pass
-
-
-class LogNotices(SilentNotices):
-    """Logs what somebody may ask about later, not how far a transfer has come.
-
-    Args:
-        folder: Which synced folder it is about.
-    """
-
-    def __init__(self, folder: str) -> None:
-        self._log: FilteringBoundLogger = structlog.get_logger().bind(folder=folder)
-
-    def problem(self, row: ProblemRow) -> None:
-        self._log.warning("problem", path=row.path, code=row.code, message=row.message)
-
-    def conflict(self, conflict: Conflict, path: str) -> None:
-        self._log.info("conflict", path=path, kind=conflict.kind.value, kept_as=conflict.kept_as)
-
-    def message(self, text: str) -> None:
-        self._log.info("message", text=text)

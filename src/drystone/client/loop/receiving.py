@@ -95,11 +95,6 @@ class Receiving:
             await asyncio.wait(self._tasks)
         self._tasks.clear()
 
-    @property
-    def is_busy(self) -> bool:
-        """True while something is in the row."""
-        return any(not task.done() for task in self._tasks)
-
     # --- inside ------------------------------------------------------------------------------
 
     async def _begin(self, receiving: "asyncio._CoroutineLike[None]") -> None:

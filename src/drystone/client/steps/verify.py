@@ -8,7 +8,8 @@
 Rows that were settled after the last flush describe a disk that may not be there any more. One
 that proves true is settled again. One that does not is forgotten, as if this device had never
 had the entry: the server's version is placed anew, and what the disk has instead is kept beside
-it. So neither a lost file nor a torn one is ever taken for a wish.
+it. So neither a lost file nor a torn one is ever taken for a wish. A mode or time that is not the
+row's was lost if the entry was last changed before the row was settled, else it is a wish.
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from drystone.core.content.content import Content
 from drystone.core.content.hashing import ContentHasher
 from drystone.core.errors import Unavailable
 from drystone.core.ids import FileId
+from drystone.core.journal.record import Action, StoredEntry
 from drystone.core.limits import MIB
 from drystone.core.tree.entry import Kind
 
@@ -65,10 +67,16 @@ class Verify:
     def note(self, verdicts: Sequence[Verdict]) -> None:
         """Settles again what is true and forgets what is not. Uses State."""
         for row, stat in verdicts:
-            if stat is not None:
-                self._state.settle(row.entry.file_id, row._replace(stat=stat))
-            else:
+            if stat is None:
                 self._forget(row.entry.file_id)
+            elif _is_dressed_alike(row.stat, stat):
+                self._state.settle(row.entry.file_id, row._replace(stat=stat))
+            elif stat.ctime_ns > row.stat.ctime_ns:
+                # Somebody has given it another mode or time since: the next scan is to see that.
+                seen = stat._replace(mode=row.stat.mode, mtime_ns=row.stat.mtime_ns)
+                self._state.settle(row.entry.file_id, row._replace(stat=seen))
+            else:
+                self._undress(row, stat)
 
     def _look(self, doubt: Doubt) -> Stat | None:
         row, path = doubt
@@ -98,6 +106,16 @@ class Verify:
                 offset += count
         return hasher.finish() == content.content_hash
 
+    def _undress(self, row: SyncedRow, stat: Stat) -> None:
+        """The disk has lost a mode or time that it was given: it is to get it again."""
+        found = row.entry
+        if stat.mode != row.stat.mode:
+            found = found._replace(mode=stat.mode)
+        if found.kind == Kind.FILE and stat.mtime_ns != row.stat.mtime_ns:
+            found = found._replace(mtime_ns=stat.mtime_ns)
+        self._state.settle(row.entry.file_id, row._replace(entry=found, stat=stat))
+        self._state.note_remote(StoredEntry(row.entry, row.seq, Action.EDIT))
+
     def _forget(self, file_id: FileId) -> None:
         """Forgets an entry and all below it: where a folder is missing, so are they."""
         waiting = [file_id]
@@ -105,3 +123,8 @@ class Verify:
             folder_id = waiting.pop()
             waiting += [row.entry.file_id for row in self._state.synced_rows(folder_id).values()]
             self._state.renew_remote(folder_id)
+
+
+def _is_dressed_alike(one: Stat, other: Stat) -> bool:
+    """Tells whether mode and time are the same, where they count."""
+    return one.mode == other.mode and (one.mtime_ns == other.mtime_ns or one.kind == Kind.FOLDER)

@@ -85,11 +85,6 @@ def join_path(names: Sequence[str]) -> str:
     return "".join(f"/{name}" for name in names)
 
 
-def parent_path(path: str) -> str:
-    """Returns the path of the folder that holds ``path``; the root's is the root itself."""
-    return join_path(split_path(path)[:-1])
-
-
 def show_name(name: str) -> str:
     """Returns ``name`` quoted and shortened, fit for a message and safe to print."""
     shown = name if len(name) <= _SHOWN_CHARS_MAX else name[:_SHOWN_CHARS_MAX] + "…"

@@ -9,10 +9,12 @@ from typing import Any, Final
 import structlog
 
 from drystone.core.limits import SCRUB_AGAIN_S
+from drystone.server.ports.watching.measuring import Measures
 from drystone.server.service.service import Engines
 from drystone.server.service.writer import Writer
 from drystone.server.settings import ServerSettings
 from drystone.server.workers.collecting import Collector, CollectRules, Tally
+from drystone.server.workers.counting import UpkeepCounts, count_collecting, count_scrubbing
 from drystone.server.workers.duty import Duty
 from drystone.server.workers.gentle import run_every
 from drystone.server.workers.scrubbing import Scrub, ScrubTally
@@ -65,8 +67,13 @@ async def _run_again(name: str, job: Job) -> None:
         await asyncio.sleep(AGAIN_S)
 
 
-def add_upkeep(
-    settings: ServerSettings, background: Background, worker: str, engines: Engines, writer: Writer
+def add_upkeep(  # noqa: PLR0917  what a job is made of
+    settings: ServerSettings,
+    background: Background,
+    worker: str,
+    engines: Engines,
+    writer: Writer,
+    measures: Measures,
 ) -> None:
     """Adds collecting and scrubbing, as the settings ask for them: of many workers one at a time
     does each, whoever has the duty.
@@ -74,11 +81,12 @@ def add_upkeep(
     every_s = settings.collect_every_h * 3600
     if every_s:
         duty = Duty(writer, engines.clock, "collect", worker)
-        collect = partial(_collect, engines, make_rules(settings))
+        counts = count_collecting(measures, engines.clock)
+        collect = partial(_collect, engines, make_rules(settings), counts)
         background.add("collect", partial(run_every, duty, every_s, collect))
     if rate := settings.scrub_bytes_per_s:
         duty = Duty(writer, engines.clock, "scrub", worker)
-        scrub = partial(_scrub, engines)
+        scrub = partial(_scrub, engines, count_scrubbing(measures, engines.clock))
         job = partial(run_every, duty, SCRUB_EVERY_S, scrub, bytes_per_s=rate)
         background.add("scrub", job)
 
@@ -92,15 +100,16 @@ def make_rules(settings: ServerSettings) -> CollectRules:
     )
 
 
-def _collect(engines: Engines, rules: CollectRules) -> Iterator[int]:
+def _collect(engines: Engines, rules: CollectRules, counts: UpkeepCounts) -> Iterator[int]:
     tally = Tally()
-    yield from Collector(engines.metadata, engines.packs, engines.clock, rules).run(tally)
+    collector = Collector(engines.metadata, engines.packs, engines.clock, rules)
+    yield from counts.follow(tally, collector.run(tally))
     log.info("collect.done", **vars(tally))
 
 
-def _scrub(engines: Engines) -> Iterator[int]:
+def _scrub(engines: Engines, counts: UpkeepCounts) -> Iterator[int]:
     tally = ScrubTally()
     scrub = Scrub(engines.metadata, engines.packs, engines.clock)
-    yield from scrub.run(tally, within_s=SCRUB_AGAIN_S)
+    yield from counts.follow(tally, scrub.run(tally, within_s=SCRUB_AGAIN_S))
     if tally.packs or tally.left:
         log.info("scrub.done", **vars(tally))

@@ -4,6 +4,7 @@
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -136,7 +137,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             data_dir.join(membership.lock_fd)
         watch = Watch(settings)
         undo.callback(watch.close)
-        database = _open_metadata(settings, data_dir, membership.run if membership else None)
+        database = open_metadata(settings, data_dir, membership.run if membership else None)
         versioned = VersionedMetadata(database)
         undo.callback(versioned.close)
         metadata = watch.metadata(versioned, database)
@@ -162,7 +163,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
             clock,
             _passwords(settings),
             find_store(settings.transfer, opened.objects),
-            cache,
+            watch.cache(cache),
         )
         service = make_service(
             engines,
@@ -181,12 +182,11 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         outlet = add_outlet(
             settings, background, worker, writer=service.writer, bell=bell, clock=clock
         )
-        add_upkeep(settings, background, worker, engines, service.writer)
-        add_jobs(background, service, engines, opened.objects)
+        add_upkeep(settings, background, worker, engines, service.writer, watch.measures)
+        direct = add_jobs(background, service, engines, opened.objects)
+        journals = _add_journals(settings, background, versioned, opened.objects, data_dir)
         watch.beside(background, bell, outlet)
-        if settings.journal_lag_s:
-            keeper = JournalKeeper(versioned, opened.objects, clock, lag_s=settings.journal_lag_s)
-            background.add("journals", lambda: _keep_journals(keeper, data_dir))
+        watch.keeping(background, service.writer, clock, data_dir, direct=direct, journals=journals)
         server = Server(
             service,
             data_dir,
@@ -211,7 +211,7 @@ def open_admin(settings: ServerSettings) -> Iterator[Admin]:
         Misconfigured: The data directory cannot be used, or is newer.
     """
     with opened_data_dir(settings.data_dir) as data_dir:
-        metadata = _open_metadata(settings, data_dir)
+        metadata = open_metadata(settings, data_dir)
     try:
         yield Admin(metadata, SystemClock(), _passwords(settings), data_dir.tell_server)
     finally:
@@ -254,9 +254,16 @@ def move_metadata(
             data_dir.close()
 
 
-def _open_metadata(
+def open_metadata(
     settings: ServerSettings, data_dir: ServerHome, run: str | None = None
 ) -> Metadata:
+    """Opens the metadata that the settings name, and brings them up to date.
+
+    Args:
+        settings: Of the server.
+        data_dir: Its data directory.
+        run: See ``Membership``.
+    """
     if settings.is_embedded:
         return SqliteMetadata(data_dir.database_path, run=run)
     with library("PostgreSQL", "postgres"):
@@ -284,10 +291,6 @@ def _load_cursor_key(settings: ServerSettings, data_dir: ServerHome, metadata: M
     return metadata.write(lambda unit: unit.shared.keep_secret(_CURSOR_KEY, key))
 
 
-def _open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:
-    return _open_store(settings, data_dir).objects
-
-
 def _open_store(settings: ServerSettings, data_dir: ServerHome) -> OpenedObjects:
     if is_folder(settings.objects):
         return open_embedded_objects(settings, data_dir)
@@ -296,14 +299,22 @@ def _open_store(settings: ServerSettings, data_dir: ServerHome) -> OpenedObjects
             "master_key is set, but only what lies in a folder is encrypted with it",
             advice="Remove it, and have the object store encrypt what it keeps.",
         )
-    with library("object stores", "cloud"):
-        from drystone.server.storage.objects_cloud import (  # noqa: PLC0415
-            CloudObjects,
-            parse_location,
-        )
-    location = parse_location(settings.objects)
-    cloud = CloudObjects(location, environment=read_cloud_environment(), clock=SystemClock())
-    return OpenedObjects(cloud, None, ())
+    return OpenedObjects(open_store(settings.objects), None, ())
+
+
+def _add_journals(
+    settings: ServerSettings,
+    background: Background,
+    metadata: Metadata,
+    objects: Objects,
+    data_dir: ServerHome,
+) -> JournalKeeper | None:
+    """Adds what lets journals follow into the object store, unless the settings say no."""
+    if not settings.journal_lag_s:
+        return None
+    keeper = JournalKeeper(metadata, objects, SystemClock(), lag_s=settings.journal_lag_s)
+    background.add("journals", partial(_keep_journals, keeper, data_dir))
+    return keeper
 
 
 async def _keep_journals(keeper: JournalKeeper, data_dir: ServerHome) -> None:
@@ -317,11 +328,6 @@ def _passwords(settings: ServerSettings) -> Passwords:
 
 
 # --- for the other doors of this room ------------------------------------------------------------
-
-
-def open_metadata(settings: ServerSettings, data_dir: ServerHome) -> Metadata:
-    """Opens the metadata that the settings name, and brings them up to date."""
-    return _open_metadata(settings, data_dir)
 
 
 def open_objects(settings: ServerSettings, data_dir: ServerHome) -> Objects:

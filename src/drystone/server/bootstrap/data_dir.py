@@ -5,8 +5,9 @@ Servers whose metadata are elsewhere may hold one together.
 
 What lies in it: ``format`` (this layout's number), ``keys/``, the database, the objects,
 ``server.lock`` (held while a server runs), ``setup.lock`` (held while something is made or
-migrated), ``serving.json`` (where the running server listens) and ``accounts.stamp`` (longer
-after every admin command that may end a token). An operator may put ``drystone.toml`` there.
+migrated), ``serving.json`` (where the running server listens), ``accounts.stamp`` (longer after
+every admin command that may end a token) and ``backup.stamp`` (of when the newest backup is). An
+operator may put ``drystone.toml`` there.
 """
 
 import fcntl
@@ -201,6 +202,24 @@ class ServerHome:
             fresh = path.with_name("serving.json.new")
             fresh.write_text(json.dumps({"url": url, "pid": os.getpid()}) + "\n", encoding="utf-8")
             fresh.replace(path)
+
+    def note_backup(self, made_s: int) -> None:
+        """Writes down of when the newest backup is that was made of this server, UTC seconds.
+
+        A note for whoever watches: that it cannot be written is no trouble.
+        """
+        path = self.path / "backup.stamp"
+        with suppress(OSError):
+            fresh = path.with_name("backup.stamp.new")
+            fresh.write_text(f"{made_s}\n", encoding="ascii")
+            fresh.replace(path)
+
+    def find_backup_s(self) -> int | None:
+        """Returns that instant; None if no backup was made from here yet."""
+        try:
+            return int((self.path / "backup.stamp").read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
 
     def close(self) -> None:
         """Lets go of the directory. Idempotent."""

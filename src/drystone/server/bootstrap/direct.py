@@ -2,7 +2,7 @@
 """Direct transfer, as far as the settings and the store allow it, and what it needs beside."""
 
 import secrets
-from typing import Final
+from typing import Final, NamedTuple
 
 from drystone.core.errors import Misconfigured
 from drystone.server.bootstrap.background import Background
@@ -48,21 +48,31 @@ def find_store(transfer: str, objects: Objects) -> DirectStore | None:
     return None
 
 
-def add_jobs(background: Background, service: Service, engines: Engines, objects: Objects) -> None:
+class DirectJobs(NamedTuple):
+    """What goes on beside direct transfer."""
+
+    verifier: Verifier
+    strays: Strays
+
+
+def add_jobs(
+    background: Background, service: Service, engines: Engines, objects: Objects
+) -> DirectJobs | None:
     """Adds what verifies packs that devices put, and what removes those that nobody accounts for.
 
     Also where direct transfer was just turned off: some may still be on their way. Embedded
-    objects have none.
+    objects have none: None.
     """
     signing: Signing | None = getattr(objects, "signing", None)
     if signing is None:
-        return
+        return None
     store = DirectStore(objects, signing)
     clock, writer = engines.clock, service.writer
     verifier = Verifier(writer, engines.packs, objects, clock, _make_duty(service, clock, _VERIFY))
     strays = Strays(writer, store, clock, _make_duty(service, clock, _REMOVE))
     background.add("verifier", verifier.run)
     background.add("strays", strays.run)
+    return DirectJobs(verifier, strays)
 
 
 def _make_duty(service: Service, clock: Clock, name: str) -> Duty:

@@ -9,9 +9,8 @@ the unit of work in which it reads or writes, so that a right taken away counts 
 from collections.abc import Callable
 
 from drystone.core.errors import Refused
-from drystone.core.ids import ROOT_ID, FileId, NamespaceId
+from drystone.core.ids import FileId, NamespaceId
 from drystone.core.journal.record import StoredEntry
-from drystone.core.tree.entry import Kind
 from drystone.server.ports.metadata import Unit
 from drystone.server.service.actor import Actor
 
@@ -69,18 +68,3 @@ def require_entry(
     if found is None:
         raise EntryNotFound(f"entry {file_id.hex()}")
     return found
-
-
-def require_folder(unit: Unit, actor: Actor, namespace_id: NamespaceId, folder_id: FileId) -> None:
-    """Returns if the id is that of the root or of a folder, deleted or not.
-
-    Raises:
-        NamespaceNotFound: The actor may not open the namespace.
-        EntryNotFound: There is no such folder.
-    """
-    require_namespace(unit, actor, namespace_id)
-    if folder_id == ROOT_ID:
-        return
-    found = require_entry(unit, actor, namespace_id, folder_id)
-    if found.entry.kind is not Kind.FOLDER:
-        raise EntryNotFound(f"folder {folder_id.hex()}")

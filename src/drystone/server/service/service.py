@@ -120,7 +120,7 @@ def make_service(
         commits=Commits(
             writer, blocks, bell, clock, cursors=cursors, brakes=brakes, measures=measures
         ),
-        direct=Direct(blocks.shelf, direct),
+        direct=Direct(blocks.shelf, direct, measures),
         devices=Devices(writer, clock, listeners, SharedStamp(writer) if stamp is None else stamp),
         history=History(writer),
         listeners=listeners,

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from drystone.core.errors import DrystoneError
 from drystone.core.ids import NamespaceId
 from drystone.server.ports.bell import Bell
+from drystone.server.ports.brokers.cache import Cache
 from drystone.server.ports.metadata import Metadata, Unit
 from drystone.server.ports.objects import ObjectParts, Objects, ObjectStat
 from drystone.server.ports.watching.measuring import Counter, Histogram, Measures
@@ -153,6 +154,40 @@ class MeasuredObjects:
                 outcome=outcome,
             )
         counter.add()
+
+
+class MeasuredCache:
+    """Implements ``Cache`` around another.
+
+    A value that is found counts as found, whatever whoever asked makes of it.
+    """
+
+    def __init__(self, inner: Cache, measures: Measures, tracing: Tracing = NO_TRACING) -> None:
+        self._inner = inner
+        self._tracing = tracing
+        text = "Values that were looked for in the cache; one that it does not tell is missing."
+        name = "drystone_cache_gets_total"
+        self._found = measures.counter(name, text, outcome="found")
+        self._missing = measures.counter(name, text, outcome="missing")
+        self._puts = measures.counter(
+            "drystone_cache_puts_total", "Values that were given to the cache."
+        )
+
+    def get(self, names: list[bytes]) -> list[bytes | None]:
+        with self._tracing.span("cache.get"):
+            values = self._inner.get(names)
+        missing_count = values.count(None)
+        self._missing.add(missing_count)
+        self._found.add(len(values) - missing_count)
+        return values
+
+    def put(self, name: bytes, value: bytes, lasts_s: int) -> None:
+        with self._tracing.span("cache.put"):
+            self._inner.put(name, value, lasts_s)
+        self._puts.add()
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 class MeasuredBell:

@@ -68,6 +68,56 @@ async def test_torn_file_is_kept_beside_and_fetched_again(pair: Pair) -> None:
     ]
 
 
+@pytest.mark.parametrize("path", ["folder", "folder/file"])
+async def test_mode_given_since_is_a_wish(pair: Pair, path: str) -> None:
+    one, two = pair
+    two.crash(with_machine=True)
+    two.hand.set_mode(path, 0o700)
+
+    await settle([two, one])
+
+    assert _mode(one, path) == _mode(two, path) == 0o700
+
+
+async def test_time_given_since_is_a_wish(pair: Pair) -> None:
+    one, two = pair
+    two.crash(with_machine=True)
+    two.hand.touch("folder/file", 1_600_000_000_000_000_000)
+
+    await settle([two, one])
+
+    assert _mtime_ns(one, "folder/file") == _mtime_ns(two, "folder/file") == 1_600_000_000 * 10**9
+
+
+@pytest.mark.parametrize("path", ["folder", "folder/file"])
+async def test_mode_that_did_not_survive_is_given_again(pair: Pair, path: str) -> None:
+    one, two = pair
+    before = _mode(one, path)
+    one.hand.set_mode(path, 0o700)
+    await settle([one, two])
+    two.crash(with_machine=True)
+    inode = two.disk.find(path)
+    assert inode is not None
+    inode.mode, inode.ctime_ns = before, inode.ctime_ns - 1
+
+    await settle([two, one])
+
+    assert _mode(one, path) == _mode(two, path) == 0o700
+
+
+async def test_time_that_did_not_survive_is_given_again(pair: Pair) -> None:
+    one, two = pair
+    before_ns = _mtime_ns(two, "folder/file")
+    two.crash(with_machine=True)
+    inode = two.disk.find("folder/file")
+    assert inode is not None
+    inode.mtime_ns, inode.ctime_ns = 0, inode.ctime_ns - 1
+
+    await settle([two, one])
+
+    assert _mtime_ns(one, "folder/file") == _mtime_ns(two, "folder/file") == before_ns
+
+
 async def test_what_survived_is_only_read_again(pair: Pair) -> None:
     one, two = pair
     tree = two.hand.list_tree()
@@ -100,3 +150,15 @@ async def test_crash_of_the_program_alone_puts_nothing_in_doubt(pair: Pair) -> N
     await settle([two, one])
 
     assert one.hand.list_tree() == {"folder": None, "other": b"world"}
+
+
+def _mode(device: MemoryDevice, path: str) -> int:
+    stat = device.disk.find_stat(path)
+    assert stat is not None
+    return stat.mode
+
+
+def _mtime_ns(device: MemoryDevice, path: str) -> int:
+    stat = device.disk.find_stat(path)
+    assert stat is not None
+    return stat.mtime_ns

@@ -196,6 +196,26 @@ def test_unreadable_file_is_a_problem_until_it_is_read(
     assert desk.changes()["file"].entry.content is not None
 
 
+def test_problem_of_a_file_ends_when_nothing_is_to_be_read(
+    desk: Desk, hand: FakeHand, disk: FakeDisk
+) -> None:
+    hand.write("file", b"1")
+    desk.agree()
+    row = desk.state.find_synced_row(desk.find("file").file_id)
+    assert row is not None
+    inode = disk.find("file")
+    hand.set_mode("file", 0o600)
+    inode.is_readable = False
+    desk.see()
+    assert [row.code for row in desk.state.problems()] == ["unreadable"]
+
+    inode.mode, inode.ctime_ns = row.stat.mode, row.stat.ctime_ns
+    desk.state.note_local(row.entry.file_id, None)
+    desk.see()
+
+    assert not desk.state.problems()
+
+
 def test_problem_of_a_file_that_is_gone_ends(desk: Desk, hand: FakeHand, disk: FakeDisk) -> None:
     hand.write("file", b"1")
     disk.find("file").is_readable = False

@@ -169,6 +169,16 @@ def test_shifted_folder_takes_all_below_along(desk: Desk, hand: FakeHand) -> Non
     assert not desk.see()
 
 
+def test_mode_that_a_shifted_folder_was_given_meanwhile_is_seen(desk: Desk, hand: FakeHand) -> None:
+    a = folder(1, "a")
+    desk.do(Place(a))
+    hand.set_mode("a", 0o700)
+
+    desk.do(Shift(a, a._replace(name="b")))
+
+    assert [change.entry.mode for change in desk.see().values()] == [0o700]
+
+
 def test_discarded_folder_is_in_the_trash_and_forgotten(desk: Desk, hand: FakeHand) -> None:
     a = folder(1, "a")
     one = file(2, "one", b"1", a.file_id)

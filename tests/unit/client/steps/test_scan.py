@@ -606,6 +606,19 @@ def test_folder_with_a_marker_of_its_own_is_left_out(
 # --- ignore rules -------------------------------------------------------------------------------
 
 
+def test_file_in_the_place_of_a_folder_is_one_also_where_rules_are_new(
+    desk: Desk, hand: FakeHand
+) -> None:
+    hand.make_folder("a")
+    desk.agree()
+    hand.remove("a")
+    hand.write("a", b"1")
+    hand.write(".drystoneignore", b"# none\n")
+
+    assert sorted(desk.see("")) == ["-a", ".drystoneignore", "a"]
+    assert len(desk.state.local_changes) == 3
+
+
 def test_ignored_names_are_left_out_with_all_below(desk: Desk, hand: FakeHand) -> None:
     fill(hand)
     hand.write(".drystoneignore", b"*.o\nbuild/\n")

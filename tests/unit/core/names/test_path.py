@@ -9,7 +9,6 @@ from drystone.core.names.path import (
     InvalidPath,
     check_name,
     join_path,
-    parent_path,
     show_name,
     split_path,
 )
@@ -67,10 +66,6 @@ def test_an_impossible_path_is_refused(path):
 
 def test_the_deepest_path_passes():
     assert len(split_path("/x" * (limits.DEPTH_MAX + 1))) == limits.DEPTH_MAX + 1
-
-
-def test_the_parent_of_the_root_is_the_root():
-    assert [parent_path(path) for path in ("/a/b", "/a", "/", "")] == ["/a", "", "", ""]
 
 
 def test_a_shown_name_is_short_and_printable():

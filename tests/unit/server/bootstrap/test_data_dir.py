@@ -124,3 +124,15 @@ def test_where_it_serves_is_told_while_it_is_held(tmp_path):
     assert find_serving_url(tmp_path) is None
     (tmp_path / "serving.json").write_text("[]")
     assert find_serving_url(tmp_path) is None
+
+
+def test_the_newest_backup_is_noted(tmp_path):
+    with opened_data_dir(tmp_path / "data") as data_dir:
+        before = data_dir.find_backup_s()
+        data_dir.note_backup(1_700_000_000)
+        noted = data_dir.find_backup_s()
+        (tmp_path / "data" / "backup.stamp").write_text("torn")
+
+    assert before is None
+    assert noted == 1_700_000_000
+    assert data_dir.find_backup_s() is None

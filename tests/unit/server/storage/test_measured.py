@@ -7,7 +7,13 @@ from drystone.core.ids import NamespaceId
 from drystone.server.ports.objects import ObjectStoreFull
 from drystone.server.ports.watching.measuring import Measures
 from drystone.server.storage.bell_local import LocalBell
-from drystone.server.storage.measured import MeasuredBell, MeasuredMetadata, MeasuredObjects
+from drystone.server.storage.cache_memory import MemoryCache
+from drystone.server.storage.measured import (
+    MeasuredBell,
+    MeasuredCache,
+    MeasuredMetadata,
+    MeasuredObjects,
+)
 from drystone.server.storage.metadata_memory import MemoryMetadata
 from drystone.server.storage.objects_memory import MemoryObjects
 
@@ -80,6 +86,17 @@ def test_units_of_work_are_timed_and_groups_counted(measures):
     assert value_of(measures, "drystone_database_seconds_count", kind="read") == 1
     assert value_of(measures, "drystone_commit_group_works_sum") == 3
     assert value_of(measures, "drystone_commit_group_works_bucket", le="2.0") == 0
+
+
+def test_what_the_cache_had_and_had_not_is_counted(measures):
+    cache = MeasuredCache(MemoryCache(), measures)
+    cache.put(b"a", b"1", 60)
+    assert cache.get([b"a", b"b", b"c"]) == [b"1", None, None]
+    cache.close()
+
+    assert value_of(measures, "drystone_cache_gets_total", outcome="found") == 1
+    assert value_of(measures, "drystone_cache_gets_total", outcome="missing") == 2
+    assert value_of(measures, "drystone_cache_puts_total") == 1
 
 
 @pytest.mark.asyncio

@@ -250,7 +250,8 @@ class Materialize:
         disk = self._disk
         if isinstance(step, Shift | SetAside):
             assert expected is not None
-            return disk.move(path, new_path, expected)
+            # A folder is moved whatever its mode has become: the next scan is to see that.
+            return disk.move(path, new_path, expected)._replace(mode=expected.mode)
         if isinstance(step, Discard):
             assert expected is not None
             disk.discard(path, expected, self.stocks.find(step.before.file_id))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Troubles: what a listing cannot take in, kept as problems until a listing can."""
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from typing import Final
 
 from drystone.client.ports import ProblemRow, Skipped, State
@@ -85,6 +85,13 @@ class Troubles:
                 return
             if row.code in _FOUND_BY_LISTING or (row.code == "other-disk" and not is_replaced):
                 self.end(path)
+
+    def list_unreadable(self, path: str) -> Collection[str]:
+        """Returns the names in a folder whose problem is that they cannot be read. One that is
+        as it was when it was read last needs no reading: that ends it.
+        """
+        rows = self._by_folder.get(path)
+        return [name for name, row in rows.items() if row.code == "unreadable"] if rows else ()
 
     def note_error(self, path: str, error: DrystoneError) -> None:
         """A folder could not be listed."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Walk: goes from folder to folder, and hands what it lists to the findings."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Final
 
 from drystone.client.ports import (
@@ -218,24 +218,29 @@ class Walk:
         if not self._is_full and _is_ignore_file_other(synced, listing, names):
             self.later.append(visit._replace(observed=None, source=None, occupant=None))
         doubtful = self._doubtful
+        unreadable = self._troubles.list_unreadable(visit.path)
         met_count = 0
         for observed in listing.observed:
             name, stat, _ = observed
             file_id, known = synced.get(name, _NOBODY)
-            if known is not None and file_id not in changes:
+            # Who is met where another one is known to be stands there from then on, also while
+            # that one may still be found elsewhere: the folder may be compared once more.
+            entry = entries.get(name) if entries is not None else None
+            is_displaced = entry is not None and entry.file_id != file_id
+            if known is not None and file_id not in changes and not is_displaced:
                 met_count += 1
                 if stat == known and stat.kind is not _FOLDER:
                     if file_id not in doubtful:
+                        if name in unreadable:
+                            self._troubles.end(join_names(visit.path, name))
                         continue
                 elif _is_same_folder(stat, known):
                     if self._is_full:
                         self.push(join_names(visit.path, name), file_id, rules)
                     continue
                 entry = self._state.synced.find(file_id)
-            else:
-                entry = entries.get(name) if entries is not None else None
-                if entry is None and known is not None and changes[file_id].entry is None:
-                    entry = self._state.synced.find(file_id)  # It was gone; something is back.
+            elif entry is None and known is not None and changes[file_id].entry is None:
+                entry = self._state.synced.find(file_id)  # It was gone; something is back.
             if entry is None:
                 self._meet_stranger(observed, folder_id, visit.path, rules)
             else:
@@ -243,11 +248,7 @@ class Walk:
         if not is_absence_told or (entries is None and met_count == len(synced)):
             return
         present = names.union(skipped.name for skipped in listing.skipped)
-        if entries is None:
-            missing = [file_id for name, (file_id, _) in synced.items() if name not in present]
-        else:
-            missing = [e.file_id for name, e in entries.items() if name not in present]
-        self._findings.note_missing(missing)
+        self._findings.note_missing(_find_missing(synced, entries, present))
 
     def _meet_known(
         self, observed: Observed, entry: Entry, visit: Visit, rules: IgnoreRules
@@ -307,6 +308,17 @@ def _find_differing(
     if is_changed or any(file_id in changes for file_id, _ in synced.values()):
         return state.local.children(folder_id)
     return None
+
+
+def _find_missing(
+    synced: Mapping[str, tuple[FileId, Stat]],
+    entries: Mapping[str, Entry] | None,
+    present: Container[str],
+) -> list[FileId]:
+    """Returns who is known to stand in a folder and does not."""
+    if entries is None:
+        return [file_id for name, (file_id, _) in synced.items() if name not in present]
+    return [entry.file_id for name, entry in entries.items() if name not in present]
 
 
 _NOBODY: Final[tuple[FileId, Stat | None]] = (ROOT_ID, None)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from drystone.core.errors import Misconfigured, Refused, Unavailable
+from drystone.core.instant import NS_PER_S
 from drystone.server.bootstrap.composing import (
     copy_metadata,
     open_metadata,
@@ -165,6 +166,7 @@ def back_up(
                 tell=tell,
             )
             manifest = backing_up.run()
+        data_dir.note_backup(now_ns // NS_PER_S)
         removed = remove_older(target, keep_count) if keep_count else []
         return BackedUp(
             manifest,

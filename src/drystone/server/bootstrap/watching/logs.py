@@ -48,7 +48,8 @@ def configure_logs(settings: ServerSettings) -> None:
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(_Patient(sys.stderr)),  # type: ignore[arg-type]
-        cache_logger_on_first_use=True,
+        # A few microseconds for each line; a cached logger would stay as it is for good.
+        cache_logger_on_first_use=False,
     )
     # Libraries speak through logging: uvicorn tells of each start and stop, which we tell
     # ourselves, so only its trouble is of interest.

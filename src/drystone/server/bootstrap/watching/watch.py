@@ -7,16 +7,28 @@ from functools import partial
 from typing import Protocol, runtime_checkable
 
 from drystone.server.bootstrap.background import Background
+from drystone.server.bootstrap.data_dir import ServerHome
+from drystone.server.bootstrap.direct import DirectJobs
 from drystone.server.bootstrap.libraries import library
+from drystone.server.bootstrap.watching import upkeep
 from drystone.server.ports.bell import Bell
+from drystone.server.ports.brokers.cache import Cache
+from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
 from drystone.server.ports.watching.measuring import Measures
 from drystone.server.ports.watching.tracing import NO_TRACING, Tracing
 from drystone.server.service.service import Service
+from drystone.server.service.writer import Writer
 from drystone.server.settings import ServerSettings
 from drystone.server.storage.bell_shared import SharedBell
-from drystone.server.storage.measured import MeasuredBell, MeasuredMetadata, MeasuredObjects
+from drystone.server.storage.measured import (
+    MeasuredBell,
+    MeasuredCache,
+    MeasuredMetadata,
+    MeasuredObjects,
+)
+from drystone.server.workers.journals.keeper import JournalKeeper
 from drystone.server.workers.projector import ProjectorRunner
 
 
@@ -69,6 +81,38 @@ class Watch:
     def bell(self, inner: Bell) -> Bell:
         """Returns the bell to be used."""
         return MeasuredBell(inner, self.measures) if self._is_on else inner
+
+    def cache(self, inner: Cache | None) -> Cache | None:
+        """Returns the cache to be used, if there is one."""
+        if inner is None or not self._is_on:
+            return inner
+        if isinstance(inner, upkeep.CountsFailures):
+            upkeep.watch_cache_failures(self.measures, inner)
+        return MeasuredCache(inner, self.measures, self.tracing)
+
+    def keeping(
+        self,
+        background: Background,
+        writer: Writer,
+        clock: Clock,
+        data_dir: ServerHome,
+        *,
+        direct: DirectJobs | None,
+        journals: JournalKeeper | None,
+    ) -> None:
+        """Tells how those do that look after what is kept."""
+        if self._where == "none":
+            return
+        measures = self.measures
+        upkeep.watch_backups(measures, data_dir.find_backup_s)
+        background.add("measure scrub", lambda: upkeep.watch_scrubbing(measures, writer, clock))
+        if direct is not None:
+            upkeep.watch_verifier(measures, direct.verifier.stats)
+            upkeep.watch_strays(measures, direct.strays.stats)
+            looking = partial(upkeep.watch_arrivals, measures, writer, clock)
+            background.add("measure arrivals", looking)
+        if journals is not None:
+            upkeep.watch_journals(measures, journals.stats)
 
     def beside(self, background: Background, bell: Bell, runner: ProjectorRunner | None) -> None:
         """Tells how the bell between servers and a projector do, if there are any."""

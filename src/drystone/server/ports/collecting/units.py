@@ -250,6 +250,12 @@ class PacksUnit(Protocol):
         """Returns packs that were verified last up to then, longest ago first."""
         ...
 
+    def measure_verified(self, upto_s: int) -> tuple[int, int]:
+        """Returns how many packs were verified last up to then, or never; and when that was for
+        the one for which it is longest ago, of those that ever were: 0 if none was.
+        """
+        ...
+
     def note_verified(self, pack_id: PackId, at_s: int) -> None:
         """All blocks of a pack were read and compared."""
         ...

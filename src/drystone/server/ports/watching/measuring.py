@@ -109,7 +109,7 @@ class Histogram:
 class _Watched:
     """A value that is read when it is asked for."""
 
-    def __init__(self, kind: "Kind", read: Callable[[], float]) -> None:
+    def __init__(self, kind: "Kind", read: Callable[[], float | None]) -> None:
         self.kind = kind
         self._read = read
 
@@ -120,7 +120,8 @@ class _Watched:
         except Exception:  # One thing that cannot be told must not hide all others.
             log.warning("metric.unreadable", exc_info=True)
         else:
-            yield "", {}, value
+            if value is not None:
+                yield "", {}, value
 
 
 Kind = Literal["counter", "gauge", "histogram"]
@@ -193,11 +194,12 @@ class Measures:
         """
         return self._item(name, text, labels, lambda: Histogram(bounds))
 
-    def watch(self, name: str, text: str, read: Callable[[], float], **labels: str) -> None:
+    def watch(self, name: str, text: str, read: Callable[[], float | None], **labels: str) -> None:
         """Tells what ``read`` returns whenever somebody asks; a name ending in ``_total``
         promises that it only grows. The last one given for a name and labels counts.
 
-        ``read`` is called from any thread, must be quick, and may raise: then nothing is told.
+        ``read`` is called from any thread and must be quick. Nothing is told if it returns None:
+        there is nothing to tell; or raises, which is logged.
         """
         kind: Kind = "counter" if name.endswith("_total") else "gauge"
         with self._lock:

@@ -33,6 +33,7 @@ from drystone.server.ports.metadata import Unit
 from drystone.server.ports.objects import Objects
 from drystone.server.ports.places import BlockPlace
 from drystone.server.ports.signing import Part, SignedRequest, Signing
+from drystone.server.ports.watching.measuring import Measures
 from drystone.server.service import gate
 from drystone.server.service.actor import Actor
 from drystone.server.service.blocks.heads import Layout, Offer, UnfitPack, read_heads
@@ -46,6 +47,7 @@ from drystone.server.service.blocks.parts import (
     part_hash,
 )
 from drystone.server.service.blocks.shelf import Shelf, find_held, locate_held
+from drystone.server.service.blocks.tally import DirectTally
 
 _RETRY_S: Final = 60.0
 _TAKEN: Final = (ArrivalState.UNVERIFIED, ArrivalState.JOINED)
@@ -138,6 +140,7 @@ class Direct:
     Args:
         shelf: Of the blocks.
         store: None: no direct transfer here; every verb says so.
+        measures: Where they count what they do.
         new_id: Makes the ids of arrivals, 16 bytes by chance.
     """
 
@@ -145,8 +148,10 @@ class Direct:
         self,
         shelf: Shelf,
         store: DirectStore | None,
+        measures: Measures,
         new_id: Callable[[], bytes] = lambda: secrets.token_bytes(ID_BYTES),
     ) -> None:
+        self._tally = DirectTally(measures)
         self._shelf = shelf
         self._store = store
         self._new_id = new_id
@@ -188,6 +193,7 @@ class Direct:
                 granted.append(await self._grant_parts(store, offer, one))
             else:
                 granted.append(await self._shelf.run(_grant, store, offer, one))
+        self._note_granted(layouts, granted)
         return granted
 
     async def settle(
@@ -231,7 +237,9 @@ class Direct:
         if unfit:
             # Out of the tables first, out of the store last.
             await self._shelf.run(_drop_all, store, unfit)
-        return [troubles.get(arrival_id, ArrivalUnknown()) for arrival_id in arrival_ids]
+        answers = [troubles.get(arrival_id, ArrivalUnknown()) for arrival_id in arrival_ids]
+        self._tally.note_arrived(answers)
+        return answers
 
     async def read(
         self, actor: Actor, namespace_id: NamespaceId, block_ids: Sequence[BlockId]
@@ -255,7 +263,15 @@ class Direct:
         if not store.signing.restricts_ranges:
             # Whoever may read one range reads the whole object: so only what the namespace put.
             places = [place for place in places if place.object_name]
-        return await self._shelf.run(self._sign_ranges, store.signing, places)
+        ranges = await self._shelf.run(self._sign_ranges, store.signing, places)
+        self._tally.note_tickets("get", (granted.length_bytes for granted in ranges))
+        return ranges
+
+    def _note_granted(self, layouts: Sequence[Layout], granted: Sequence[GrantedPack]) -> None:
+        for layout, one in zip(layouts, granted, strict=True):
+            if one.request is not None:
+                self._tally.note_tickets("put", (layout.length_bytes,))
+            self._tally.note_tickets("put_part", (part.length_bytes for part in one.parts))
 
     async def _grant_parts(
         self, store: DirectStore, offer: Offer, promise: "_Promise"

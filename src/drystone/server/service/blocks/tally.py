@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tally: what the verbs of blocks tell whoever watches the server."""
 
-from drystone.server.ports.watching.measuring import Measures
+from collections.abc import Iterable
+
+from drystone.core.errors import DrystoneError
+from drystone.server.ports.watching.measuring import Counter, Measures
 from drystone.server.service.blocks.ingest import Ingest
 from drystone.server.service.blocks.turns import Turns
 
@@ -47,3 +50,44 @@ class BlockTally:
         self._known.add(tally.blocks_count - tally.stored_blocks_count)
         self._plain_bytes.add(ingest.plain_bytes)
         self._stored_bytes.add(tally.stored_bytes)
+
+
+class DirectTally:
+    """Counts tickets, and packs that were said to have arrived.
+
+    Args:
+        measures: Where they are counted.
+    """
+
+    def __init__(self, measures: Measures) -> None:
+        text = "Requests to the object store that were signed for devices."
+        name = "drystone_tickets_total"
+        kinds = ("put", "put_part", "get")
+        self._tickets = {kind: measures.counter(name, text, kind=kind) for kind in kinds}
+        text = "Bytes that those are good for: what devices may put there and get there."
+        name = "drystone_ticket_bytes_total"
+        self._bytes = {kind: measures.counter(name, text, kind=kind) for kind in kinds}
+        self._measures = measures
+        self._outcomes: dict[str, Counter] = {}
+        self._count_arrived("taken", 0)
+
+    def note_tickets(self, kind: str, lengths_bytes: Iterable[int]) -> None:
+        """Counts tickets of one kind: ``put``, ``put_part``, ``get``."""
+        lengths = list(lengths_bytes)
+        self._tickets[kind].add(len(lengths))
+        self._bytes[kind].add(sum(lengths))
+
+    def note_arrived(self, troubles: Iterable[DrystoneError | None]) -> None:
+        """Counts packs of which a device said that they have arrived."""
+        for trouble in troubles:
+            self._count_arrived("taken" if trouble is None else trouble.code, 1)
+
+    def _count_arrived(self, outcome: str, count: int) -> None:
+        counter = self._outcomes.get(outcome)
+        if counter is None:
+            counter = self._outcomes[outcome] = self._measures.counter(
+                "drystone_arrivals_total",
+                "Packs that devices said they had put; `outcome` is `taken` or an error's code.",
+                outcome=outcome,
+            )
+        counter.add(count)

@@ -176,6 +176,11 @@ class MemoryPacks:
         lines = [line for line in self._iter_lines() if line.verified_s <= upto_s]
         return sorted(lines, key=lambda line: (line.verified_s, line.number))[:limit]
 
+    def measure_verified(self, upto_s: int) -> tuple[int, int]:
+        ever = [row.verified_s for row in self._tables.packs.values()]
+        due_count = sum(at_s <= upto_s for at_s in ever)
+        return due_count, min((at_s for at_s in ever if at_s), default=0)
+
     def note_verified(self, pack_id: PackId, at_s: int) -> None:
         row = self._tables.packs.get(pack_id)
         if row is not None:

@@ -270,6 +270,16 @@ class PacksSuite:
         assert listed(60, 9) == [(pack_id(2), 0), (pack_id(3), 60)]
         assert listed(70, 1) == [(pack_id(2), 0)]
 
+        def work(unit: Unit) -> None:
+            assert unit.packs.measure_verified(59) == (1, 60), "never is before all times"
+            assert unit.packs.measure_verified(60) == (2, 60)
+            assert unit.packs.measure_verified(70) == (3, 60)
+
+        metadata.read(work)
+
+    def test_of_no_packs_none_is_to_be_verified(self, metadata: Metadata) -> None:
+        assert metadata.read(lambda unit: unit.packs.measure_verified(1 << 40)) == (0, 0)
+
     def test_blocks_move_unless_they_moved_or_were_damaged(self, metadata: Metadata) -> None:
         add_blocks(metadata, 3)
         old = metadata.read(lambda unit: unit.packs.list_pack_blocks(pack_id(1)))

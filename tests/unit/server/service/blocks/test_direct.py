@@ -129,6 +129,33 @@ async def test_a_pack_that_was_put_and_not_told_of_is_not_put_again(device, serv
     assert await anna.holds(BLOCKS) == [True] * 5
 
 
+async def test_tickets_and_what_came_of_them_are_counted(device, server, objects):
+    anna = await device()
+    arrival_id = await anna.send_pack(PACK)
+    await anna.offer(PACK.offer)  # All of it is held: no ticket.
+    blocks = make_noise(3, 100 * KIB)
+    other = make_pack(frames_of(blocks))
+    [cut_off] = await anna.offer(other.offer)
+    objects.put(cut_off.request.url.removeprefix("https://store.invalid/"), [b"cut off"])
+    await anna.settle(cut_off.arrival_id, b"nothing of this name")
+    await anna.send_pack(other)
+    ranges = await server.service.direct.read(anna.actor, anna.namespace_id, ids_of(blocks))
+    told = {
+        (sample.name.removeprefix("drystone_"), *sample.labels.values()): sample.value
+        for family in server.service.measures.read()
+        for sample in family.samples
+    }
+
+    assert await anna.settle(arrival_id) == [None]
+    assert told["tickets_total", "put"] == 3
+    assert told["ticket_bytes_total", "put"] == len(PACK.body) + 2 * len(other.body)
+    assert told["tickets_total", "get"] == len(ranges) > 0
+    assert told["ticket_bytes_total", "get"] == sum(one.length_bytes for one in ranges)
+    assert told["tickets_total", "put_part"] == 0
+    assert told["arrivals_total", "taken"] == 2
+    assert told["arrivals_total", "pack-length"] == told["arrivals_total", "arrival-unknown"] == 1
+
+
 async def test_the_same_is_said_of_an_arrival_twice(device):
     anna = await device()
     arrival_id = await anna.send_pack(PACK)

@@ -143,6 +143,10 @@ class SqlPacks:
     def list_unverified(self, upto_s: int, limit: int) -> list[PackLine]:
         return self._list(_LIST_UNVERIFIED, {"upto_s": upto_s, "limit": limit})
 
+    def measure_verified(self, upto_s: int) -> tuple[int, int]:
+        [(due_count, oldest_s)] = self._session.execute(_MEASURE_VERIFIED, {"upto_s": upto_s})
+        return int(due_count), int(oldest_s)
+
     def note_verified(self, pack_id: PackId, at_s: int) -> None:
         self._session.execute(_NOTE_VERIFIED, {"pack_id": pack_id, "at_s": at_s})
 
@@ -364,6 +368,12 @@ _LIST_UNVERIFIED: Final = f"""
     )
     {_PACK_LINES}
     ORDER BY page.verified_s, page.pack
+"""
+
+# Both by the index on what was verified when; the first counts what is to be looked at.
+_MEASURE_VERIFIED: Final = """
+    SELECT (SELECT count(*) FROM pack WHERE verified_s <= :upto_s),
+           (SELECT coalesce(min(verified_s), 0) FROM pack WHERE verified_s > 0)
 """
 
 _NOTE_VERIFIED: Final = "UPDATE pack SET verified_s = :at_s WHERE pack_id = :pack_id"
