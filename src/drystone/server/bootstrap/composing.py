@@ -143,9 +143,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         metadata = watch.metadata(versioned, database)
         cursor_key = _load_cursor_key(settings, data_dir, metadata)
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
-        opened = _open_store(settings, data_dir)
-        if settings.objects != "files":
-            move_in(database, opened.objects)
+        opened = _open_own_store(settings, data_dir, database)
         background, worker, clock = Background(), secrets.token_hex(8), SystemClock()
 
         def find_heads(ids: Collection[NamespaceId]) -> Awaitable[Mapping[NamespaceId, int]]:
@@ -315,6 +313,16 @@ def _add_journals(
     keeper = JournalKeeper(metadata, objects, SystemClock(), lag_s=settings.journal_lag_s)
     background.add("journals", partial(_keep_journals, keeper, data_dir))
     return keeper
+
+
+def _open_own_store(
+    settings: ServerSettings, data_dir: ServerHome, metadata: Metadata
+) -> OpenedObjects:
+    """Opens the object store; raises if what lies there is another database's."""
+    opened = _open_store(settings, data_dir)
+    if settings.objects != "files":
+        move_in(metadata, opened.objects)
+    return opened
 
 
 async def _keep_journals(keeper: JournalKeeper, data_dir: ServerHome) -> None:
