@@ -10,9 +10,13 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from drystone.core.errors import Misconfigured, Refused
+from drystone.core.errors import Refused
 from drystone.server.bootstrap.composing import carry_over, open_metadata, open_objects
-from drystone.server.bootstrap.data_dir import ServerHome, opened_data_dir
+from drystone.server.bootstrap.data_dir import (
+    ServerHome,
+    opened_data_dir,
+    require_data_dir,
+)
 from drystone.server.bootstrap.tenant import adopt
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
@@ -31,12 +35,6 @@ Tell = Callable[[str, int], None]
 """Is told how far something has come: what, and how many of it are done."""
 
 _UNFINISHED: Final = "metadata.db.unfinished"
-
-
-class NoServerThere(Misconfigured):
-    """A command is about what a server keeps, and there is no data directory of one."""
-
-    code = "no-data-dir"
 
 
 class RebuildRefused(Refused):
@@ -61,7 +59,7 @@ def open_check(settings: ServerSettings, tell: Tell, *, is_deep: bool) -> Iterat
         NoServerThere: There is no data directory.
         Misconfigured: It cannot be used, or is newer.
     """
-    require_data_dir(settings)
+    require_data_dir(settings.data_dir)
     with opened_data_dir(settings.data_dir) as data_dir:
         metadata = open_metadata(settings, data_dir)
         objects = open_store_as_it_is(settings, data_dir).opened
@@ -141,15 +139,6 @@ def private_files() -> Iterator[None]:
         yield
     finally:
         os.umask(before)
-
-
-def require_data_dir(settings: ServerSettings) -> None:
-    """Raises ``NoServerThere`` unless there is a data directory: none is made for a question."""
-    if not (settings.data_dir / "format").exists():
-        raise NoServerThere(
-            f"{settings.data_dir} is not the data directory of a server",
-            advice="Name it with --data-dir.",
-        )
 
 
 def install_database(settings: ServerSettings, data_dir: ServerHome, path: Path) -> None:
