@@ -3,20 +3,24 @@
 
 import asyncio
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
+from itertools import pairwise
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from drystone.server.bootstrap.watching.metrics import serving_metrics
 from drystone.server.bootstrap.watching.peers import joined
 from drystone.server.ports.watching.measuring import Measures
 from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
+
+COUNTED = ("_total", "_bucket", "_count")
 
 PROCESS = """
 import asyncio, sys
@@ -91,25 +95,64 @@ def test_one_scrape_covers_all_and_whoever_lives_answers(tmp_path, where):
     assert again == {"0": "4.0", "1": "2.0", "2": "3.0"}
 
 
-def test_one_scrape_covers_all_workers_of_a_server(tmp_path, where):
+def scrape_all(where):
+    """Returns all samples; waits while another process takes the place of the one that answered."""
+    deadline = time.monotonic() + 50
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://{where}/metrics") as answer:
+                text = answer.read().decode()
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+            continue
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+
+def workers_in(samples):
+    return {dict(labels)["worker"] for name, labels in samples if name == "drystone_info"}
+
+
+def start_of(samples, worker):
+    return samples.get(("process_start_time_seconds", frozenset({("worker", worker)})))
+
+
+def test_one_scrape_covers_all_workers_and_none_goes_back_unseen(tmp_path, where):
+    """What only grows goes back under a label only together with the start of its process."""
     environment = {
         **CHEAP_PASSWORDS,
         "DRYSTONE_SERVER_WORKERS": "2",
         "DRYSTONE_SERVER_METRICS": where,
     }
-    with ServerProcess(tmp_path / "data", environment=environment) as server:
+    seen = []
+
+    def work_until(condition):
         deadline = time.monotonic() + 50
-        while True:
-            with urllib.request.urlopen(f"http://{where}/metrics") as answer:
-                text = answer.read().decode()
-            workers = set(re.findall(r'drystone_info\{.*worker="(\d)"', text))
-            if workers == {"0", "1"}:
-                break
-            assert time.monotonic() < deadline, workers
-            time.sleep(0.1)
+        while not (seen and condition()):
+            assert time.monotonic() < deadline
+            with suppress(OSError), urllib.request.urlopen(server.url + "/v1/health"):
+                pass
+            seen.append(scrape_all(where))
+
+    with ServerProcess(tmp_path / "data", environment=environment) as server:
+        work_until(lambda: len(workers_in(seen[-1])) == 2)
+        os.kill(server.find_workers()[0], signal.SIGKILL)
+        work_until(lambda: server.read_log().count("worker.started") == 3)
+        work_until(lambda: len(workers_in(seen[-1])) == 2)
         log = server.read_log()
         server.stop()
 
+    starts = {(worker, start_of(told, worker)) for told in seen for worker in workers_in(told)}
+    for before, after in pairwise(seen):
+        for (name, labels), value in after.items():
+            worker = dict(labels)["worker"]
+            if start_of(before, worker) == start_of(after, worker):
+                assert not name.endswith(COUNTED) or value >= before.get((name, labels), 0), name
+    assert len(starts) == 3
     assert f"http://{where}/metrics" in log
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Traces of a real server, taken by a real receiver of OTLP over HTTP."""
 
+import asyncio
 import gzip
 import re
 import subprocess
@@ -12,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from drystone.client.adapters.remote_http import HttpRemote, HttpSession, sign_in
 from drystone.testing.real_devices import RealDevice
 from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
 
@@ -65,6 +67,21 @@ def attributes_of(span):
     return {item.key: item.value.string_value or item.value.int_value for item in span.attributes}
 
 
+async def listen_while(url, work):
+    """Has a bell open while something is done that rings it."""
+    session = HttpSession(url)
+    signed_in = await sign_in(session, "anna", PASSWORD, "listener")
+    await session.close()
+    session = HttpSession(url, signed_in.token)
+    rings = HttpRemote(session, signed_in.namespace_id).listen()
+    await anext(rings)
+    working = asyncio.get_running_loop().run_in_executor(None, work)
+    await anext(rings)
+    await working
+    await rings.aclose()
+    await session.close()
+
+
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory):
     """The spans of a sync and of one request with a traceparent, by id, and all bytes sent."""
@@ -78,7 +95,7 @@ def traced(tmp_path_factory):
             device.folder.mkdir(parents=True)
             device.log_in()
             device.write("secret-name", b"x" * 50_000)
-            device.sync()
+            asyncio.run(listen_while(server.url, device.sync))
             request = urllib.request.Request(
                 server.url + "/v1/ready?token=secret-query",
                 headers={"traceparent": f"00-{TRACE}-{PARENT}-01"},
@@ -93,11 +110,18 @@ def traced(tmp_path_factory):
 
 def test_each_request_is_a_span_with_its_route_status_and_request_id(traced):
     collector, spans, _ = traced
-    requests = [attributes_of(span) for span in spans.values() if span.kind == 2]
+    requests = [
+        attributes_of(span)
+        for span in spans.values()
+        if span.kind == 2 and span.name != "bell.open"
+    ]
+    bells = [span for span in spans.values() if span.name == "bell.open"]
     routes = {(told["http.request.method"], told["http.route"]) for told in requests}
 
     assert collector.paths == {"/v1/traces"}
     assert ("PUT", "/v1/blocks") in routes
+    assert bells
+    assert all(attributes_of(span)["http.route"] == "/v1/bell" for span in bells)
     assert ("POST", "/v1/namespaces/{namespace}/commits") in routes
     assert all(re.fullmatch("[0-9a-f]{16}", told["drystone.request_id"]) for told in requests)
     assert all(told["http.response.status_code"] >= 200 for told in requests)
@@ -116,6 +140,9 @@ def test_units_of_work_and_store_requests_are_parts_of_their_request(traced):
     assert ("database.write", "POST /v1/namespaces/{namespace}/commits") in parts
     assert ("database.read", "POST /v1/blocks/ask") in parts
     assert ("store.put", "PUT /v1/blocks") in parts
+    # Whom a commit rings for is part of what it caused.
+    assert ("bell.ring", "POST /v1/namespaces/{namespace}/commits") in parts
+    assert ("database.read", "bell.open") in parts
     assert ("database.write", "PUT /v1/blocks") in parts
 
 

@@ -30,6 +30,7 @@ from drystone.server.ports.bell import Bell
 from drystone.server.ports.brokers.cache import Cache
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
+from drystone.server.service.duties import MetadataDuties
 from drystone.server.service.identity.admin import Admin
 from drystone.server.service.identity.passwords import Passwords
 from drystone.server.service.identity.stamps import ToldStamp
@@ -162,7 +163,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         engines = Engines(
             metadata,
             ObjectPacks(watch.objects(opened.objects)),
-            watch.bell(bell),
+            watch.bell(bell, clock),
             clock,
             _passwords(settings),
             find_store(settings.transfer, opened.objects),
@@ -189,7 +190,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         direct = add_jobs(background, service, engines, opened.objects)
         journals = _add_journals(settings, background, versioned, opened.objects, data_dir)
         watch.beside(background, bell, outlet)
-        watch.keeping(background, service.writer, clock, data_dir, direct=direct, journals=journals)
+        watch.working(background, service.writer, clock, data_dir, direct=direct, journals=journals)
         server = Server(
             service,
             data_dir,
@@ -316,7 +317,9 @@ def _add_journals(
     """Adds what lets journals follow into the object store, unless the settings say no."""
     if not settings.journal_lag_s:
         return None
-    keeper = JournalKeeper(metadata, objects, SystemClock(), lag_s=settings.journal_lag_s)
+    clock = SystemClock()
+    duties = None if settings.is_embedded else MetadataDuties(metadata, clock)
+    keeper = JournalKeeper(metadata, objects, clock, lag_s=settings.journal_lag_s, duties=duties)
     background.add("journals", partial(_keep_journals, keeper, data_dir))
     return keeper
 

@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any, Final, NamedTuple, TypeVar
 
 from drystone.core.errors import DrystoneError, Unavailable
@@ -57,6 +57,7 @@ class _Job(NamedTuple):
     future: "asyncio.Future[Any]"
     then: Callable[[Any], None] | None
     loop: asyncio.AbstractEventLoop
+    context: Context
 
 
 class Writer:
@@ -112,7 +113,7 @@ class Writer:
             if self._is_closing:
                 raise WriterClosed
             job_lane = lane if self._metadata.writes_at_once > 1 else b""
-            job = _Job(lambda unit: context.run(work, unit), job_lane, future, then, loop)
+            job = _Job(lambda unit: context.run(work, unit), job_lane, future, then, loop, context)
             self._waiting.setdefault(job_lane, deque()).append(job)
             self._changed.notify()
         with self._tracing.span("database.write"):
@@ -202,7 +203,8 @@ class Writer:
         if self._is_closing:
             raise WriterClosed
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, copy_context().run, run)
+        with self._tracing.span("database.read_kept"):
+            return await loop.run_in_executor(self._readers, copy_context().run, run)
 
     def _read_copy(self, namespace_id: NamespaceId, head: int, work: Callable[[Unit], T]) -> T:
         """Reads on the copy if it is as far as ``head``, else on the primary."""
@@ -291,6 +293,6 @@ def _deliver(results: list[tuple[_Job, object]]) -> None:
                 job.future.set_exception(result)
             continue
         if job.then is not None:
-            job.then(result)
+            job.context.run(job.then, result)
         if not job.future.done():
             job.future.set_result(result)

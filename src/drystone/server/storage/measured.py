@@ -8,12 +8,13 @@ They stand around an engine only where somebody reads the numbers or the traces 
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from drystone.core.errors import DrystoneError
 from drystone.core.ids import NamespaceId
 from drystone.server.ports.bell import Bell
 from drystone.server.ports.brokers.cache import Cache
+from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import Metadata, Unit
 from drystone.server.ports.objects import ObjectParts, Objects, ObjectStat
 from drystone.server.ports.watching.measuring import Counter, Histogram, Measures
@@ -24,6 +25,12 @@ T = TypeVar("T")
 _WORKS_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64)
 _RUNG_MAX: Final = 10_000
 """Namespaces of which the time of the last ring is remembered; then all are forgotten."""
+
+
+_HEARD_MAX: Final = 100
+"""Rings of other workers that are kept to be looked up together: a sample, if there are more."""
+_TOLD_MAX: Final = 10_000
+"""Listeners of each of them."""
 
 
 class MeasuredMetadata:
@@ -190,14 +197,33 @@ class MeasuredCache:
         self._inner.close()
 
 
+class Heard(NamedTuple):
+    """A ring that another worker began, as listeners of this one were told it.
+
+    Attributes:
+        namespace_id: Whose head moved.
+        head: Where to.
+        told_ns: When each listener was told, by this worker's clock.
+    """
+
+    namespace_id: NamespaceId
+    head: int
+    told_ns: list[int]
+
+
 class MeasuredBell:
     """Implements ``Bell`` around another.
 
-    How long a ring took is known of those that began in this process.
+    How long a ring took is known at once of those that began in this process. Of those that
+    others began it is found out later, from the journal: ``take_heard`` gives them out.
     """
 
-    def __init__(self, inner: Bell, measures: Measures) -> None:
+    def __init__(
+        self, inner: Bell, measures: Measures, clock: Clock, tracing: Tracing = NO_TRACING
+    ) -> None:
         self._inner = inner
+        self._clock = clock
+        self._tracing = tracing
         self._rings = measures.counter(
             "drystone_bell_rings_total", "Rings that commits of this process began."
         )
@@ -209,8 +235,18 @@ class MeasuredBell:
             "From a commit that is durable to a listener of the same process that is told.",
         )
         self._rung: dict[NamespaceId, tuple[int, float]] = {}
+        self._heard: dict[tuple[NamespaceId, int], list[int]] = {}
+
+    def take_heard(self) -> list[Heard]:
+        """Returns what was heard since it was asked last: of very many rings only the first."""
+        heard, self._heard = self._heard, {}
+        return [Heard(*key, told_ns) for key, told_ns in heard.items()]
 
     def ring(self, namespace_id: NamespaceId, head: int) -> None:
+        with self._tracing.span("bell.ring"):
+            self._ring(namespace_id, head)
+
+    def _ring(self, namespace_id: NamespaceId, head: int) -> None:
         self._rings.add()
         if len(self._rung) >= _RUNG_MAX:
             self._rung.clear()
@@ -235,6 +271,14 @@ class MeasuredBell:
         rung_head, rung_s = self._rung.get(namespace_id, (-1, 0.0))
         if rung_head == head:
             self._lag_s.note(time.perf_counter() - rung_s)
+            return
+        told_ns = self._heard.get((namespace_id, head))
+        if told_ns is None:
+            if len(self._heard) >= _HEARD_MAX:
+                return
+            told_ns = self._heard[namespace_id, head] = []
+        if len(told_ns) < _TOLD_MAX:
+            told_ns.append(self._clock.now_ns())
 
 
 class _MeasuredHeads:

@@ -101,6 +101,17 @@ class Duty:
         except DrystoneError as error:
             log.info("duty.not-released", duty=self.name, code=error.code)
 
+    async def is_due(self, every_s: float) -> bool:
+        """Tells whether what belongs to the duty was last done so long ago, by any worker.
+
+        Cost: a write.
+        """
+        return await self._rest("nobody", every_s, 0.0)
+
+    async def note_done(self, every_s: float) -> None:
+        """Notes for all workers that it is done now; what ``is_due`` asks with the same number."""
+        await self._rest("done", every_s, every_s)
+
     async def perform(self, job: Callable[[], Coroutine[Any, Any, None]]) -> bool:
         """Does a long job if we get the duty: renews it meanwhile, and lets go of it at the end.
 
@@ -137,6 +148,16 @@ class Duty:
             except DrystoneError as error:
                 log.info("duty.not-renewed", duty=self.name, code=error.code)
                 has_it = self.is_sure()
+
+    async def _rest(self, holder: str, every_s: float, lasts_s: float) -> bool:
+        """Takes what nobody can take as long as what was done is not due again: a lease, too, since
+        that knows about clocks that jump. Another interval is another lease.
+        """
+        name = f"{self.name}, done within {every_s:g} s"
+        now_ns, lasts_ns = self._clock.now_ns(), round(lasts_s * NS_PER_S)
+        return await self._writer.write(
+            lambda unit: unit.duties.take(name, holder, now_ns, lasts_ns)
+        )
 
     def _rest_s(self) -> float:
         if self._sure_until_s is None:

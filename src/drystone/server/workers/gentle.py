@@ -19,6 +19,9 @@ REST_PART: Final = 4.0
 
 REST_S_MAX: Final = 5.0
 
+LOOK_S: Final = 3600.0
+"""How often a worker looks whether something is due that is done less often."""
+
 FIRST_S: Final = 600.0
 """After the start of a server, until the first run: devices that come back have room."""
 
@@ -61,7 +64,8 @@ async def run_every(
 
     Args:
         duty: Whoever has it runs; others leave that run out.
-        every_s: From the end of one run to the beginning of the next.
+        every_s: From the end of one run to the beginning of the next, whichever worker it is, and
+            however often workers are restarted. One that was broken off is begun again sooner.
         run: Begins a run.
         first_s: Until the first one.
         bytes_per_s: See ``go_gently``.
@@ -69,7 +73,24 @@ async def run_every(
     await asyncio.sleep(min(first_s, every_s))
     while True:
         try:
-            await duty.perform(lambda: go_gently(run(), bytes_per_s=bytes_per_s))
+            await run_if_due(duty, every_s, run, bytes_per_s=bytes_per_s)
         except DrystoneError as error:
             log.warning("upkeep.broken-off", job=duty.name, code=error.code, why=error.message)
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(min(LOOK_S, every_s))
+
+
+async def run_if_due(
+    duty: Duty, every_s: float, run: Callable[[], Iterator[int]], *, bytes_per_s: float = 0.0
+) -> None:
+    """Runs something once, unless another worker does, or it was done in the last ``every_s``.
+
+    Raises:
+        Exception: Whatever a step raises; then it is still due.
+    """
+
+    async def job() -> None:
+        if await duty.is_due(every_s):
+            await go_gently(run(), bytes_per_s=bytes_per_s)
+            await duty.note_done(every_s)
+
+    await duty.perform(job)

@@ -2,6 +2,8 @@
 
 import asyncio
 import threading
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import pytest
 
@@ -53,6 +55,24 @@ def writer(gate):
     yield writer
     gate.opened.release(1000)
     writer.close()
+
+
+class Spans:
+    """Tracing that keeps the names of spans, each with those it is in."""
+
+    is_on = True
+
+    def __init__(self):
+        self.opened = []
+        self._inside = ContextVar("inside", default=())
+
+    @contextmanager
+    def span(self, name, headers=None):
+        inside = (*self._inside.get(), name)
+        self.opened.append(inside)
+        token = self._inside.set(inside)
+        yield
+        self._inside.reset(token)
 
 
 async def start(writer, gate, *works, **options):
@@ -246,3 +266,40 @@ async def test_what_a_copy_refuses_is_asked_of_the_primary():
         assert await writer.read_at_head(b"n", lambda _: None, work) == "primary"
     finally:
         await asyncio.to_thread(writer.close)
+
+
+async def test_works_that_wait_are_counted(writer, gate):
+    before = writer.waiting_count
+    first, others = await start(writer, gate, *[lambda _: None] * 3)
+    waiting = writer.waiting_count
+    gate.opened.release(1000)
+    await asyncio.gather(first, *others)
+
+    assert (before, waiting, writer.waiting_count) == (0, 3, 0)
+
+
+async def test_spans_are_open_around_what_was_handed_over(gate):
+    spans = Spans()
+    writer = Writer(gate, read_threads=1, tracing=spans)
+    gate.opened.release(1000)
+
+    def then(_):
+        with spans.span("then"):
+            pass
+
+    def find(_):
+        with spans.span("find"):
+            return "kept"
+
+    with spans.span("request"):
+        await writer.write(lambda _: None, then=then)
+        await writer.read_kept(b"", lambda _: None, lambda _: None, find=find, keep=None)
+    writer.close()
+
+    assert set(spans.opened) == {
+        ("request",),
+        ("request", "database.write"),
+        ("request", "then"),
+        ("request", "database.read_kept"),
+        ("request", "database.read_kept", "find"),
+    }

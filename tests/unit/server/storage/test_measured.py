@@ -16,6 +16,7 @@ from drystone.server.storage.measured import (
 )
 from drystone.server.storage.metadata_memory import MemoryMetadata
 from drystone.server.storage.objects_memory import MemoryObjects
+from drystone.testing.fakes.clock import ManualClock
 
 NAMESPACE = NamespaceId(b"n" * 16)
 OTHER = NamespaceId(b"o" * 16)
@@ -101,7 +102,7 @@ def test_what_the_cache_had_and_had_not_is_counted(measures):
 
 @pytest.mark.asyncio
 async def test_a_ring_is_counted_and_timed_until_a_listener_is_told(measures):
-    bell = MeasuredBell(LocalBell(), measures)
+    bell = MeasuredBell(LocalBell(), measures, ManualClock())
     async with bell.listen([NAMESPACE]) as heads:
         bell.ring(NAMESPACE, 1)
         bell.ring(OTHER, 5)
@@ -112,3 +113,35 @@ async def test_a_ring_is_counted_and_timed_until_a_listener_is_told(measures):
     assert value_of(measures, "drystone_bell_rings_total") == 3
     assert value_of(measures, "drystone_bell_told_total") == 1
     assert value_of(measures, "drystone_bell_lag_seconds_count") == 1
+    assert bell.take_heard() == []
+
+
+@pytest.mark.asyncio
+async def test_rings_of_others_are_kept_with_the_time_until_somebody_looks(measures):
+    clock, local = ManualClock(), LocalBell()
+    bell = MeasuredBell(local, measures, clock)
+    async with bell.listen([NAMESPACE]) as one, bell.listen([NAMESPACE]) as other:
+        local.ring(NAMESPACE, 7)  # As one that was heard of comes in.
+        await anext(one)
+        clock.advance(2)
+        await anext(other)
+        heard = bell.take_heard()
+        bell.ring(NAMESPACE, 8)
+        await anext(one)
+
+    now_ns = clock.now_ns()
+    assert heard == [(NAMESPACE, 7, [now_ns - 2 * 10**9, now_ns])]
+    assert bell.take_heard() == [], "our own are known at once"
+    assert value_of(measures, "drystone_bell_lag_seconds_count") == 1
+
+
+@pytest.mark.asyncio
+async def test_of_very_many_rings_of_others_some_are_kept(measures):
+    local = LocalBell()
+    bell = MeasuredBell(local, measures, ManualClock())
+    async with bell.listen([NAMESPACE]) as heads:
+        for head in range(1, 301):
+            local.ring(NAMESPACE, head)
+            await anext(heads)
+
+    assert [one.head for one in bell.take_heard()] == list(range(1, 101))

@@ -8,6 +8,7 @@ from drystone.server.service.duties import MetadataDuties
 from drystone.server.service.writer import Writer
 from drystone.server.storage.metadata_memory import MemoryMetadata
 from drystone.server.workers.duty import Duty, DutyLost
+from drystone.server.workers.gentle import run_if_due
 from drystone.testing.fakes.clock import ManualClock
 
 pytestmark = pytest.mark.asyncio
@@ -134,6 +135,54 @@ async def test_long_job_keeps_its_duty(writer, clock, others):
 
     assert await duty.perform(job)
     assert renewals
+
+
+async def test_what_is_due_once_a_day_is_done_by_one_of_many_workers(writer, clock):
+    workers = [Duty(writer, clock, NAME, f"worker {number}") for number in range(3)]
+    runs = []
+
+    def run():
+        runs.append(clock.now_ns())
+        yield 0
+
+    for _ in range(72):
+        for duty in workers:
+            await run_if_due(duty, 86_400, run)
+        clock.advance(3_600)
+    assert len(runs) == 3
+    # ... by whoever comes first, and whoever is started anew is no other one.
+    await run_if_due(Duty(writer, clock, NAME, "another"), 86_400, run)
+    await run_if_due(workers[0], 86_400, run)
+    assert len(runs) == 4
+    # With another interval it is another matter.
+    await run_if_due(workers[0], 3_600, run)
+    assert len(runs) == 5
+
+
+async def test_what_was_broken_off_is_still_due(writer, clock):
+    duty, runs = make_duty(writer, clock), []
+
+    def run():
+        runs.append(0)
+        yield 0
+        if len(runs) == 1:
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await run_if_due(duty, 60, run)
+    await run_if_due(duty, 60, run)
+    await run_if_due(duty, 60, run)
+    assert len(runs) == 2
+
+
+async def test_done_by_a_clock_that_was_ahead_is_due_an_interval_after_that_is_seen(writer, clock):
+    duty = make_duty(writer, clock)
+    clock.advance(1_000_000)
+    await duty.note_done(60)
+    clock.advance(-1_000_000)
+    assert not await duty.is_due(60)
+    clock.advance(60)
+    assert await duty.is_due(60)
 
 
 async def test_job_that_is_cancelled_from_outside_stays_cancelled(writer, clock, others):

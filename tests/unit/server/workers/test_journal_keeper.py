@@ -7,14 +7,19 @@ from contextlib import suppress
 
 import pytest
 
-from drystone.core.ids import Seq
+from drystone.core.ids import Rev, Seq
+from drystone.core.journal.record import Action
 from drystone.core.tree.entry import Entry
 from drystone.server.ports.objects import ObjectStoreAway
+from drystone.server.ports.survey import survey_of
+from drystone.server.service.duties import MetadataDuties
 from drystone.server.storage.metadata_memory import MemoryMetadata
 from drystone.server.storage.objects_memory import MemoryObjects
 from drystone.server.workers.journals import writing
 from drystone.server.workers.journals.keeper import JournalKeeper, find_position
+from drystone.server.workers.journals.names import cut_name, end_name
 from drystone.server.workers.journals.people import find_people
+from drystone.server.workers.journals.reading import find_life
 from drystone.testing.conformance.metadata.samples import (
     ANNA,
     LAPTOP,
@@ -43,8 +48,18 @@ class World:
 
     def begin(self) -> None:
         """A server begins anew."""
-        self.keeper = JournalKeeper(
-            self.metadata, self.objects, ManualClock(), lag_s=60, now_s=lambda: self.now_s
+        self.keeper = self.make_keeper()
+
+    def make_keeper(self) -> JournalKeeper:
+        """Returns one of several servers on the same database."""
+        clock = ManualClock()
+        return JournalKeeper(
+            self.metadata,
+            self.objects,
+            clock,
+            lag_s=60,
+            now_s=lambda: self.now_s,
+            duties=MetadataDuties(self.metadata, clock),
         )
 
     def commit(self, count: int = 1) -> None:
@@ -206,3 +221,58 @@ def test_no_thread_is_at_work_when_it_has_been_cancelled(world: World) -> None:
 
     assert world.objects.puts_count == count
     assert world.kept() in (Seq(0), Seq(4), Seq(8), Seq(9))
+
+
+def test_of_two_servers_one_writes_at_a_time(world: World) -> None:
+    other = world.make_keeper()
+    world.commit(9)
+    world.after(0)
+    other.work_round()
+    world.now_s += 15
+    written: list[int] = []
+    people: list[int] = []
+
+    def meet() -> None:
+        world.objects.before_put = lambda: None
+        puts_count = world.objects.puts_count
+        written.append(other.work_round())
+        people.append(world.objects.puts_count - puts_count)
+
+    world.objects.before_put = meet
+    assert world.keeper.work_round() == 3
+    assert (written, people) == ([0], [0])
+    # What the one let go of, the other takes up.
+    world.commit()
+    other.work_round()
+    world.now_s += 15
+    assert other.work_round() == 1
+    assert world.kept() == 10
+    assert other.work_round() == 0
+
+
+def test_checkpoint_that_two_servers_have_mixed_is_none(world: World) -> None:
+    def checkpoint(objects: MemoryObjects) -> str:
+        [line] = world.metadata.read(lambda unit: survey_of(unit).list_namespaces(b"", 1))
+        writing.write_checkpoint(world.metadata, objects, line)
+        [(folder, _)] = writing.iter_ends(objects, NAMESPACE)
+        return folder
+
+    world.commit(8)
+    early, late = FaultyObjects(MemoryObjects()), MemoryObjects()
+
+    def edit() -> None:
+        early.before_put = lambda: None
+        world.journalist.append((Action.EDIT, new_file(1)._replace(rev=Rev(9))))
+
+    early.before_put = edit
+    mixed, whole = checkpoint(early), checkpoint(late)  # type: ignore[arg-type]
+    assert find_life(late, NAMESPACE).head == 9
+    assert find_life(early, NAMESPACE).head == 9
+    # The cuts of the one end elsewhere than those of the other.
+    for name_in in (lambda folder: cut_name(folder, 2), end_name):
+        length_bytes = late.find_length(name_in(whole))
+        early.put(name_in(mixed), late.read(name_in(whole), [(0, length_bytes)]))
+    life = find_life(early, NAMESPACE)
+
+    assert life.checkpoint is None
+    assert [fault.name for fault in life.unreadable] == [mixed]

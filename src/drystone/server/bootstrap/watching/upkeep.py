@@ -6,11 +6,12 @@ greatest, not the sum.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final, Protocol, runtime_checkable
 
 from drystone.core.errors import DrystoneError
+from drystone.core.ids import Seq
 from drystone.core.instant import NS_PER_S
 from drystone.core.limits import SCRUB_AGAIN_S
 from drystone.server.ports.arrivals import ArrivalState
@@ -18,12 +19,16 @@ from drystone.server.ports.clock import Clock
 from drystone.server.ports.metadata import Unit
 from drystone.server.ports.watching.measuring import Measures
 from drystone.server.service.writer import Writer
+from drystone.server.storage.measured import Heard
 from drystone.server.workers.journals.keeper import JournalsStats
 from drystone.server.workers.strays import StraysStats
 from drystone.server.workers.verifier import VerifierStats
 
 LOOK_S: Final = 15.0
 """Between looks into the database, as often as scrapes usually come: each costs two lookups."""
+
+HEARD_S: Final = 2.0
+"""Between looks at when commits were made that others have rung for; none without a ring."""
 
 SCRUB_LOOK_S: Final = 60.0
 """What changes within a month needs fewer."""
@@ -118,6 +123,36 @@ def watch_backups(measures: Measures, find_backup_s: Callable[[], int | None]) -
         "Of when the newest backup is that was made with this data directory; nothing if none was.",
         find_backup_s,
     )
+
+
+async def watch_heard(
+    measures: Measures, writer: Writer, take_heard: Callable[[], Sequence[Heard]]
+) -> None:
+    """Tells, until cancelled, how long after a commit the listeners of other workers were told.
+
+    The journal knows when that was. Clocks that differ are seen in it: a commit that seems to lie
+    in the future counts as one of this instant.
+    """
+    lag_s = measures.histogram(
+        "drystone_bell_heard_lag_seconds",
+        "From a commit of another worker, by its clock, to a listener that is told, by ours.",
+    )
+
+    async def look() -> None:
+        heard = take_heard()
+        if not heard:
+            return
+
+        def work(unit: Unit) -> list[int | None]:
+            records = (unit.tree.find_record(one.namespace_id, Seq(one.head)) for one in heard)
+            return [None if record is None else record.at_ns for record in records]
+
+        for one, at_ns in zip(heard, await writer.read(work), strict=True):
+            if at_ns is not None:
+                for told_ns in one.told_ns:
+                    lag_s.note(max(0, told_ns - at_ns) / NS_PER_S)
+
+    await _look_again(look, HEARD_S)
 
 
 async def watch_arrivals(measures: Measures, writer: Writer, clock: Clock) -> None:

@@ -61,6 +61,7 @@ class Watch:
         self.measures = Measures()
         self.tracing = _open_tracing(settings.tracing)
         self._is_on = self._where != "none" or self.tracing.is_on
+        self._bell: MeasuredBell | None = None
 
     def metadata(self, inner: Metadata, engine: Metadata) -> Metadata:
         """Returns the metadata to be used: ``inner``, which stands around ``engine``."""
@@ -78,9 +79,12 @@ class Watch:
             return inner
         return MeasuredObjects(inner, self.measures, self.tracing)
 
-    def bell(self, inner: Bell) -> Bell:
+    def bell(self, inner: Bell, clock: Clock) -> Bell:
         """Returns the bell to be used."""
-        return MeasuredBell(inner, self.measures) if self._is_on else inner
+        if not self._is_on:
+            return inner
+        self._bell = MeasuredBell(inner, self.measures, clock, self.tracing)
+        return self._bell
 
     def cache(self, inner: Cache | None) -> Cache | None:
         """Returns the cache to be used, if there is one."""
@@ -90,7 +94,7 @@ class Watch:
             upkeep.watch_cache_failures(self.measures, inner)
         return MeasuredCache(inner, self.measures, self.tracing)
 
-    def keeping(
+    def working(
         self,
         background: Background,
         writer: Writer,
@@ -100,10 +104,13 @@ class Watch:
         direct: DirectJobs | None,
         journals: JournalKeeper | None,
     ) -> None:
-        """Tells how those do that look after what is kept."""
+        """Tells what goes on beside the requests."""
         if self._where == "none":
             return
-        measures = self.measures
+        measures, bell = self.measures, self._bell
+        if bell is not None:
+            hearing = partial(upkeep.watch_heard, measures, writer, bell.take_heard)
+            background.add("measure bell", hearing)
         upkeep.watch_backups(measures, data_dir.find_backup_s)
         background.add("measure scrub", lambda: upkeep.watch_scrubbing(measures, writer, clock))
         if direct is not None:

@@ -2,6 +2,7 @@
 """The bell: a WebSocket on which heads are told as they move. Nothing on it must arrive."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Final
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -31,8 +32,12 @@ async def listen(websocket: WebSocket, service: Service, actor: Actor) -> None:
     again, spread over the devices.
     """
     namespace_id = parse_namespace_id(websocket.query_params.get("namespace", ""))
-    async with service.changes.listen(actor, namespace_id) as rings:
-        await websocket.accept()
+    async with AsyncExitStack() as stack:
+        # A span that lasted as long as the bell would be told after days, if ever.
+        with service.tracing.span("bell.open", websocket.headers) as span:
+            span.note({"http.route": PATH})
+            rings = await stack.enter_async_context(service.changes.listen(actor, namespace_id))
+            await websocket.accept()
         ringing = asyncio.ensure_future(_ring(websocket, namespace_id, rings))
         hanging_up = asyncio.ensure_future(_until_gone(websocket))
         closed = rings.listener.closed

@@ -230,11 +230,19 @@ class HoldersUnit(Protocol):
         """Returns a page of the blocks noted as unheld up to then, by number."""
         ...
 
+    def list_taking(self) -> Collection[str]:
+        """Returns a name for each unit of work that is about to hold blocks and may not have seen
+        what is noted as unheld: it began to before that, and has not ended. None where units of
+        work come one after the other.
+        """
+        ...
+
     def drop_blocks(self, numbers: Collection[int], upto_s: int) -> tuple[int, int]:
         """Takes those of these blocks out of the index that are still noted as unheld, and were so
         up to then; returns how many, and the bytes of their frames.
 
-        The caller has looked at all holders since they were noted.
+        The caller has looked at all holders since they were noted, after whoever was about to
+        hold blocks then (``list_taking``) had come to an end.
         """
         ...
 

@@ -139,6 +139,9 @@ class MemoryHolders:
         due = (numbers[b] for b, since_s in self._tables.unheld.items() if since_s <= upto_s)
         return sorted(number for number in due if number > after)[:limit]
 
+    def list_taking(self) -> Collection[str]:
+        return ()
+
     def drop_blocks(self, numbers: Collection[int], upto_s: int) -> tuple[int, int]:
         count = length_bytes = 0
         for block_id in self._find(numbers):

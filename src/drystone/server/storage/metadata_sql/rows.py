@@ -26,6 +26,13 @@ LOCKED: Final = "/* locked */"
 comment to SQLite, where nobody else writes; what it means to PostgreSQL stands in ``dialect``."""
 
 
+TAKE: Final = "SELECT 1 /* take */"
+TAKING: Final = "SELECT 1 WHERE 1 = 0 /* taking */"
+"""Says that this transaction is about to hold blocks; and lists those that said so and have not
+ended. Nothing to SQLite, where nobody else writes; what they mean to PostgreSQL stands in
+``dialect``."""
+
+
 def parse_stored(row: Row) -> StoredEntry:
     """Returns the entry that a row of ``STORED_COLUMNS`` tells of. Cost: 1.5 microseconds."""
     (

@@ -120,7 +120,9 @@ class Collector:
         if not due:
             return
         # Once more, from the beginning: whoever held one of these before it was noted is seen now,
-        # and whoever has held one since has taken the note back.
+        # and whoever has held one since has taken the note back. Who was in the middle of it when
+        # it was noted, and has not seen the note, is waited for.
+        yield from self._work.wait_for_taking()
         held = Bits()
         yield from self._work.find_held(held)
         for some in portions([number for number in due if number in held]):

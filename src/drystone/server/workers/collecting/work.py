@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Work: the units of work of collecting, each by itself, on the metadata of a server."""
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -16,6 +17,9 @@ PAGE_ROWS: Final = 5_000
 
 CHANGED_ROWS: Final = 500
 """Rows changed in one unit of work: some milliseconds, for which commits wait."""
+
+_TAKING_WAIT_S: Final = 0.01
+"""Between looks at those that are about to hold blocks."""
 
 
 class Work:
@@ -113,6 +117,13 @@ class Work:
         """See ``HoldersUnit.forget_unheld``."""
         self.metadata.write(lambda unit: unit.holders.forget_unheld(numbers))
 
+    def wait_for_taking(self) -> Iterator[int]:
+        """Comes to its end when all have ended that were about to hold blocks when it began."""
+        taking = self._list_taking()
+        while taking := taking & self._list_taking():
+            yield 0
+            time.sleep(_TAKING_WAIT_S)
+
     def drop_blocks(self, numbers: Sequence[int], upto_s: int) -> tuple[int, int]:
         """See ``HoldersUnit.drop_blocks``."""
         return self.metadata.write(lambda unit: unit.holders.drop_blocks(numbers, upto_s))
@@ -169,6 +180,9 @@ class Work:
         return self.metadata.read(
             lambda unit: unit.holders.list_holders(namespace_id, after, PAGE_ROWS)
         )
+
+    def _list_taking(self) -> set[str]:
+        return set(self.metadata.read(lambda unit: unit.holders.list_taking()))
 
     def _list_blocks(self, after: int) -> list[BlockLine]:
         return self.metadata.read(lambda unit: unit.holders.list_blocks(after, PAGE_ROWS))

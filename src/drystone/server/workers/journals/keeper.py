@@ -8,11 +8,13 @@
 
 A first sync of a hundred thousand files is thus not slowed down by it. How far each journal has
 been written is seen from the store itself when a server begins: what is missing there, for whatever
-reason, is written again. Several workers may do this at once, to no harm: each step gives the same
-bytes under the same name.
+reason, is written again. Several workers may do this at once, to no harm: each stretch is the same
+bytes under the same name, and a checkpoint that two have mixed is none. A duty keeps them out of
+each other's way all the same.
 """
 
 import asyncio
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +27,7 @@ from drystone.core.errors import DrystoneError
 from drystone.core.ids import NamespaceId, Seq
 from drystone.core.journal.eras import make_mark
 from drystone.server.ports.clock import Clock
+from drystone.server.ports.duties import Duties
 from drystone.server.ports.metadata import Metadata, Unit
 from drystone.server.ports.objects import Objects
 from drystone.server.ports.survey import NamespaceLine, survey_of
@@ -47,6 +50,10 @@ PEOPLE_S: Final = 300.0
 
 FIRST_LOOKS_MAX: Final = 64
 """Journals per round that are looked up in the store for the first time: one listing each."""
+
+DUTY: Final = "journals"
+DUTY_LASTS_S: Final = 300.0
+"""As long as the largest checkpoint may take. Let go of after each round."""
 
 _PAGE: Final = 1_000
 
@@ -94,6 +101,7 @@ class JournalKeeper:
         clock: The time in the names of accounts' objects.
         lag_s: After so many seconds at most a record is in the store, if that can be reached.
         now_s: A clock that does not jump.
+        duties: Of all servers on the same database; None: there is no other one.
     """
 
     def __init__(
@@ -104,12 +112,16 @@ class JournalKeeper:
         *,
         lag_s: float,
         now_s: Callable[[], float] = time.monotonic,
+        duties: Duties | None = None,
     ) -> None:
         self._metadata = metadata
         self._objects = objects
         self._clock = clock
         self._lag_s = lag_s
         self._now_s = now_s
+        self._duties = duties
+        self._holder = secrets.token_hex(8)
+        self._sure_until_s: float | None = None
         self._quiet_s = min(QUIET_S_MAX, lag_s / 4)
         self._journals: dict[NamespaceId, _Journal] = {}
         self._people = b""
@@ -149,11 +161,20 @@ class JournalKeeper:
                 raise
 
     def work_round(self) -> int:
-        """Writes what is due; returns how many stretches that were.
+        """Writes what is due; returns how many stretches that were: none if another server is at
+        it.
 
         Raises:
             Unavailable: The store or the database is away. What was written stays.
         """
+        try:
+            return self._work_round()
+        finally:
+            if self._duties is not None and self._sure_until_s is not None:
+                self._sure_until_s = None
+                self._duties.release(DUTY, self._holder)
+
+    def _work_round(self) -> int:
         self._write_people()
         count = looks = 0
         for line in self._iter_namespaces():
@@ -163,7 +184,7 @@ class JournalKeeper:
                     continue
                 looks += 1
             journal = self._look(line, journal)
-            if journal is not None and self._is_due(journal):
+            if journal is not None and self._is_due(journal) and self._may_write():
                 count += self._write(line, journal)
             if self._is_stopping.is_set():
                 break
@@ -202,9 +223,26 @@ class JournalKeeper:
         is_quiet = now_s - journal.moved_s >= self._quiet_s
         return is_quiet or now_s - journal.behind_s >= self._lag_s - self._quiet_s
 
+    def _may_write(self) -> bool:
+        """Takes the duty, or prolongs it once half of it is over. Nothing is asked before there is
+        something to write.
+        """
+        now_s = self._now_s()
+        if self._duties is None or (self._sure_until_s or 0.0) - now_s > DUTY_LASTS_S / 2:
+            return True
+        has_it = self._duties.take(DUTY, self._holder, DUTY_LASTS_S)
+        self._sure_until_s = now_s + DUTY_LASTS_S if has_it else None
+        return has_it
+
     def _write(self, line: NamespaceLine, journal: _Journal) -> int:
         count = 0
+        if self._duties is not None:
+            # Another server may have written it since.
+            position = find_position(self._metadata, self._objects, line.namespace_id)
+            journal.position = max(journal.position, position)
         while journal.position < journal.head and not self._is_stopping.is_set():
+            if not self._may_write():
+                break
             position = write_stretch(self._metadata, self._objects, line, journal.position)
             if position <= journal.position:
                 break
@@ -219,7 +257,7 @@ class JournalKeeper:
         now_s = self._now_s()
         if self._people_s is None or now_s - self._people_s >= min(PEOPLE_S, self._lag_s):
             people = load_people(self._metadata)
-            if people.accounts:
+            if people.accounts and self._may_write():
                 now_ns = self._clock.now_ns()
                 self._people = write_people(self._objects, people, now_ns, self._people)
             self._people_s = now_s

@@ -139,10 +139,18 @@ def iter_cuts(objects: Objects, folder: str, end: CheckpointEnd) -> Iterator[Seg
     """Yields the cuts of a checkpoint, in order.
 
     Raises:
-        CorruptSegment: One of them is damaged, or gone.
+        CorruptSegment: One of them is damaged, or gone; or they are not of one checkpoint: two
+            servers may have written one under the same name, while the tree changed.
     """
+    seq, rows_count = Seq(0), 0
     for number in range(1, end.cuts_count + 1):
-        yield read_segment(objects, cut_name(folder, number))
+        cut = read_segment(objects, cut_name(folder, number))
+        if cut.first_seq != seq + 1:
+            raise CorruptSegment(f"cut {number} does not go on where the one before it ends")
+        seq, rows_count = cut.last_seq, rows_count + len(cut.records)
+        yield cut
+    if (seq, rows_count) != (end.seq, end.rows_count):
+        raise CorruptSegment("its cuts are not those of which its end tells")
 
 
 class _Choice:

@@ -135,6 +135,20 @@ class HistorySuite:
 class HoldersSuite:
     """Who holds which block."""
 
+    def test_whoever_is_about_to_hold_blocks_is_told_until_that_is_over(
+        self, metadata: Metadata
+    ) -> None:
+        add_accounts(metadata)
+        ids = add_blocks(metadata, 2)
+
+        def work(unit: Unit) -> None:
+            unit.blocks.hold(NAMESPACE, ids, 50)
+            # Where works come one after the other, nobody can be in the middle of it.
+            assert len(unit.holders.list_taking()) in (0, 1)
+
+        metadata.write(work)
+        assert not metadata.read(lambda unit: unit.holders.list_taking())
+
     def test_numbers_grow_and_pages_go_by_them(self, metadata: Metadata) -> None:
         add_accounts(metadata)
         numbers = add_blocks(metadata, 3)

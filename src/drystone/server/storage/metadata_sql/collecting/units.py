@@ -17,7 +17,7 @@ from drystone.server.ports.collecting import (
 )
 from drystone.server.ports.places import BlockPlace
 from drystone.server.storage.metadata_sql.numbers import Numbers
-from drystone.server.storage.metadata_sql.rows import join_ids, many
+from drystone.server.storage.metadata_sql.rows import TAKE, TAKING, join_ids, many
 from drystone.server.storage.metadata_sql.session import Session
 
 
@@ -100,6 +100,7 @@ class SqlHolders:
 
     def take_back(self, namespace_id: NamespaceId, numbers: Collection[int], until_s: int) -> int:
         ns = self._numbers.get_ns(namespace_id)
+        self._session.execute(TAKE)
         self.forget_unheld(numbers)
         rows = [(ns, until_s, number) for number in numbers]
         return self._session.executemany(_TAKE_HOLDER_BACK, rows).rowcount if rows else 0
@@ -119,6 +120,9 @@ class SqlHolders:
     def list_unheld(self, after: int, upto_s: int, limit: int) -> list[int]:
         values = {"after": after, "upto_s": upto_s, "limit": limit}
         return [number for (number,) in self._session.execute(_LIST_UNHELD, values)]
+
+    def list_taking(self) -> Collection[str]:
+        return {name for (name,) in self._session.execute(TAKING)}
 
     def drop_blocks(self, numbers: Collection[int], upto_s: int) -> tuple[int, int]:
         if not numbers:
@@ -226,6 +230,7 @@ def put_pack(session: Session, pack_id: PackId, length_bytes: int, *, is_there: 
 
 def revive_blocks(session: Session, ids: bytes) -> None:
     """Somebody is about to hold these blocks, given as ``join_ids`` makes them."""
+    session.execute(TAKE)
     if session.execute(_HAS_UNHELD).fetchone():
         session.execute(_REVIVE, {"ids": ids})
 

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Final
 
 from drystone.core.ids import BLOCK_ID_BYTES, ID_BYTES
-from drystone.server.storage.metadata_sql.rows import LOCKED, many
+from drystone.server.storage.metadata_sql.rows import LOCKED, TAKE, TAKING, many
 from drystone.server.storage.metadata_sql.shared import RUN
 
 _PARAMETER: Final = re.compile(r"(?<![:\w]):([a-z_]+)\b")
@@ -24,6 +24,9 @@ _MANY: Final = {
     for length in (ID_BYTES, BLOCK_ID_BYTES)
 }
 
+_TAKING_KEY: Final = 1_685_222_260
+"""Of our advisory lock: what tells it from those of others in the same database. "drst"."""
+
 _WORDS: Final = {
     **_MANY,
     "json_each(:names) AS wanted": (
@@ -32,6 +35,13 @@ _WORDS: Final = {
         " AS wanted"
     ),
     "DO UPDATE SET leased_until_s = max(": "DO UPDATE SET leased_until_s = greatest(",
+    # Nobody ever waits for this lock: it is there to be listed.
+    TAKE: f"SELECT pg_advisory_xact_lock_shared({_TAKING_KEY}, 0)",
+    TAKING: (
+        "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'advisory'"
+        f" AND classid = {_TAKING_KEY} AND objid = 0 AND objsubid = 2 AND granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    ),
     # A database is put back by a server that is started, or into tables that are made or emptied.
     RUN: (
         "(extract(epoch FROM pg_postmaster_start_time())::text || ' '"
