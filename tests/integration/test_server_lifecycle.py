@@ -146,11 +146,14 @@ def test_folder_of_something_else_is_refused_and_left_alone(tmp_path):
     ]
 
 
-def test_port_in_use_is_refused_by_name(tmp_path):
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_port_in_use_is_refused_by_name_before_anything_is_made(tmp_path, workers):
+    environment = {**CHEAP_PASSWORDS, "DRYSTONE_SERVER_WORKERS": workers}
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ServerFailed, match=f"cannot listen on 127.0.0.1 port {port}"):
-            ServerProcess(tmp_path / "data").start(port)
+            ServerProcess(tmp_path / "data", environment=environment).start(port)
+    assert not (tmp_path / "data").exists()
 
 
 def test_setting_that_does_not_fit_is_refused_by_name(tmp_path):

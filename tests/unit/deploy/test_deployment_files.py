@@ -266,6 +266,24 @@ def test_compose_file_names_no_secret_and_no_moving_tag():
                 assert key == "POSTGRES_DB", key
 
 
+def test_whoever_is_waited_for_until_it_is_well_says_whether_it_is():
+    """In this file: an image in the OCI format has no health check of its own."""
+    [compose] = documents(DEPLOY / "compose.yaml")
+    services = compose["services"]
+    waited_for = {
+        name
+        for service in services.values()
+        for name, wait in service.get("depends_on", {}).items()
+        if wait["condition"] == "service_healthy"
+    }
+    image = (DEPLOY / "container" / "Containerfile").read_text()
+
+    assert waited_for == {"postgres", "store", "drystone"}
+    assert all("healthcheck" in services[name] for name in waited_for)
+    check = json.dumps(services["drystone"]["healthcheck"]["test"][1:], ensure_ascii=False)
+    assert f"CMD {check}" in image
+
+
 def test_container_file_is_clean():
     assert not run("hadolint", DEPLOY / "container" / "Containerfile")
 
@@ -342,6 +360,19 @@ def test_kubernetes_manifests_name_each_other_rightly():
         found["ConfigMap"]["metadata"]["name"],
         found["Secret"]["metadata"]["name"],
     }
+
+
+def test_data_directory_of_a_pod_is_a_folder_in_its_volume():
+    """The volume itself belongs to root: the server, not being root, cannot close it to others."""
+    settings = dict(variables_of(DEPLOY / "kubernetes" / "config.yaml"))
+    [deployment] = documents(DEPLOY / "kubernetes" / "deployment.yaml")
+    pod = deployment["spec"]["template"]["spec"]
+    data_dir = Path(settings["DRYSTONE_SERVER_DATA_DIR"])
+    mounts = [Path(mount["mountPath"]) for mount in pod["containers"][0]["volumeMounts"]]
+
+    assert pod["securityContext"]["runAsUser"] != 0
+    assert any(mount in data_dir.parents for mount in mounts)
+    assert pod["enableServiceLinks"] is False, "variables of services may look like settings"
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")

@@ -309,7 +309,14 @@ def _check_format(path: Path) -> bool:
                 f"{path} is not a data directory and not empty: it holds {strangers[0]!r}",
                 advice="Choose an empty or a new folder with --data-dir.",
             )
-        path.chmod(0o700)
+        try:
+            path.chmod(0o700)
+        except PermissionError as error:
+            raise UnusableHome(
+                f"{path} belongs to another user and cannot be closed to others",
+                advice=f"Name a folder in it, such as {path / 'data'}: it is made, for this user"
+                " alone. So it is with volumes that are made for a container.",
+            ) from error
         write_new(mark, f"{_FORMAT_LINE}{FORMAT}\n".encode("ascii"))
         return True
     text = mark.read_text(encoding="ascii", errors="replace").strip()

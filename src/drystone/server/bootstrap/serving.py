@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 
 from drystone.server.bootstrap.channel import Channel, receive_note
 from drystone.server.bootstrap.composing import Membership, Server, open_server
+from drystone.server.bootstrap.data_dir import find_serving
 from drystone.server.bootstrap.listening import CannotListen, QuietUvicorn, bind_to
 from drystone.server.bootstrap.watching.logs import configure_logs
 from drystone.server.faces.http.proxies import BehindProxies
@@ -96,8 +97,9 @@ def run_server(
     allow_many_connections()
     with (
         private_files(),
-        closing(open_server(settings)) as server,
+        # Before anything is made: what a first start has to tell must not be lost by a bad port.
         closing(bind(settings)) as listening,
+        closing(open_server(settings)) as server,
         asyncio.Runner(loop_factory=_new_event_loop) as runner,
     ):
         runner.run(_serve_alone(server, settings, listening, announce))
@@ -293,7 +295,14 @@ def bind(settings: ServerSettings) -> socket.socket:
     Raises:
         CannotListen: Says why, in the operating system's words.
     """
-    return bind_to(settings.host, settings.port, _BIND_ADVICE)
+    advice = _BIND_ADVICE
+    serving = find_serving(settings.data_dir)
+    if serving is not None and serving.url.endswith(f":{settings.port}"):
+        advice = (
+            f"The server of {settings.data_dir} was started there, as process {serving.pid}: stop"
+            " that first. Another one needs another data directory, and another --port."
+        )
+    return bind_to(settings.host, settings.port, advice)
 
 
 def _behind_proxies(app: ASGIApp, trusted: Sequence[str]) -> ASGIApp:

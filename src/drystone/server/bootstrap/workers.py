@@ -72,10 +72,10 @@ def run_workers(
     """
     configure_logs(settings)
     check_tls(settings)
-    with private_files():
+    with private_files(), closing(bind(settings)) as listening:
         with opened_data_dir(settings.data_dir) as home:
             home.hold(is_shared=not settings.is_embedded)
-        with closing(home), closing(bind(settings)) as listening:
+        with closing(home):
             # Whoever comes while no worker takes anybody waits here.
             listening.listen(socket.SOMAXCONN)
             run = secrets.token_hex(16)
@@ -92,6 +92,14 @@ async def _look(
     with closing(open_server(settings, Membership(run, home.share()))) as server:
         started = await describe(server, settings, listening)
     return started._replace(is_first_start=home.is_new)
+
+
+def _pause_s(failures: int) -> float:
+    """Returns how long to wait before a worker is started that has failed so often in a row."""
+    if failures <= 1:
+        return 0
+    # The exponent has its bound, too: after a night of failures the number would be none.
+    return min(BACKOFF_S_MAX, BACKOFF_S * 2.0 ** min(failures - 2, 30))
 
 
 class _Worker:
@@ -215,8 +223,19 @@ class _Supervisor:
         return worker
 
     async def _start_in_place(self, number: int) -> _Worker:
-        worker = self._places[number] = await self._start(number)
+        worker = await self._start(number)
+        if self._places[number] is None:
+            self._places[number] = worker
+            self._begin(self._expect(worker))
+        else:  # A new one has come there meanwhile, by SIGHUP.
+            worker.ask_to_stop()
         return worker
+
+    async def _expect(self, worker: _Worker) -> None:
+        """Ends one that hangs as it starts: another one is started in its place."""
+        if not (await worker.comes_up() or worker.has_ended.is_set()):
+            log.error("worker.hangs", number=worker.number, pid=worker.process.pid)
+            worker.send(signal.SIGKILL)
 
     async def _watch(self, worker: _Worker) -> None:
         """Waits for its end; starts another one if nobody has asked for it."""
@@ -228,12 +247,29 @@ class _Supervisor:
         log.error("worker.ended", number=worker.number, pid=worker.process.pid, code=code)
         self._places[worker.number] = None
         lived_s = asyncio.get_running_loop().time() - worker.began_s
-        failures = self._failures[worker.number]
-        self._failures[worker.number] = 0 if lived_s > STEADY_S else failures + 1
-        if self._failures[worker.number] > 1:
-            await asyncio.sleep(min(BACKOFF_S_MAX, BACKOFF_S * 2 ** (failures - 1)))
-        if not self._stop.is_set() and self._places[worker.number] is None:
-            await self._start_in_place(worker.number)
+        if lived_s > STEADY_S:
+            self._failures[worker.number] = 0
+        else:
+            self._failures[worker.number] += 1
+        await self._start_anew(worker.number)
+
+    async def _start_anew(self, number: int) -> None:
+        """Starts a worker in a place that has none, as soon as that can be done."""
+        while True:
+            await asyncio.sleep(_pause_s(self._failures[number]))
+            if self._stop.is_set() or self._places[number] is not None:
+                return
+            try:
+                await self._start_in_place(number)
+            except OSError as error:
+                self._tell_not_started(number, error)
+                self._failures[number] += 1
+            else:
+                return
+
+    def _tell_not_started(self, number: int, error: OSError) -> None:
+        """The program is just being replaced, or there is no room for one more process."""
+        log.error("worker.not-started", number=number, reason=error.strerror or str(error))
 
     def _relay(self, teller: _Worker, namespace_id: NamespaceId, head: int) -> None:
         for worker, channel in self._all.items():
@@ -266,7 +302,11 @@ class _Supervisor:
 
     async def _replace(self, number: int) -> bool:
         """Returns False if the new one does not come up: then the old one stays."""
-        new = await self._start(number)
+        try:
+            new = await self._start(number)
+        except OSError as error:
+            self._tell_not_started(number, error)
+            return False
         if not await new.comes_up():
             new.send(signal.SIGKILL)
             return False

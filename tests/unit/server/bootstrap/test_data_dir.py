@@ -2,6 +2,7 @@
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,18 @@ def test_directory_with_something_else_in_it_is_refused(tmp_path):
     (tmp_path / "letter.txt").touch()
     with pytest.raises(UnusableHome, match=r"letter\.txt"):
         open_it(tmp_path)
+
+
+def test_volume_of_another_user_is_refused_with_what_to_do(tmp_path, monkeypatch):
+    def refuse(*_args):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    with pytest.raises(UnusableHome, match="belongs to another user") as caught:
+        open_it(tmp_path)
+    assert str(tmp_path / "data") in caught.value.advice
+    monkeypatch.undo()
+    assert open_it(tmp_path / "data").is_new
 
 
 def test_file_in_place_of_the_directory_is_refused(tmp_path):
