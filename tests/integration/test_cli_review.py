@@ -18,7 +18,7 @@ from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
 from tests.integration.cli_user import PASSWORD, User
 
 FILES = 300
-_WAIT_S_MAX = 40.0
+_WAIT_S_MAX = 120.0
 _numbers = itertools.count()
 
 
