@@ -45,6 +45,7 @@ def main(arguments: list[str]) -> int:
                 "DRYSTONE_SERVER_OBJECTS": store.url(bucket, _FOLDER),
                 "DRYSTONE_SERVER_TRANSFER": "direct",
                 "DRYSTONE_SERVER_BELL": valkey.url(),
+                "DRYSTONE_SERVER_CACHE": valkey.url(1),
                 "DRYSTONE_SERVER_WORKERS": "2",
             }
             is_identical = show(directory, large_bytes, out, settings=settings)

@@ -12,6 +12,7 @@ import nats
 import pytest
 
 from drystone.core.ids import NamespaceId
+from drystone.server.ports.brokers.publishing import Message, OutletAway
 from drystone.server.service.writer import Writer
 from drystone.server.storage.bell_local import LocalBell
 from drystone.server.storage.metadata_memory import MemoryMetadata
@@ -183,3 +184,12 @@ async def test_another_record_at_the_same_seq_is_another_message(publisher) -> N
 
     ids = {make_message(NAMESPACE, record).message_id for record in (one, two, restored)}
     assert len(ids) == 3
+
+
+async def test_nats_without_streams_is_told(tmp_path: Path) -> None:
+    with NatsServer(tmp_path, has_streams=False) as server:
+        stream = NatsStream(parse_address(server.url))
+        with pytest.raises(OutletAway, match="no JetStream") as caught:
+            await stream.publish([Message("topic", "id", b"{}")])
+        await stream.close()
+    assert "JetStream" in caught.value.advice

@@ -16,6 +16,7 @@ from drystone.testing.real_devices import PASSWORD, RealDevice, look_at
 from drystone.testing.relays import BadRelay
 from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
 from drystone.testing.stores.s3 import S3_CREDENTIALS
+from tests.integration.cli_user import User
 
 
 def make_device(server: ServerProcess, home, name: str, account: str = "anna") -> RealDevice:
@@ -102,6 +103,28 @@ def test_devices_exchange_files_through_the_store(server, store_url, tmp_path):
     two.sync()
     assert two.read("large") == one.read("large")
     assert not one.told.messages + two.told.messages + three.told.messages
+
+
+def test_single_files_are_put_and_fetched_through_the_store(server, tmp_path, monkeypatch):
+    large = os.urandom(12 << 20)
+    (tmp_path / "large").write_bytes(large)
+    (tmp_path / "small").write_bytes(b"small")
+    counted = Counted()
+    with BadRelay(server.port) as between:
+        between.up, between.down = counted.up, counted.down
+        user = User(tmp_path / "laptop", monkeypatch)
+        user.log_in(between.url)
+        for name in ("large", "small"):
+            user.ask("put", tmp_path / name)
+            user.ask("get", f"/{name}", tmp_path / f"{name}.back")
+            back = (tmp_path / f"{name}.back").read_bytes()
+            assert back == (tmp_path / name).read_bytes()
+        assert counted.up_bytes + counted.down_bytes < 100_000
+
+        monkeypatch.setenv("DRYSTONE_TRANSFER", "relay")
+        user.ask("get", "/large", tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == large
+    assert counted.down_bytes > len(large)
 
 
 class Counted:

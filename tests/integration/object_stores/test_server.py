@@ -8,6 +8,9 @@ import sys
 import pytest
 
 from drystone.core.errors import Misconfigured, Unavailable
+from drystone.server.bootstrap.composing import open_server
+from drystone.server.bootstrap.keeping.collecting import open_collecting
+from drystone.server.settings import ServerSettings
 from drystone.server.storage.objects_cloud import CloudObjects, parse_location
 from drystone.testing.real_devices import PASSWORD, RealDevice, look_at
 from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
@@ -90,3 +93,18 @@ def test_a_server_whose_store_is_not_there_says_so_and_exits(tmp_path) -> None:
     assert done.returncode == 6
     assert "s3://bucket/folder" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_two_databases_do_not_share_a_place(s3_url, tmp_path) -> None:
+    """Each would collect what only the other one knows."""
+    settings = [ServerSettings(data_dir=tmp_path / name, objects=s3_url) for name in ("a", "b")]
+    open_server(settings[0]).close()
+
+    with pytest.raises(Misconfigured) as caught:
+        open_server(settings[1])
+    assert caught.value.code == "objects-of-another"
+    with pytest.raises(Misconfigured) as caught, open_collecting(settings[1]):
+        raise AssertionError("it collects")
+    assert caught.value.code == "objects-of-another"
+    with open_collecting(settings[0]):
+        open_server(settings[0]).close()

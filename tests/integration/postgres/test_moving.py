@@ -10,6 +10,9 @@ import sys
 import psycopg
 import pytest
 
+from drystone.core.errors import Misconfigured
+from drystone.server.bootstrap.composing import move_metadata
+from drystone.server.settings import ServerSettings
 from drystone.server.storage.metadata_sql.postgres import (
     MovingTo,
     PostgresMetadata,
@@ -170,3 +173,11 @@ def test_an_address_that_is_none_is_refused(tmp_path, path, url) -> None:
 
     assert done.returncode in (2, 3, 6), done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_data_directory_that_is_none_is_told_and_not_made(tmp_path, postgres_url) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        move_metadata(ServerSettings(data_dir=tmp_path / "typo"), postgres_url, lambda *_: None)
+
+    assert caught.value.code == "no-data-dir"
+    assert not (tmp_path / "typo").exists()

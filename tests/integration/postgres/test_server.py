@@ -2,11 +2,15 @@
 """A whole server on PostgreSQL: devices, restarts, kills, a wrong address."""
 
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
+from drystone.core.errors import Misconfigured
+from drystone.server.bootstrap import open_admin
+from drystone.server.settings import ServerSettings
 from drystone.testing.postgres import PostgresServer
 from drystone.testing.real_devices import PASSWORD, RealDevice, look_at
 from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
@@ -81,3 +85,18 @@ def test_a_server_whose_database_is_not_there_says_so_without_the_password(tmp_p
     assert "127.0.0.1:1/drystone" in done.stderr
     assert "secret" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "password", ["sec@ret", "sec/ret", "sec?ret", "sec#ret", "sec:ret", "s@e/c:r?e#t", "sec%ret"]
+)
+def test_a_password_that_is_written_as_it_is_is_never_told_in_pieces(password, tmp_path) -> None:
+    """Such an address is cut in its midst, and what would be shown as a host is of the password."""
+    settings = ServerSettings(
+        data_dir=tmp_path / "data", database=f"postgresql://anna:{password}@127.0.0.1:1/drystone"
+    )
+    with pytest.raises(Misconfigured) as caught, open_admin(settings):
+        pass
+
+    said = caught.value.message + caught.value.advice
+    assert not re.search("sec|ret", said), said

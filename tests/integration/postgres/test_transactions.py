@@ -233,6 +233,9 @@ def test_an_end_that_is_not_known_is_told_and_not_done_again(
 
     assert caught.value.retryable
     assert workers[1].read(list_names) == ["1"]
+    # What was said may name addresses and users, and the message goes to devices.
+    assert caught.value.what == "the connection is lost"
+    assert "the connection is lost" not in caught.value.message
 
 
 def test_a_server_that_was_away_is_found_again(tmp_path) -> None:
@@ -320,6 +323,8 @@ def test_a_primary_that_was_replaced_is_left_for_the_new_one(workers, postgres_u
         with pytest.raises(DatabaseRefuses) as caught:
             engine.write(works[0])
         assert caught.value.retryable
+        assert "read-only" in caught.value.what
+        assert "read-only" not in caught.value.message
         assert [type(told) for told in engine.write_group(works)] == [DatabaseRefuses] * 2
         assert engine.read(list_names) == ["1"]
     finally:

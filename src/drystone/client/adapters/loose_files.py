@@ -176,7 +176,8 @@ async def _fetch_part(
     for chunk in part:
         places.setdefault(chunk.block_id, []).append(chunk)
     wanted: list[tuple[BlockId, BlockId | None]] = [(name, None) for name in places]
-    async for blocks in remote.fetch_blocks(wanted, lambda _: None):
+    length_bytes = sum(found[0].length_bytes for found in places.values())
+    async for blocks in remote.fetch_blocks(wanted, lambda _: None, length_bytes=length_bytes):
         for name, data in blocks:
             if isinstance(data, Corrupt):
                 raise data

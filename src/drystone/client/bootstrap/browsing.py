@@ -471,7 +471,11 @@ def _with_remote(
 async def _opened(settings: ClientSettings, url: str | None) -> AsyncIterator[HttpRemote]:
     credential = find_credential(settings.credentials_path, url)
     session = HttpSession(credential.url, credential.token)
-    remote = HttpRemote(session, NamespaceId(credential.namespace_id))
+    remote = HttpRemote(
+        session,
+        NamespaceId(credential.namespace_id),
+        is_direct=settings.transfer != "relay",
+    )
     try:
         yield remote
     finally:

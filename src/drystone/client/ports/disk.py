@@ -270,7 +270,9 @@ class Disk(Protocol):
         ...
 
     def make_folder(self, path: str, mode: int) -> Stat:
-        """Makes a folder; if there is one already, that is fine, and its mode stays."""
+        """Makes a folder. One that is there already is fine and gets the mode, if it is known
+        (not 0).
+        """
         ...
 
     def make_symlink(self, path: str, target: str, mtime_ns: int, expected: Stat | None) -> Stat:

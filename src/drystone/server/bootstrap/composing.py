@@ -12,12 +12,18 @@ from drystone.core.errors import Misconfigured
 from drystone.core.ids import NamespaceId
 from drystone.core.journal.eras import ERA_ID_BYTES
 from drystone.server.bootstrap.background import Background, add_upkeep
-from drystone.server.bootstrap.data_dir import KEY_BYTES, ServerHome, opened_data_dir
+from drystone.server.bootstrap.data_dir import (
+    KEY_BYTES,
+    ServerHome,
+    opened_data_dir,
+    require_data_dir,
+)
 from drystone.server.bootstrap.direct import add_jobs, find_store
 from drystone.server.bootstrap.libraries import library
 from drystone.server.bootstrap.messaging import add_outlet, make_bell, make_cache
 from drystone.server.bootstrap.objects_folder import is_folder
 from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
+from drystone.server.bootstrap.tenant import move_in
 from drystone.server.bootstrap.watching import Watch, make_checks
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.bell import Bell
@@ -143,7 +149,7 @@ def open_server(settings: ServerSettings, membership: Membership | None = None) 
         metadata = watch.metadata(versioned, database)
         cursor_key = _load_cursor_key(settings, data_dir, metadata)
         stamp = ToldStamp(data_dir.find_stamp, data_dir.tell_server)
-        opened = _open_store(settings, data_dir)
+        opened = _open_own_store(settings, data_dir, database)
         background, worker, clock = Background(), secrets.token_hex(8), SystemClock()
 
         def find_heads(ids: Collection[NamespaceId]) -> Awaitable[Mapping[NamespaceId, int]]:
@@ -242,6 +248,7 @@ def move_metadata(
             advice="Use PostgreSQL's own tools to move it from one to another.",
         )
     check_settings({"database": url})
+    require_data_dir(settings.data_dir)
     with library("PostgreSQL", "postgres"):
         from drystone.server.storage.metadata_sql.postgres import move_to  # noqa: PLC0415
     with opened_data_dir(settings.data_dir) as data_dir:
@@ -315,6 +322,16 @@ def _add_journals(
     keeper = JournalKeeper(metadata, objects, clock, lag_s=settings.journal_lag_s, duties=duties)
     background.add("journals", partial(_keep_journals, keeper, data_dir))
     return keeper
+
+
+def _open_own_store(
+    settings: ServerSettings, data_dir: ServerHome, metadata: Metadata
+) -> OpenedObjects:
+    """Opens the object store; raises if what lies there is another database's."""
+    opened = _open_store(settings, data_dir)
+    if settings.objects != "files":
+        move_in(metadata, opened.objects)
+    return opened
 
 
 async def _keep_journals(keeper: JournalKeeper, data_dir: ServerHome) -> None:

@@ -67,6 +67,12 @@ class HomeInUse(Misconfigured):
     code = "data-dir-in-use"
 
 
+class NoServerThere(Misconfigured):
+    """A command is about what a server keeps, and there is no data directory of one."""
+
+    code = "no-data-dir"
+
+
 class ServerHome:
     """An opened data directory. ``close`` lets go of it.
 
@@ -259,6 +265,14 @@ def opened_data_dir(path: Path, *, may_be_unfinished: bool = False) -> Iterator[
             if not may_be_unfinished and (path / RESTORING).exists():
                 raise UnfinishedRestore(path)
         yield ServerHome(path, is_new=is_new)
+
+
+def require_data_dir(path: Path) -> None:
+    """Raises ``NoServerThere`` unless there is a data directory: none is made for a question."""
+    if not (path / "format").exists():
+        raise NoServerThere(
+            f"{path} is not the data directory of a server", advice="Name it with --data-dir."
+        )
 
 
 class Serving(NamedTuple):

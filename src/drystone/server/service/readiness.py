@@ -137,4 +137,5 @@ class Readiness:
         if code is None:
             log.info("ready.again", part=part)
         else:
-            log.error("ready.trouble", part=part, code=code, reason=str(error or ""))
+            what = getattr(error, "what", "")
+            log.error("ready.trouble", part=part, code=code, reason=str(error or ""), what=what)

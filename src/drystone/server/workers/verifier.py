@@ -147,7 +147,15 @@ class Verifier:
         for arrival in due:
             if not await self._duty.ensure():
                 return False
-            await self._verify(arrival, threads)
+            try:
+                await self._verify(arrival, threads)
+            except DrystoneError:
+                raise
+            except Exception:
+                # A defect of ours; but one pack must not keep all behind it waiting for ever.
+                self._count(troubles=1)
+                log.exception("verifier.failed", name=arrival.name)
+                await self._retry_later(arrival)
         return len(due) == _AT_ONCE
 
     async def _verify(self, arrival: Arrival, threads: ThreadPoolExecutor) -> None:
@@ -167,8 +175,7 @@ class Verifier:
         except DrystoneError as error:
             self._count(troubles=1)
             log.warning("verifier.put-off", name=arrival.name, code=error.code, what=error.message)
-            later = arrival._replace(due_s=self._now_s() + RETRY_S)
-            await self._writer.write(lambda unit: self._put_off(unit, later))
+            await self._retry_later(arrival)
             return
         is_ours = await self._writer.write(lambda unit: self._join(unit, arrival, found, packs))
         if not is_ours:
@@ -219,6 +226,10 @@ class Verifier:
                 arrival._replace(state=ArrivalState.JOINED, due_s=now_s + ARRIVAL_JOINED_S)
             )
         return True
+
+    async def _retry_later(self, arrival: Arrival) -> None:
+        later = arrival._replace(due_s=self._now_s() + RETRY_S)
+        await self._writer.write(lambda unit: self._put_off(unit, later))
 
     def _put_off(self, unit: Unit, later: Arrival) -> None:
         [*still] = unit.arrivals.find(later.namespace_id, (later.arrival_id,))

@@ -19,12 +19,20 @@ class NatsServer:
         folder: For streams and log; made if it is missing.
         token: Asked for, if it is not empty.
         options: More words of its command line.
+        has_streams: Whether it has JetStream.
     """
 
-    def __init__(self, folder: Path, *, token: str = "", options: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        token: str = "",
+        options: Sequence[str] = (),
+        has_streams: bool = True,
+    ) -> None:
         self._folder = folder
         self._token = token
-        self._words = ["-js", "-sd", str(folder), *options]
+        self._words = [*(["-js", "-sd", str(folder)] if has_streams else []), *options]
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
 

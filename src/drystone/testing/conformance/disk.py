@@ -201,7 +201,15 @@ class MakingOnDisk:
         stat = disk.make_folder("folder", mode)
 
         assert (stat.kind, stat.mode) == (Kind.FOLDER, expected)
-        assert disk.make_folder("folder", 0o700) == disk.find_stat("folder") == stat
+        assert disk.make_folder("folder", mode) == disk.find_stat("folder") == stat
+
+    def test_folder_that_is_there_gets_the_mode_if_one_is_known(self, disk: Disk) -> None:
+        disk.make_folder("folder", 0o755)
+
+        dressed = disk.make_folder("folder", 0o070)
+
+        assert dressed.mode == 0o770
+        assert disk.make_folder("folder", 0) == disk.find_stat("folder") == dressed
 
     def test_folder_does_not_take_the_place_of_a_file(self, disk: Disk, hand: Hand) -> None:
         hand.write("file", b"1")

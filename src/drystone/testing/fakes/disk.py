@@ -233,12 +233,16 @@ class FakeDisk(FakeVolume):
     def make_folder(self, path: str, mode: int) -> Stat:
         folder, name = self.open_above(path)
         inode = folder.names.get(name)
+        is_made = inode is None
         if inode is None:
-            inode = self.new_inode(Kind.FOLDER)
-            self.dress(inode, mode)
-            folder.names[name] = inode
+            inode = folder.names[name] = self.new_inode(Kind.FOLDER)
         if inode.kind != Kind.FOLDER:
             raise ChangedMeanwhile(f"something else stands at {path!r}")
+        if is_made or mode:
+            before = inode.mode
+            self.dress(inode, mode)
+            if inode.mode != before and not is_made:
+                inode.ctime_ns = self.tick()
         return inode.stat()
 
     def make_symlink(self, path: str, target: str, mtime_ns: int, expected: Stat | None) -> Stat:

@@ -90,6 +90,21 @@ async def test_unselected_folder_leaves_the_disk_and_nothing_else(pair: Pair) ->
     assert not two.state.remote_changes
 
 
+async def test_selecting_what_went_with_the_folder_above_leaves_nothing_open(pair: Pair) -> None:
+    one, two = pair
+    sub = unselect(two, one, "big/sub")
+    await settle([two, one])
+    one.hand.remove("big")
+    await settle([one, two])
+
+    select(two, sub)
+    summary = await two.sync()
+
+    assert summary.unsettled_count == 0
+    assert not two.state.remote_changes
+    assert set(two.hand.list_tree()) == {"docs", "docs/z"}
+
+
 async def test_what_was_never_selected_is_never_fetched(server: MemoryServer, pair: Pair) -> None:
     one, _ = pair
     three = MemoryDevice(server, await server.sign_in(device="three"), "three")

@@ -27,7 +27,7 @@ class Gate:
 
     def write_group(self, works):
         self.entered.release()
-        assert self.opened.acquire(timeout=10)
+        assert self.opened.acquire(timeout=60)
         self.groups.append(len(works))
         if self.fail:
             raise self.fail

@@ -13,7 +13,7 @@ from drystone.core.limits import ARRIVAL_JOINED_S, ARRIVAL_QUARANTINE_S, ARRIVAL
 from drystone.server.ports.arrivals import ARRIVING, ArrivalState
 from drystone.server.service.blocks.direct import DirectStore
 from drystone.server.workers.strays import Strays
-from drystone.server.workers.verifier import RETRY_S, Verifier
+from drystone.server.workers.verifier import RETRY_S, Verifier, examine
 from drystone.testing.blocks import Always, frames_of, ids_of, make_noise, make_pack
 
 pytestmark = pytest.mark.asyncio
@@ -252,6 +252,27 @@ async def test_a_store_that_is_away_puts_a_pack_off(
     await verify()
 
     assert verifier.stats().packs == 1
+
+
+async def test_a_pack_that_meets_a_defect_of_ours_keeps_no_other_one_waiting(
+    device, verify, verifier, monkeypatch
+):
+    anna, bob = await device(), await device("bob")
+    await anna.send_pack(PACK)
+    await bob.send_pack(make_pack(frames_of(make_noise(6, 3_000, seed=9))))
+    looked_at = []
+
+    def stumble(objects, arrival):
+        looked_at.append(arrival.name)
+        if arrival.name == looked_at[0]:
+            raise RuntimeError("a defect")
+        return examine(objects, arrival)
+
+    monkeypatch.setattr("drystone.server.workers.verifier.examine", stumble)
+    await verify()
+
+    assert len(looked_at) == 2
+    assert (verifier.stats().troubles, verifier.stats().packs) == (1, 1)
 
 
 async def test_an_object_that_is_gone_is_told(device, objects, verify, verifier):

@@ -165,7 +165,7 @@ class LocalDisk:
             stat = find_open_stat(fd, name, self._root_dev)
             if stat is None or stat.kind != Kind.FOLDER:
                 raise changed(path)
-            if is_made and stat.mode != wanted:
+            if stat.mode != wanted and (is_made or mode):
                 stat = self._placing.dress(fd, name, stat, wanted, None)
         return stat
 

@@ -135,8 +135,7 @@ class StoreSession:
     def _request(
         self, ticket: Ticket, body: bytes | None
     ) -> "aiohttp.client._RequestContextManager":
-        # The address is signed as it is written: it must not be quoted once more.
-        url = URL(ticket.url, encoded=True)
+        url = _parse(ticket.url)
         is_allowed = url.scheme == "https" or (url.scheme == "http" and not self._needs_tls)
         if not is_allowed:
             raise StoreAway(
@@ -162,8 +161,13 @@ class StoreSession:
                 return await attempt()
             except _Broken as error:
                 reason, wait_s = error.reason, error.retry_after_s
-            except (aiohttp.ClientSSLError, aiohttp.InvalidURL) as error:
+            except aiohttp.InvalidURL as error:
+                raise StoreAway("the server gave a ticket for an address that is none") from error
+            except aiohttp.ClientSSLError as error:
                 raise StoreAway(f"the object store cannot be used: {error}") from error
+            except aiohttp.ClientResponseError as error:
+                # As a text it holds the address, and so the signature.
+                reason = f"its answer is none of HTTP ({error.status})"
             except aiohttp.ClientConnectorError as error:
                 unreached_count += 1
                 reason = f"it cannot be reached: {error.strerror or error}"
@@ -175,6 +179,17 @@ class StoreSession:
             await asyncio.sleep(min(wait_s, _DELAY_S_MAX))
             delay_s *= 3
         raise StoreAway(f"the object store does not do what the server signed: {reason}")
+
+
+def _parse(text: str) -> URL:
+    """Returns the address of a ticket, as it is written: that is signed, and not to be quoted."""
+    try:
+        url = URL(text, encoded=True)
+        if url.host and url.port:
+            return url
+    except ValueError:
+        pass  # What it says may hold the address.
+    raise StoreAway("the server gave a ticket for an address that is none")
 
 
 class _Broken(Exception):

@@ -252,6 +252,8 @@ class Selection:
                 known = self._find_stored(file_id)
                 state.settle(file_id, None)
             elif state.remote.find(file_id) is not None:
+                if state.path_of(state.remote, file_id) is None:
+                    state.drop_remote(file_id)  # Gone with a folder above it, or told with it.
                 continue
             else:
                 known = stored

@@ -22,7 +22,12 @@ from drystone.server.bootstrap.composing import (
     open_objects,
     open_store,
 )
-from drystone.server.bootstrap.data_dir import RESTORING, ServerHome, opened_data_dir
+from drystone.server.bootstrap.data_dir import (
+    RESTORING,
+    ServerHome,
+    opened_data_dir,
+    require_data_dir,
+)
 from drystone.server.bootstrap.keeping.checking import (
     CheckFinding,
     CheckSummary,
@@ -32,7 +37,6 @@ from drystone.server.bootstrap.keeping.checking import (
     open_store_as_it_is,
     private_files,
     remove_database,
-    require_data_dir,
 )
 from drystone.server.ports.objects import Objects
 from drystone.server.settings import FILE_NAME, ServerSettings
@@ -137,7 +141,7 @@ def back_up(
         BackupInUse: Another command is at work there.
         Unavailable: No room, or something is away; what was copied stays for the next try.
     """
-    require_data_dir(settings)
+    require_data_dir(settings.data_dir)
     _require_outside(settings, where)
     with ExitStack() as stack:
         stack.enter_context(private_files())

@@ -10,9 +10,14 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from drystone.core.errors import Misconfigured, Refused
+from drystone.core.errors import Refused
 from drystone.server.bootstrap.composing import carry_over, open_metadata, open_objects
-from drystone.server.bootstrap.data_dir import ServerHome, opened_data_dir
+from drystone.server.bootstrap.data_dir import (
+    ServerHome,
+    opened_data_dir,
+    require_data_dir,
+)
+from drystone.server.bootstrap.tenant import adopt
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
 from drystone.server.settings import ServerSettings
@@ -30,12 +35,6 @@ Tell = Callable[[str, int], None]
 """Is told how far something has come: what, and how many of it are done."""
 
 _UNFINISHED: Final = "metadata.db.unfinished"
-
-
-class NoServerThere(Misconfigured):
-    """A command is about what a server keeps, and there is no data directory of one."""
-
-    code = "no-data-dir"
 
 
 class RebuildRefused(Refused):
@@ -60,7 +59,7 @@ def open_check(settings: ServerSettings, tell: Tell, *, is_deep: bool) -> Iterat
         NoServerThere: There is no data directory.
         Misconfigured: It cannot be used, or is newer.
     """
-    require_data_dir(settings)
+    require_data_dir(settings.data_dir)
     with opened_data_dir(settings.data_dir) as data_dir:
         metadata = open_metadata(settings, data_dir)
         objects = open_store_as_it_is(settings, data_dir).opened
@@ -124,7 +123,8 @@ def rebuild_metadata(settings: ServerSettings, tell: Tell) -> RebuiltAndChecked:
         path = data_dir.path / _UNFINISHED
         remove_database(path)
         try:
-            done = _rebuild_at(path, objects, tell)
+            has_tenant = settings.objects != "files"
+            done = _rebuild_at(path, objects, tell, has_tenant=has_tenant)
             install_database(settings, data_dir, path)
         finally:
             remove_database(path)
@@ -139,15 +139,6 @@ def private_files() -> Iterator[None]:
         yield
     finally:
         os.umask(before)
-
-
-def require_data_dir(settings: ServerSettings) -> None:
-    """Raises ``NoServerThere`` unless there is a data directory: none is made for a question."""
-    if not (settings.data_dir / "format").exists():
-        raise NoServerThere(
-            f"{settings.data_dir} is not the data directory of a server",
-            advice="Name it with --data-dir.",
-        )
 
 
 def install_database(settings: ServerSettings, data_dir: ServerHome, path: Path) -> None:
@@ -196,10 +187,12 @@ def _require_no_database(settings: ServerSettings, data_dir: ServerHome) -> None
             )
 
 
-def _rebuild_at(path: Path, objects: Objects, tell: Tell) -> RebuiltAndChecked:
+def _rebuild_at(path: Path, objects: Objects, tell: Tell, *, has_tenant: bool) -> RebuiltAndChecked:
     packs = ObjectPacks(objects)
     with closing(SqliteMetadata(path)) as metadata:
         rebuilt = Rebuilding(metadata, objects, packs, SystemClock().now_ns(), tell).run()
+        if has_tenant:
+            adopt(metadata, objects)
         check = make_check(metadata, objects, tell, is_deep=False)
         findings = tuple(check.iter_findings())
         return RebuiltAndChecked(rebuilt, check.sum_up(), findings)

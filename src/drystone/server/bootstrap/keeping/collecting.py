@@ -9,6 +9,7 @@ from drystone.core.limits import SCRUB_AGAIN_S
 from drystone.server.bootstrap.background import make_rules
 from drystone.server.bootstrap.composing import open_metadata, open_objects
 from drystone.server.bootstrap.data_dir import opened_data_dir
+from drystone.server.bootstrap.tenant import move_in
 from drystone.server.bootstrap.watching.logs import quiet_logs
 from drystone.server.ports.blocks import Packs
 from drystone.server.ports.clock import Clock
@@ -90,8 +91,12 @@ def open_collecting(settings: ServerSettings) -> Iterator[Collecting]:
     """
     with opened_data_dir(settings.data_dir) as data_dir:
         metadata = open_metadata(settings, data_dir)
-        packs = ObjectPacks(open_objects(settings, data_dir))
+        objects = open_objects(settings, data_dir)
     with quiet_logs(), closing(metadata):
+        # Whoever collects removes what is not known here.
+        if settings.objects != "files":
+            move_in(metadata, objects)
+        packs = ObjectPacks(objects)
         yield Collecting(metadata, packs, SystemClock(), make_rules(settings))
 
 

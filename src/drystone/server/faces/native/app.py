@@ -216,7 +216,10 @@ class NativeApp:
             log.debug("request.refused", **_shown(scope), code=error.code)
             return
         tell = log.info if isinstance(error, Unavailable) else log.error
-        tell("request.refused", **_shown(scope), code=error.code, reason=error.message)
+        # What is for the operator alone, as where the database is.
+        what = getattr(error, "what", "")
+        more = {"what": what} if what else {}
+        tell("request.refused", **_shown(scope), code=error.code, reason=error.message, **more)
 
 
 class _Answer:

@@ -13,9 +13,10 @@ from typing import Final
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
 from nats.js import JetStreamContext
 from nats.js.api import Header, StorageType, StreamConfig
-from nats.js.errors import NotFoundError
+from nats.js.errors import NotFoundError, ServiceUnavailableError
 
 from drystone.server.ports.brokers.publishing import Message, OutletAway
 from drystone.server.storage.nats.address import NatsAddress
@@ -46,6 +47,8 @@ class NatsStream:
         except (NatsError, OSError, TimeoutError) as error:
             await self.close()
             what = str(error) or type(error).__name__
+            if isinstance(error, ServiceUnavailableError | NoRespondersError):
+                what = "it has no JetStream, or that is not ready"
             raise OutletAway(
                 f"the stream at {self._address.where} does not take journals: {what}",
                 advice="Look at NATS: whether it runs, has JetStream, and lets this user publish.",

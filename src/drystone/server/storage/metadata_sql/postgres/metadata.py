@@ -8,6 +8,7 @@ PostgreSQL, and the one that lost is done again.
 """
 
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -285,6 +286,14 @@ def _wait(tries: int) -> None:
     time.sleep(span_s / 2 + random.uniform(0, span_s / 2))
 
 
+def _is_cut_up(parts: Mapping[str, object]) -> bool:
+    """Tells whether an address was cut in the midst of its password, as libpq reads it: pieces of
+    that would be told as host, port or name.
+    """
+    host, port, name = (str(parts.get(key) or "") for key in ("host", "port", "dbname"))
+    return "@" in host + name or re.fullmatch(r"[0-9,]*", port) is None
+
+
 def _parse_url(url: str) -> tuple[str, str]:
     """Returns where the database is, as it may be told to anybody, and how to connect to it.
 
@@ -295,6 +304,9 @@ def _parse_url(url: str) -> tuple[str, str]:
         parts = psycopg.conninfo.conninfo_to_dict(url)
     except psycopg.Error as error:
         raise PostgresUnusable("that the settings name", "its address cannot be read") from error
+    if _is_cut_up(parts):
+        what = "write @ / : ? # and % in its password as %40 %2F %3A %3F %23 %25"
+        raise PostgresUnusable("that the settings name", what)
     where = ":".join(str(parts[key]) for key in ("host", "port") if parts.get(key))
     options = f"{parts.pop('options', '')} {_OPTIONS}".strip()
     parts = {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "drystone", **parts}

@@ -35,28 +35,35 @@ _AGAIN: Final = (
 class DatabaseUnreachable(Unavailable):
     """PostgreSQL does not answer, or ended the connection; what was under way is undone, or its
     end is not known: whoever asked asks again under the same idempotency key.
+
+    Attributes:
+        what: What PostgreSQL or the way to it said. It names addresses and users: for the log.
     """
 
     code = "server-database-unreachable"
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f"the server's database cannot be reached ({what})",
+            "the server's database cannot be reached",
             advice="Try again; its operator should look at PostgreSQL.",
             retry_after_s=2.0,
         )
+        self.what = what
 
 
 class DatabaseRefuses(Unavailable):
     """PostgreSQL answers, and does not let us: it can only be read (a standby, a primary that was
     replaced), or its user may not do it. What was under way is undone.
+
+    Attributes:
+        what: As that of ``DatabaseUnreachable``.
     """
 
     code = "server-database-refuses"
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f"the server's database refuses its work ({what})",
+            "the server's database refuses its work",
             advice="Its operator should look which PostgreSQL answers, and at its user's rights.",
             retry_after_s=10.0,
         )
