@@ -87,7 +87,7 @@ def other() -> Iterator[tuple["subprocess.Popen[str]", socket.socket]]:
     )
     theirs.close()
     yield process, ours
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     ours.close()
 
 

@@ -33,7 +33,6 @@ from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
 from tests.integration.cli_user import User
 
 # Several processes each, beside whatever else the machine does.
-pytestmark = pytest.mark.timeout(240)
 
 
 def tell(_what: str, _count: int) -> None:

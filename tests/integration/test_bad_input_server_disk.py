@@ -167,7 +167,7 @@ class MountedServer(ServerProcess):
                 env={**os.environ, **self._environment},
             )  # fmt: skip
         self.url = f"http://127.0.0.1:{port}"
-        deadline_s = time.monotonic() + 30
+        deadline_s = time.monotonic() + 120
         while self.url not in self.read_log():
             if self._process.poll() is not None or time.monotonic() > deadline_s:
                 raise ServerFailed(self.read_log())

@@ -58,7 +58,7 @@ def peak_bytes(pid):
 
 
 async def wait_until_held(remote, blocks, count):
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while await held_count(remote, blocks) < count:  # noqa: ASYNC110  it is another process
             await asyncio.sleep(0.02)
 

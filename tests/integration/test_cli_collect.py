@@ -13,7 +13,7 @@ DAY_NS = 86_400 * 10**9
 
 def grow_old(server, days):
     """Makes all that the server knows so many days older, as a clock would."""
-    with sqlite3.connect(server.data_dir / "metadata.db", timeout=10) as db:
+    with sqlite3.connect(server.data_dir / "metadata.db", timeout=120) as db:
         db.execute("UPDATE record SET at_ns = at_ns - ?", (days * DAY_NS,))
         db.execute(
             "UPDATE namespace_block SET leased_until_s ="

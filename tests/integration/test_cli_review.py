@@ -18,7 +18,7 @@ from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
 from tests.integration.cli_user import PASSWORD, User
 
 FILES = 300
-_WAIT_S_MAX = 40.0
+_WAIT_S_MAX = 120.0
 _numbers = itertools.count()
 
 
@@ -188,9 +188,10 @@ def test_daemon_halts_and_takes_the_answer(users):
         one.ask("stop")
     two.ask("sync", right, "--once")
     # What was sent before it was enough to ask is in the history only.
-    lost = [name for name, data in before.items() if contents(right).get(name) != data]
+    after = contents(right)
+    lost = [name for name, data in before.items() if after.get(name) != data]
     assert len(lost) < MASS_REWRITE_ENTRIES_MIN
-    assert contents(left) == contents(right)
+    assert contents(left) == after
 
 
 def test_names_of_one_file_are_all_brought_back(users):
@@ -212,8 +213,8 @@ def test_names_of_one_file_are_all_brought_back(users):
 
 @pytest.fixture
 def braked(tmp_path, monkeypatch):
-    """Two devices with the same 300 files, on a server for which what is a second old is old."""
-    environment = {**CHEAP_PASSWORDS, "DRYSTONE_SERVER_BRAKE_WINDOW_S": "1"}
+    """Two devices with the same 300 files, on a server for which what is six seconds old is old."""
+    environment = {**CHEAP_PASSWORDS, "DRYSTONE_SERVER_BRAKE_WINDOW_S": "6"}
     with ServerProcess(tmp_path / "data", environment=environment) as server:
         server.add_account("anna", PASSWORD)
         one, two = User(tmp_path / "one", monkeypatch), User(tmp_path / "two", monkeypatch)
@@ -226,7 +227,7 @@ def braked(tmp_path, monkeypatch):
         one.ask("sync", one.home / "left", "--once")
         written = time.monotonic()
         two.ask("sync", two.home / "right", "--once")
-        wait_for(lambda: time.monotonic() > written + 1.5)
+        wait_for(lambda: time.monotonic() > written + 6.5)
         yield one, two
 
 
@@ -240,12 +241,12 @@ def test_server_holds_a_burst_until_the_password_is_given(braked):
     # Whoever answers the client's own guard does not get past the server.
     said = one.run("sync", left, "--once", "--allow-deletions", "--json")
     assert (said.code, said.problem["code"]) == (ExitCode.HALTED, "burst-held")
+    assert "HELD" in two.run("devices", "list").out
     two.ask("sync", right, "--once")
     assert contents(right) == before
     (told,) = one.run("review", left, "--json").json
     assert told["review"]["counts"] == {"deleted": 5}
     assert told["review"]["entries_count"] > 200
-    assert "HELD" in two.run("devices", "list").out
 
     said = one.run("review", left, "--accept", "--password-stdin", "--json", typed="wrong\n")
     assert (said.code, said.problem["code"]) == (ExitCode.REFUSED, "sign-in-failed")

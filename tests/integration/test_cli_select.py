@@ -12,7 +12,7 @@ from tests.integration.cli_user import PASSWORD, User
 from tests.integration.test_cli_sync import start_daemon
 
 _numbers = itertools.count()
-_WAIT_S_MAX = 30.0
+_WAIT_S_MAX = 120.0
 
 
 @pytest.fixture

@@ -154,7 +154,7 @@ def test_a_folder_that_another_client_keeps_is_told(one):
         one.ask("stop")
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
 
 
 def test_the_daemon_says_yes_only_when_all_is_sent(one):

@@ -14,7 +14,7 @@ import pytest
 
 from drystone.cli.exit_codes import ExitCode
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 
 
 def make_input(folder: Path) -> Path:
@@ -90,7 +90,7 @@ def test_demo_that_is_interrupted_leaves_nothing_behind(tmp_path):
 
     assert process.returncode == ExitCode.INTERRUPTED
     assert "Traceback" not in err
-    until_s = time.monotonic() + 20
+    until_s = time.monotonic() + 120
     while find_left_behind(tmp_path) and time.monotonic() < until_s:
         time.sleep(0.2)
     assert find_left_behind(tmp_path) == []
@@ -100,7 +100,7 @@ def test_demo_that_is_interrupted_leaves_nothing_behind(tmp_path):
 def test_demo_of_what_is_no_folder_is_refused(tmp_path, name):
     (tmp_path / "file").write_text("x")
     process = spawn_demo(tmp_path, str(tmp_path / name), "--json")
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
 
     assert process.returncode == ExitCode.REFUSED
     assert json.loads(err)["code"] == "bad-input-tree"

@@ -97,7 +97,6 @@ def count_held_bytes(server: ServerProcess) -> int:
     return int(found[0])
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_client_killed_at_random_moments_goes_on(
     server: ServerProcess, tmp_path: Path, seed: int
@@ -121,7 +120,6 @@ def test_client_killed_at_random_moments_goes_on(
     assert list((other.folder / ".drystone" / "stage").iterdir()) == []
 
 
-@pytest.mark.timeout(180)
 def test_server_killed_at_random_moments_loses_nothing(
     server: ServerProcess, tmp_path: Path
 ) -> None:
@@ -145,13 +143,12 @@ def test_server_killed_at_random_moments_loses_nothing(
     assert look_at(other.folder) == before
 
 
-@pytest.mark.timeout(120)
 def test_acknowledged_blocks_are_not_sent_again(server: ServerProcess, tmp_path: Path) -> None:
     device = Device(tmp_path, server, "one")
     (device.folder / "large.bin").write_bytes(random.Random(4).randbytes(2 * LARGE_BYTES))
 
     process = device.begin_sync()
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while process.poll() is None and not count_held_bytes(server) and time.monotonic() < until:
         time.sleep(0.005)
     process.kill()

@@ -51,7 +51,7 @@ def read_lines(server):
 
 def lines_of(server, request_id):
     """Returns the lines of a request; the last one is written after the answer was sent."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while True:
         lines = [line for line in read_lines(server) if line.get("request_id") == request_id]
         if "request.ended" in {line["event"] for line in lines} or time.monotonic() > deadline:

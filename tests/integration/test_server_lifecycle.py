@@ -333,7 +333,7 @@ async def test_disabling_an_account_beside_the_server_counts_at_once(server):
         with open_admin(settings) as admin:
             admin.disable("anna")
         assert await ask(server, "/v1/account", signed_in.token) == (401, "device-revoked")
-        closing = await bell.receive(timeout=10)
+        closing = await bell.receive(timeout=120)
         with open_admin(settings) as admin:
             admin.enable("anna")
         assert await ask(server, "/v1/account", signed_in.token) == (200, None)

@@ -443,7 +443,7 @@ async def test_client_hears_of_commits_through_its_own_adapter(anna, join):
     heads = phone.remote.listen()
     assert await anext(heads) == 0
     result = await anna.remote.commit([create(f"heard{page.head}")], page.head, f"h-{page.head}")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while await anext(heads) != result.head:
             continue
     await heads.aclose()

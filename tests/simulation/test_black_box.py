@@ -33,7 +33,6 @@ class TestSimulated(SimulatedMachine.TestCase):  # type: ignore[misc,valid-type]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 class TestSimulatedLong(SimulatedMachine.TestCase):  # type: ignore[misc,valid-type]
     settings = settings(max_examples=120, stateful_step_count=50)
 

@@ -123,6 +123,6 @@ def _digests_in_a_process(hash_seed: str) -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=50,
+        timeout=120,
     )
     return done.stdout

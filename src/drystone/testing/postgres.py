@@ -15,7 +15,7 @@ from typing import Final, Self
 
 import psycopg
 
-_START_S_MAX: Final = 60.0
+_START_S_MAX: Final = 120.0
 
 _QUICK: Final = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
 """Nobody cuts the power of a test; commits in another order than in production do not arise."""

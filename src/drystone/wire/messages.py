@@ -281,6 +281,8 @@ class RevisionLine(Message, frozen=True):
     at_ns: int
     account: str
     device: str
+    gone: bool = False
+    """Its content is no longer on the server: it can be neither read nor restored."""
 
 
 class Revisions(Message, frozen=True):

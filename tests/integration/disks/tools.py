@@ -18,7 +18,7 @@ from drystone.core.journal.record import Action
 from drystone.testing.real_devices import RealDevice, Told, find_difference
 from drystone.testing.servers import ServerProcess
 
-WAIT_S = 60.0
+WAIT_S = 120.0
 
 
 class Line(NamedTuple):

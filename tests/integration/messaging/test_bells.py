@@ -15,7 +15,7 @@ from drystone.core.tree.entry import Entry, Kind
 from drystone.testing.brokers.valkey import ValkeyServer
 from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio
 
 PASSWORD = "correct horse"
 LISTENERS = 6

@@ -32,11 +32,11 @@ from drystone.testing.brokers.valkey import ValkeyServer
 from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
 from drystone.testing.service import file_id
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio
 
 PASSWORD = "correct horse"
 PASSWORDS = Passwords(memory_kib=1024, rounds=1)
-PATIENT_S = 20.0
+PATIENT_S = 60.0
 ERA_NUMBERS = count(1)
 
 

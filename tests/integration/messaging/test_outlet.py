@@ -30,7 +30,7 @@ from drystone.testing.conformance.metadata.samples import (
 from drystone.testing.fakes.clock import ManualClock
 from drystone.testing.strategies import make_file_id
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio
 
 
 class Publisher:

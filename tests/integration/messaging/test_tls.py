@@ -22,7 +22,7 @@ from drystone.server.ports.brokers.publishing import Message, OutletAway
 from drystone.server.storage import nats, valkey
 from drystone.testing.brokers.nats import NatsServer
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.asyncio
 
 NAMESPACE = NamespaceId(b"n" * 16)
 
@@ -114,7 +114,7 @@ async def ring_from_one_to_the_other(one: Line, two: Line) -> tuple[NamespaceId,
     await two.check()
     await one.publish([(NAMESPACE, 7)])
     try:
-        return await asyncio.wait_for(heard.get(), 20)
+        return await asyncio.wait_for(heard.get(), 120)
     finally:
         for line in (one, two):
             await line.close()

@@ -98,7 +98,7 @@ def sync_until_mended(threads: Executor, bad_store: StoreFaults, device: RealDev
     """Syncs against a store that is down until it has been asked often, and then is there."""
     before_count = bad_store.broken_count
     syncing = threads.submit(device.sync)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while bad_store.broken_count < before_count + 2 and not syncing.done():
         assert time.monotonic() < deadline
         time.sleep(0.01)

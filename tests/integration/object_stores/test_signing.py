@@ -49,7 +49,7 @@ def send(request: SignedRequest, body: bytes = b"", **changed: str | None) -> tu
     """
     headers = {**request.headers, **{k.replace("_", "-"): v for k, v in changed.items()}}
     address = urlsplit(request.url)
-    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=120)
     try:
         connection.putrequest(request.method, f"{address.path}?{address.query}")
         for name, value in headers.items():

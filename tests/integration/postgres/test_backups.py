@@ -30,7 +30,6 @@ from drystone.testing.postgres import PostgresServer
 from drystone.testing.strategies import make_file_id
 
 # Several processes each, beside whatever else the machine does.
-pytestmark = pytest.mark.timeout(240)
 
 
 def tell(_what: str, _count: int) -> None:

@@ -18,7 +18,7 @@ from drystone.core.ids import Seq
 from drystone.server.storage.metadata_sql.postgres import PostgresMetadata
 from drystone.testing.conformance.metadata.samples import NAMESPACE, add_accounts
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 
 WORKERS, KILLS, APPENDS_MIN = 3, 8, 200
 

@@ -15,8 +15,6 @@ from drystone.testing.conformance.metadata.samples import NAMESPACE, Journalist,
 from drystone.testing.postgres import PostgresServer
 from drystone.testing.strategies import make_file_id
 
-pytestmark = pytest.mark.timeout(120)
-
 
 class Counting:
     """Counts the readings that the copy answered."""

@@ -78,7 +78,7 @@ def test_a_server_whose_database_is_not_there_says_so_without_the_password(tmp_p
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
 
     assert done.returncode == 6

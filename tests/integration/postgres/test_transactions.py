@@ -141,7 +141,7 @@ def test_namespaces_do_not_wait_for_each_other(workers) -> None:
 
 @pytest.mark.parametrize("is_group", [False, True])
 def test_works_that_lock_each_other_out_are_both_done_in_the_end(workers, is_group) -> None:
-    meet = threading.Barrier(2, timeout=5)
+    meet = threading.Barrier(2, timeout=120)
 
     def take(engine: PostgresMetadata, first: NamespaceId, second: NamespaceId, n: int) -> None:
         def one(unit: Unit) -> None:
@@ -173,7 +173,7 @@ def test_works_that_lock_each_other_out_are_both_done_in_the_end(workers, is_gro
 
 
 def test_two_that_add_the_same_account_are_told_apart(workers) -> None:
-    meet = threading.Barrier(2, timeout=5)
+    meet = threading.Barrier(2, timeout=120)
     refused: list[AccountExists] = []
 
     def add(engine: PostgresMetadata, letter: bytes) -> None:

@@ -111,7 +111,7 @@ def test_a_defect_is_told_even_if_its_details_cannot_be_kept(ending, capsys, tmp
 
 def run_python(*arguments, **options):
     return subprocess.run(
-        [sys.executable, *arguments], check=False, capture_output=True, timeout=50, **options
+        [sys.executable, *arguments], check=False, capture_output=True, timeout=120, **options
     )
 
 
@@ -125,7 +125,7 @@ def test_it_refuses_to_run_without_assertions():
 def test_a_reader_that_leaves_is_not_a_defect():
     script = f"{sys.executable} -m drystone --help | true; echo ${{PIPESTATUS[0]}}"
     outcome = subprocess.run(
-        ["bash", "-c", script], check=False, capture_output=True, text=True, timeout=50
+        ["bash", "-c", script], check=False, capture_output=True, text=True, timeout=120
     )
 
     # It depends on who is faster whether the pipe was closed before the help was written.

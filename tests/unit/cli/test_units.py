@@ -57,7 +57,7 @@ def test_systemd_accepts_the_unit(tmp_path, is_server):
         check=False,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
 
     assert "drystone-test" not in checked.stderr, checked.stderr

@@ -23,6 +23,8 @@ def history(path: RemotePath, *, server: ServerOption = None, as_json: JsonFlag 
       drystone history /documents/plan.txt
       drystone get /documents/plan.txt --rev REV         look at an older revision
       drystone restore /documents/plan.txt --rev REV     make it the current one again
+
+    (gone): the server does not have this content any more; it cannot be brought back.
     """
     from drystone.client import bootstrap
     from drystone.client.settings import load_settings
@@ -32,7 +34,7 @@ def history(path: RemotePath, *, server: ServerOption = None, as_json: JsonFlag 
         (
             line.rev,
             format_when(line.at_ns),
-            line.action,
+            f"{line.action} (gone)" if line.gone else line.action,
             format_bytes(line.size_bytes),
             line.path_name,
             f"{line.account} on {line.device}",

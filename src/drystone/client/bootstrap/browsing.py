@@ -133,7 +133,7 @@ class TrashView(NamedTuple):
 
 
 class RevisionView(NamedTuple):
-    """One record of an entry's history."""
+    """One record of an entry's history. ``gone``: the server does not have its content any more."""
 
     rev: str
     action: str
@@ -142,6 +142,7 @@ class RevisionView(NamedTuple):
     at_ns: int
     account: str
     device: str
+    gone: bool
 
 
 def list_entries(settings: ClientSettings, path: str, url: str | None = None) -> list[EntryView]:
@@ -315,6 +316,7 @@ def list_history(settings: ClientSettings, path: str, url: str | None = None) ->
                 line.at_ns,
                 line.account,
                 line.device,
+                line.gone,
             )
             for stored, line in await remote.list_revisions(entry.file_id)
         ]

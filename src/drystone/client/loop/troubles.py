@@ -108,10 +108,12 @@ class Troubles:
     def find_resting(self) -> frozenset[FileId]:
         """Returns the entries that are to be left alone for now. Uses State."""
         now_ns = self._now_ns()
+        # What rests longer than anything does was put to rest before the clock was put back.
+        latest_ns = now_ns + _REST_S_MAX * _NS_PER_S
         self._resting = {
             file_id: (until_ns, looks)
             for file_id, (until_ns, looks) in self._resting.items()
-            if until_ns > now_ns and looks == self._look_at(file_id)
+            if now_ns < until_ns <= latest_ns and looks == self._look_at(file_id)
         }
         return frozenset(self._resting)
 

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Self
 
-_START_S_MAX: Final = 30.0
+_START_S_MAX: Final = 120.0
 
 
 class ValkeyServer:

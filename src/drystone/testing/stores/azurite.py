@@ -23,7 +23,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final, Self
 
-_START_S_MAX: Final = 60.0
+_START_S_MAX: Final = 120.0
 _INSTALL_S_MAX: Final = 600.0
 
 ACCOUNT: Final = "devstoreaccount1"
@@ -115,7 +115,7 @@ class AzureServer:
             method="PUT",
             headers={**headers, "Authorization": f"SharedKey {ACCOUNT}:{signature}"},
         )
-        urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
+        urllib.request.urlopen(request, timeout=120).close()  # noqa: S310
         return name
 
     def url(self, container: str, folder: str = "") -> str:

@@ -176,7 +176,7 @@ class _Connection(BaseHTTPRequestHandler):
 
     def _ask(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
         """Returns the store's answer: status, headers with names in small letters, body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             headers = {k: v for k, v in self.headers.items() if k.lower() != "connection"}
             connection.request(self.command, self.path, body or None, headers)

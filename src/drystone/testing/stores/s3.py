@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
 
-_START_S_MAX: Final = 60.0
+_START_S_MAX: Final = 120.0
 
 S3_CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 
@@ -55,7 +55,7 @@ class S3Server:
 
     def list_names(self, bucket: str) -> list[str]:
         """Returns what lies in a bucket, whatever its name."""
-        with urllib.request.urlopen(f"{self.endpoint}/{bucket}?list-type=2", timeout=30) as page:  # noqa: S310
+        with urllib.request.urlopen(f"{self.endpoint}/{bucket}?list-type=2", timeout=120) as page:  # noqa: S310
             return re.findall(r"<Key>([^<]*)</Key>", page.read().decode())
 
     def head(self, bucket: str, name: str) -> dict[str, str]:
@@ -63,7 +63,7 @@ class S3Server:
         request = urllib.request.Request(  # noqa: S310
             f"{self.endpoint}/{bucket}/{name}", method="HEAD", headers=_ANY_SIGNATURE
         )
-        with urllib.request.urlopen(request, timeout=30) as found:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=120) as found:  # noqa: S310
             return {key.lower(): value for key, value in found.headers.items()}
 
     def delete(self, bucket: str, name: str) -> None:
@@ -71,11 +71,11 @@ class S3Server:
         request = urllib.request.Request(  # noqa: S310
             f"{self.endpoint}/{bucket}/{name}", method="DELETE", headers=_ANY_SIGNATURE
         )
-        urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
+        urllib.request.urlopen(request, timeout=120).close()  # noqa: S310
 
     def _put_bucket(self, name: str) -> None:
         request = urllib.request.Request(f"{self.endpoint}/{name}", method="PUT")  # noqa: S310
-        urllib.request.urlopen(request, timeout=30).close()  # noqa: S310  our own server
+        urllib.request.urlopen(request, timeout=120).close()  # noqa: S310  our own server
 
     def _command(self) -> list[str]:
         """Returns what starts it on its port."""

@@ -82,6 +82,8 @@ class Accidents:
             "put_back": self.put_back,
             "jump": self.jump_server,
             "collect": self.collect,
+            "scrub": self.scrub,
+            "rot": self.rot,
         }
         for name, device in scene.devices.items():
             device.on_end = lambda device=device: self._start_later(device)  # type: ignore[misc]
@@ -92,13 +94,13 @@ class Accidents:
 
     def perform(self, act: Act) -> None:
         """Does one."""
-        # Collecting is no accident: nobody may notice.
-        self.has_any |= act.deed != "collect"
+        # Collecting and scrubbing are no accidents: nobody may notice.
+        self.has_any |= act.deed not in ("collect", "scrub")
         self.has_turned_back |= act.deed in ("power", "old_state", "restore", "put_back")
         # What a killed client had written and not noted is like a person's when it starts again.
         self.has_turned_back |= act.deed == "crash"
         if act.who == "server":
-            self.is_server_steady &= act.deed in ("crash", "back_up", "collect")
+            self.is_server_steady &= act.deed in ("crash", "back_up", "collect", "scrub", "rot")
             self.of_server[act.deed](*act.args)
         else:
             self.of_device[act.deed](self._scene.devices[act.who], *act.args)
@@ -111,6 +113,7 @@ class Accidents:
         self._is_healed = True
         self._scene.note("heal")
         self._scene.server.life.spare()
+        self._scene.server.scrub_all()
         self._scene.server.start()
         for device in self._scene.devices.values():
             device.life.spare()
@@ -231,6 +234,14 @@ class Accidents:
         """The operator collects what nothing refers to; that may be killed in the middle."""
         rules = CollectRules(age_s, 0, quarantine_s, thin_percent=80, remembered_s=10_000)
         self._scene.server.collect(rules, step_s, effects_count)
+
+    def scrub(self, step_s: float, effects_count: int) -> None:
+        """The operator reads all that is kept; that may be killed in the middle."""
+        self._scene.server.scrub(step_s, effects_count)
+
+    def rot(self, which: int, for_s: float) -> None:
+        """One of the server's objects is damaged, and is brought back a while later."""
+        self._scene.server.rot(which, for_s)
 
     def back_up(self) -> None:
         """The operator makes a backup."""

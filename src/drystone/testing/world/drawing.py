@@ -25,6 +25,8 @@ _CHOOSING: Final = 0.25
 """In how many worlds somebody selects folders, or writes ignore rules."""
 _COLLECTING: Final = 0.25
 """In how many worlds is collected."""
+_SCRUBBING: Final = 0.12
+"""In how many packs are scrubbed, and most of the time some are damaged."""
 _RULES: Final = ("a\n", "/b\n", "c/\n", "*\n", "b\n!a/b\n", "# none\n", "a/*\n!a/c\n")
 
 
@@ -285,6 +287,7 @@ def draw_script(seed: int, *, accidents: Sequence[str] = ACCIDENTS) -> Script:
     acts += _draw_catastrophe(seed, names, storm_s)
     acts += _draw_choices(seed, names, storm_s)
     acts += _draw_collecting(seed, storm_s)
+    acts += _draw_scrubbing(seed, storm_s)
     return Script(seed, devices, tuple(sorted(acts, key=lambda act: act.at_s)))
 
 
@@ -331,6 +334,21 @@ def _draw_collecting(seed: int, storm_s: float) -> list[Act]:
         )
         for at_s in moments
     ]
+
+
+def _draw_scrubbing(seed: int, storm_s: float) -> list[Act]:
+    """Returns scrubs, and damage that they may find. Drawn by itself, too."""
+    chance = Random(f"scrubbing/{seed}")
+    if chance.random() >= _SCRUBBING:
+        return []
+    acts = []
+    for _ in range(chance.randint(1, 4)):
+        args = chance.choice((0.0, 0.001, 0.3)), chance.choice((1, 5, 100_000, 100_000))
+        acts.append(Act(round(chance.random() * storm_s * 1.2, 3), "server", "scrub", args))
+    for _ in range(chance.randint(0, 3)):
+        rotting = chance.randrange(100), chance.choice((0.5, 5.0, 100.0))
+        acts.append(Act(round(chance.random() * storm_s, 3), "server", "rot", rotting))
+    return acts
 
 
 def _draw_catastrophe(seed: int, names: Sequence[str], storm_s: float) -> list[Act]:

@@ -20,7 +20,7 @@ from drystone.server.bootstrap.serving import Started, bind
 from drystone.server.bootstrap.workers import WorkersFail, _pause_s, _Supervisor
 from drystone.server.settings import ServerSettings
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 PROGRAM = """#!{python} -SE
 import os, socket, sys

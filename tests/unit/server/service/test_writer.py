@@ -27,7 +27,7 @@ class Gate:
 
     def write_group(self, works):
         self.entered.release()
-        assert self.opened.acquire(timeout=60)
+        assert self.opened.acquire(timeout=120)
         self.groups.append(len(works))
         if self.fail:
             raise self.fail
@@ -182,7 +182,7 @@ async def test_lanes_are_written_side_by_side_and_each_in_its_order():
     try:
         works = [write(b"a", 0), write(b"b", 0)]
         for _ in range(2):
-            assert await asyncio.to_thread(gate.entered.acquire, timeout=10)
+            assert await asyncio.to_thread(gate.entered.acquire, timeout=120)
         # Both threads are busy, each with a lane of its own: what comes now waits for its own.
         works += [write(lane, number) for number in (1, 2, 3) for lane in (b"a", b"b")]
         works.append(write(b"c", 0))

@@ -117,3 +117,36 @@ async def test_what_is_something_else_by_now_is_looked_at_anew(server, anna, mon
     assert await commit(anna, Restore(file_id(1))) == [4]
     # The second one is that of the restoration in between.
     assert [look for look in looks if look] == [ids_of([old]), ids_of([old]), ids_of([new])]
+
+
+async def test_history_marks_what_cannot_be_brought_back(server, keeper, anna):
+    blocks = make_noise(4)
+    revs = [await put_file(anna, 1, blocks[0])]
+    for number, block in enumerate(blocks[1:]):
+        await anna.put(frames_of([block]))
+        server.clock.advance(20 * DAY_S)
+        revs += await commit(anna, Edit(file_id(1), revs[-1], single(block), 0o644, number))
+    await put_file(anna, 2, make_noise(1, seed=2)[0])
+    await commit(anna, Delete(file_id(2), 5))
+
+    async def list_gone(number):
+        history = server.service.history
+        found = await history.list_revisions(anna.actor, anna.namespace_id, file_id(number))
+        return [revision.is_gone for revision in found]
+
+    assert await list_gone(1) == [False] * 4
+    server.clock.advance(11 * DAY_S)
+    keeper.collect(RULES, runs=3)
+    # Replaced 51 and 31 days ago, 11 days ago, and not at all.
+    assert await list_gone(1) == [False, False, True, True]
+    told = await list_gone(1)
+    for rev, is_gone in zip(reversed(revs), told, strict=True):
+        outcome = await commit(anna, Restore(file_id(1), rev))
+        assert (outcome == GONE) == is_gone
+    server.clock.advance(31 * DAY_S)
+    keeper.collect(RULES, runs=3)
+    assert await list_gone(2) == [True, True]
+    anna.server.metadata.write(lambda unit: unit.history.set_kept_after(anna.namespace_id, Seq(0)))
+    assert await list_gone(2) == [True, True]
+    await anna.put(frames_of(make_noise(1, seed=2)))
+    assert await list_gone(2) == [False, False]

@@ -51,8 +51,9 @@ async def list_revisions(call: Call) -> Response:
                     record.at_ns,
                     account_name,
                     device_name,
+                    is_gone,
                 )
-                for record, account_name, device_name in found
+                for record, account_name, device_name, is_gone in found
             ]
         )
 

@@ -4,14 +4,15 @@
 To bring something back is a commit like any other (``Restore``); nothing here changes a tree.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from drystone.core.ids import AccountId, DeviceId, FileId, NamespaceId, Seq
+from drystone.core.ids import AccountId, DeviceId, FileId, NamespaceId, Rev, Seq
 from drystone.core.journal.record import Record, StoredEntry
 from drystone.core.limits import CHANGES_PAGE_ENTRIES_MAX, REVISIONS_MAX
 from drystone.server.ports.metadata import MalformedPage, Unit
 from drystone.server.service.actor import Actor
+from drystone.server.service.blocks.shelf import find_held
 from drystone.server.service.gate import opens, require_entry, require_namespace
 from drystone.server.service.trees.lineage import Lineage
 from drystone.server.service.trees.pages import EntryPage
@@ -19,11 +20,16 @@ from drystone.server.service.writer import Writer
 
 
 class Revision(NamedTuple):
-    """One record of an entry, and who made it, by name; ``""`` where that is no longer known."""
+    """One record of an entry, and who made it, by name; ``""`` where that is no longer known.
+
+    ``is_gone``: the content that it tells of is no longer there, or no longer kept: it cannot be
+    read or brought back.
+    """
 
     record: Record
     account_name: str
     device_name: str
+    is_gone: bool
 
 
 class History:
@@ -44,11 +50,17 @@ class History:
         """
 
         def work(unit: Unit) -> list[Revision]:
-            require_entry(unit, actor, namespace_id, file_id)
+            stored = require_entry(unit, actor, namespace_id, file_id)
             records = unit.tree.list_revisions(namespace_id, file_id, REVISIONS_MAX)
             accounts, devices = _names(unit, {record.account_id for record in records})
+            gone = _find_gone(unit, namespace_id, stored, records)
             return [
-                Revision(r, accounts.get(r.account_id, ""), devices.get(r.device_id, ""))
+                Revision(
+                    r,
+                    accounts.get(r.account_id, ""),
+                    devices.get(r.device_id, ""),
+                    r.entry.rev in gone,
+                )
                 for r in records
             ]
 
@@ -90,6 +102,35 @@ class History:
             )
 
         return await self._writer.read_at_head(namespace_id, opens(actor, namespace_id), work)
+
+
+def _find_gone(
+    unit: Unit, namespace_id: NamespaceId, stored: StoredEntry, records: Sequence[Record]
+) -> set[Rev]:
+    """Returns the revs that cannot be brought back: history is not kept for so long, or their
+    first block is not held; a manifest's other blocks are looked at when it is restored.
+
+    Args:
+        unit: Where.
+        namespace_id: Whose entry it is.
+        stored: The entry now.
+        records: Its last ones, newest first.
+    """
+    contents = {r.entry.rev: r.entry.content for r in records}
+    roots = {content.root for content in contents.values() if content and content.root}
+    held = find_held(unit, namespace_id, roots) if roots else set()
+    lost = {r for r, content in contents.items() if content and content.root not in held | {b""}}
+    kept_after = unit.history.kept_after(namespace_id)
+    if not kept_after:
+        return lost
+    lineage = Lineage(unit.tree, namespace_id)
+    lineage.learn([stored])
+    deletions = [one.seq for one in (stored, *lineage.folders_above(stored)) if one.is_deleted]
+    if any(seq <= kept_after for seq in deletions):
+        return set(contents)
+    # What replaced a revision of the list is in it as well.
+    last = max((r.entry.rev for r in records if r.seq <= kept_after), default=Rev(0))
+    return lost | {rev for rev in contents if rev < last}
 
 
 def _folder_of(lineage: Lineage, stored: StoredEntry) -> str:

@@ -2,7 +2,7 @@
 """The server of a world: the real service over engines in memory, which crashes and is restored."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any, Final, TypeVar
@@ -28,6 +28,7 @@ from drystone.server.storage.metadata_memory import MemoryMetadata
 from drystone.server.storage.objects_memory import MemoryObjects
 from drystone.server.storage.packs import ObjectPacks
 from drystone.server.workers.collecting import Collector, CollectRules, Tally
+from drystone.server.workers.scrubbing import Scrub, ScrubTally
 from drystone.testing.world.stage.life import Life
 from drystone.testing.world.stage.timeline import Killed, Timeline
 from drystone.testing.world.stage.told import Told
@@ -38,6 +39,8 @@ ACCOUNT_ID: Final = AccountId(b"account of world")
 NAMESPACE_ID: Final = NamespaceId(b"the one of world")
 _CURSOR_KEY: Final = b"k" * 32
 _NS_PER_S: Final = 1_000_000_000
+_READ_S_MAX: Final = 5.0
+"""What reads blocks has done so, and noted what it found, after so long."""
 _FLUSH_S: Final = 0.001
 """Until what waits to be written is written, together."""
 _PASSWORDS: Final = Passwords(memory_kib=1024, rounds=1)
@@ -54,6 +57,8 @@ class WorldServer:
 
     Attributes:
         collectors: All that ever ran.
+        scrubs: All that ever ran.
+        rotten: Names of objects that cannot be read as they were written.
     """
 
     def __init__(
@@ -67,6 +72,8 @@ class WorldServer:
         self._timeline = timeline
         self._leases = leases
         self.collectors: list[WorldCollector] = []
+        self.scrubs: list[WorldCollector] = []
+        self.rotten: set[str] = set()
         self._clock = _Clock(now_ns)
         self._metadata = MemoryMetadata()
         self._objects = MemoryObjects()
@@ -96,7 +103,7 @@ class WorldServer:
             return
         self.life = Life(self._end)
         metadata = _MortalMetadata(self._metadata, self.life)
-        packs = ObjectPacks(_MortalObjects(self._objects, self.life))
+        packs = ObjectPacks(_MortalObjects(self._objects, self.life, self.rotten))
         self.starts_count += 1
         if self._workers_count == 1:
             self._metadata.begin_run()
@@ -135,7 +142,7 @@ class WorldServer:
         assert not self.life.is_alive
         if self._backup is None:
             return False
-        for collector in self.collectors:
+        for collector in self.collectors + self.scrubs:
             collector.life.end()
         metadata, objects = self._backup
         self._metadata, self._objects = metadata.copy(), objects.copy()
@@ -148,7 +155,7 @@ class WorldServer:
         """
         if self._backup is None:
             return False
-        for collector in self.collectors:
+        for collector in self.collectors + self.scrubs:
             collector.life.end()
         self._metadata.become(self._backup[0])
         self.told = Told()
@@ -158,14 +165,38 @@ class WorldServer:
 
     def collect(self, rules: CollectRules, step_s: float, effects_count: int) -> None:
         """Somebody runs a collector beside it, which ends after so many effects."""
-        life = Life(lambda: None)
-        life.end_after(effects_count)
-        metadata = _MortalMetadata(self._metadata, life)
-        packs = ObjectPacks(_MortalObjects(self._objects, life))
+        metadata, packs, life = self._make_engines(effects_count)
         steps = Collector(metadata, packs, self._clock, rules).run(Tally())
-        collector = WorldCollector(self._timeline, steps, step_s, life)
-        self.collectors.append(collector)
-        collector.take_step()
+        self.collectors.append(self._begin_steps(steps, step_s, life))
+
+    def scrub(self, step_s: float, effects_count: int) -> None:
+        """Somebody scrubs all packs beside it, which ends after so many effects."""
+        metadata, packs, life = self._make_engines(effects_count)
+        steps = Scrub(metadata, packs, self._clock).run(ScrubTally(), within_s=0)
+        self.scrubs.append(self._begin_steps(steps, step_s, life))
+
+    def rot(self, which: int, for_s: float) -> None:
+        """One of the packs cannot be read, until somebody brings it back from a backup."""
+        names = sorted(stat.name for stat in self._objects.iter_names())
+        if names:
+            name = names[which % len(names)]
+            self.rotten.add(name)
+            self._timeline.call_later(for_s, lambda: self.rotten.discard(name))
+
+    def scrub_all(self) -> None:
+        """Brings all back that is rotten, and finds out that it can be read again: now, and once
+        whoever is reading now has noted what they read.
+        """
+        self.rotten.clear()
+        for scrub in self.scrubs:
+            scrub.life.end()
+        self._mend_all()
+        self._timeline.call_later(_READ_S_MAX, self._mend_all)
+
+    def _mend_all(self) -> None:
+        scrub = Scrub(self._metadata, ObjectPacks(self._objects), self._clock)
+        for _ in scrub.run(ScrubTally(), within_s=0):
+            pass
 
     def collect_all(self) -> None:
         """Collects until nothing more goes, long after everybody has done what they wanted."""
@@ -182,6 +213,18 @@ class WorldServer:
         totals = self._metadata.read(lambda unit: unit.blocks.totals())
         stored_count = len(list(ObjectPacks(self._objects).iter_stored()))
         return totals["blocks"], totals["packs"], stored_count
+
+    def _make_engines(self, effects_count: int) -> "tuple[Metadata, ObjectPacks, Life]":
+        """Returns what a process beside the server has, and its life."""
+        life = Life(lambda: None)
+        life.end_after(effects_count)
+        packs = ObjectPacks(_MortalObjects(self._objects, life, self.rotten))
+        return _MortalMetadata(self._metadata, life), packs, life
+
+    def _begin_steps(self, steps: Iterator[int], step_s: float, life: Life) -> "WorldCollector":
+        collector = WorldCollector(self._timeline, steps, step_s, life)
+        collector.take_step()
+        return collector
 
     def _end(self) -> None:
         self.service = None
@@ -259,7 +302,7 @@ class WorldServer:
 
 
 class WorldCollector:
-    """A collector that takes one step after another.
+    """A collector, or a scrub, that takes one step after another.
 
     Args:
         timeline: Where.
@@ -381,9 +424,10 @@ class _MortalMetadata:
 class _MortalObjects:
     """Implements ``Objects`` as long as a life lasts."""
 
-    def __init__(self, objects: MemoryObjects, life: Life) -> None:
+    def __init__(self, objects: MemoryObjects, life: Life, rotten: Collection[str]) -> None:
         self._objects = objects
         self._life = life
+        self._rotten = rotten
 
     def put(self, name: str, parts: ObjectParts) -> None:
         self.put_many([(name, parts)])
@@ -396,7 +440,10 @@ class _MortalObjects:
     def read(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         if not self._life.is_alive:
             raise Killed
-        return self._objects.read(name, ranges)
+        found = self._objects.read(name, ranges)
+        if name in self._rotten:
+            return [part[:-1] + bytes((part[-1] ^ 1,)) if part else part for part in found]
+        return found
 
     def find_length(self, name: str) -> int | None:
         return self._objects.find_length(name)

@@ -149,7 +149,7 @@ metadata.close()
         subprocess.Popen([sys.executable, "-c", script, str(path), str(start)])
         for start in (0, 100)
     ]
-    assert [process.wait(timeout=50) for process in processes] == [0, 0]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
 
     changes = metadata.read(list_all)
     assert [stored.seq for stored in changes] == list(range(1, 121))
@@ -240,7 +240,7 @@ def test_readers_that_are_idle_are_few(
     heads: list[int] = []
 
     def work(unit: Unit) -> None:
-        barrier.wait(timeout=20)
+        barrier.wait(timeout=120)
         heads.append(unit.tree.head(NAMESPACE))
 
     threads = [threading.Thread(target=metadata.read, args=(work,)) for _ in range(5)]
