@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metrics of a real server: where they are told, what they hold, and what they must not."""
 
+import asyncio
 import re
 import urllib.error
 import urllib.request
@@ -9,11 +10,27 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from drystone.client.adapters.remote_http import HttpRemote, HttpSession, sign_in
 from drystone.testing.real_devices import RealDevice
 from drystone.testing.servers import CHEAP_PASSWORDS, ServerFailed, ServerProcess
 
 PASSWORD = "correct horse"
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
+
+
+async def listen_while(url, work):
+    """Has a bell open while something is done that rings it."""
+    session = HttpSession(url)
+    signed_in = await sign_in(session, "anna", PASSWORD, "listener")
+    await session.close()
+    session = HttpSession(url, signed_in.token)
+    rings = HttpRemote(session, signed_in.namespace_id).listen()
+    await anext(rings)
+    working = asyncio.get_running_loop().run_in_executor(None, work)
+    await anext(rings)
+    await working
+    await rings.aclose()
+    await session.close()
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +45,7 @@ def scraped(tmp_path_factory):
         device.log_in()
         (device.folder / "secret-name.txt").write_bytes(b"x" * 50_000)
         (device.folder / "same again.txt").write_bytes(b"x" * 50_000)
-        device.sync()
+        asyncio.run(listen_while(server.url, device.sync))
         url = find_url(server)
         yield url, urllib.request.urlopen(url).read().decode(), server
 
@@ -66,6 +83,10 @@ def test_a_sync_is_seen_in_every_count_it_touches(scraped):
     assert total(text, "drystone_commit_group_works_count") >= 2
     assert total(text, "drystone_store_requests_total", outcome="ok") >= 1
     assert total(text, "drystone_bell_rings_total") >= 1
+    assert total(text, "drystone_bell_lag_seconds_count") >= 1
+    assert 0 < total(text, "drystone_bell_lag_seconds_sum") < 60
+    assert total(text, "drystone_bell_told_total") >= 1
+    assert total(text, "drystone_bell_heard_lag_seconds_count") == 0, "there is no other worker"
     assert total(text, "drystone_info") == 1
 
 

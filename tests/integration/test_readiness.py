@@ -60,7 +60,10 @@ def test_without_its_database_a_server_is_alive_and_says_that_it_is_not_ready(tm
     assert "database (server-database-unreachable)" in problem["detail"]
     assert url not in json.dumps(problem)
     assert is_alive
-    assert log.count("ready.trouble") >= 1
+    troubles = [json.loads(line) for line in log.splitlines() if "ready.trouble" in line]
+    assert troubles
+    assert "connection" in troubles[0]["what"], "the operator is told what was said"
+    assert troubles[0]["what"] not in json.dumps(problem)
     assert "ready.again" in log
 
 

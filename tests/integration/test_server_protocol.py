@@ -336,6 +336,7 @@ async def test_sign_in_bodies_of_strangers_are_small(shared_server, plain):
         ("GET", "/v1/namespaces/NS/entries?path=/no/such", 404, "entry-not-found"),
         ("GET", "/v1/namespaces/NS/deleted?after=x", 400, "page-invalid"),
         ("GET", "/v1/changes/wait?namespace=NS&timeout_s=soon", 400, "bad-parameter"),
+        ("GET", "/v1/changes/wait?namespace=NS&timeout_s=nan", 400, "bad-parameter"),
         ("DELETE", "/v1/devices/12", 400, "malformed-id"),
     ],
 )

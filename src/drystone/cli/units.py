@@ -8,7 +8,7 @@ from typing import Final
 CLIENT_UNIT: Final = "drystone.service"
 SERVER_UNIT: Final = "drystone-server.service"
 
-# What a restart cannot mend: a wrong command line (2), no right (3), a wrong setting (6).
+# What no restart of the daemon mends: a wrong command line (2), no right (3), a wrong setting (6).
 _NO_RESTART: Final = "2 3 6"
 
 _CLIENT: Final = """\
@@ -46,9 +46,10 @@ After=network.target
 Type=simple
 ExecStart={command}
 {environment}Restart=on-failure
+# Whatever it was: a database or a key service may just not be up yet.
 RestartSec=10
-RestartPreventExitStatus={no_restart}
-# Requests in flight are finished before it stops.
+# Requests in flight are finished before it stops; workers are told by their supervisor.
+KillMode=mixed
 TimeoutStopSec=60
 UMask=0077
 NoNewPrivileges=yes

@@ -49,6 +49,9 @@ def server(store_url, tmp_path):
         server.add_account("anna", PASSWORD)
         server.add_account("bob", PASSWORD)
         yield server
+        log = server.read_log()
+    assert "Signature" not in log
+    assert S3_CREDENTIALS["AWS_SECRET_ACCESS_KEY"] not in log
 
 
 def list_arriving(store_url: str) -> list[str]:

@@ -3,11 +3,13 @@
 
 from collections.abc import Callable, Iterator
 from hashlib import sha256
+from urllib.request import Request, urlopen
 
 import pytest
 
 from drystone.core.errors import Unavailable
 from drystone.server.ports.objects import ObjectStoreAway, ObjectStoreFull
+from drystone.server.ports.signing import SignedRequest
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.objects_cloud import CloudObjects, StoreUnusable, parse_location
 from drystone.server.storage.objects_cloud.encryption import NotEncrypted
@@ -29,6 +31,7 @@ from drystone.testing.stores.s3 import S3_CREDENTIALS, S3Server
 
 OLD = "packs/ab/old"
 NEW = "packs/ab/new"
+IN_PARTS = "packs/ab/parts"
 CONTENT = bytes(range(256)) * 400
 
 WORKS: dict[str, Callable[[CloudObjects], object]] = {
@@ -269,15 +272,21 @@ class TestEncryption:
         objects.put(OLD, [CONTENT])
         signing = objects.signing
         assert signing is not None
-        asked = signing.sign_put(NEW, 1, sha256(b"1").digest(), 60).headers
-        upload = signing.begin_parts("packs/ab/parts")
-        assert upload
+        self.send(signing.sign_put(NEW, 1, sha256(b"1").digest(), 60))
+        upload = signing.begin_parts(IN_PARTS)
+        self.send(signing.sign_part(IN_PARTS, upload, 1, 1, sha256(b"1").digest(), 60))
+        signing.complete_parts(IN_PARTS, upload, signing.list_parts(IN_PARTS, upload))
 
-        assert asked["x-amz-server-side-encryption"] == kind
-        assert asked.get("x-amz-server-side-encryption-aws-kms-key-id") == key
-        told = s3.head(bucket, OLD)
-        assert told["x-amz-server-side-encryption"] == kind
-        assert key is None or told["x-amz-server-side-encryption-aws-kms-key-id"] == key
+        for name in (OLD, NEW, IN_PARTS):
+            told = s3.head(bucket, name)
+            assert told["x-amz-server-side-encryption"] == kind
+            assert key is None or told["x-amz-server-side-encryption-aws-kms-key-id"] == key
+
+    def send(self, signed: SignedRequest) -> None:
+        headers = {"content-type": "application/octet-stream", **signed.headers}
+        sent = Request(signed.url, b"1", headers, method=signed.method)
+        with urlopen(sent) as answer:
+            assert answer.status == 200
 
     def test_a_store_that_does_not_is_told_at_the_start(self, faults, s3) -> None:
         faults.breaks(self.UNTOLD, methods="GET")

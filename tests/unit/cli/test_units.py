@@ -43,6 +43,8 @@ def test_server_unit_gets_time_to_finish_requests():
 
     assert "ExecStart=/usr/bin/drystone serve\n" in text
     assert "TimeoutStopSec=60\n" in text
+    assert "KillMode=mixed\n" in text, "or its workers would be asked twice"
+    assert "RestartPreventExitStatus" not in text, "what is away at boot may come back"
     assert "Environment=" not in text
 
 

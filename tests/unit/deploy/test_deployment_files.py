@@ -398,6 +398,15 @@ def test_unit_is_one_that_systemd_takes_and_is_hardened(tmp_path):
     assert weighed.returncode == 0, weighed.stdout[-500:]
 
 
+def test_unit_does_not_give_up_what_may_be_back_in_a_minute():
+    """A database that is away when the machine starts ends the server as a wrong setting does."""
+    text = (DEPLOY / "systemd" / "drystone.service").read_text()
+
+    assert "\nRestart=always\n" in text
+    assert "\nStartLimitIntervalSec=0\n" in text
+    assert "RestartPreventExitStatus" not in text
+
+
 def test_the_folder_for_data_is_one_that_the_server_can_use(tmp_path):
     """Containers and units make it themselves, closed to others: that is enough for readiness."""
     folder = tmp_path / "data"

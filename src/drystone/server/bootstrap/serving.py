@@ -199,20 +199,24 @@ async def _serve(
     stops: list[asyncio.Task[None]] = []
 
     def stop() -> None:
-        if stops:
-            outer.force_exit = outer.should_exit = True
-            return
-        if has_others:
-            outer.stop_listening()
-        stops.append(asyncio.create_task(_stop(server, outer, settings.stop_grace_s)))
+        if not stops:
+            if has_others:
+                outer.stop_listening()
+            stops.append(asyncio.create_task(_stop(server, outer, settings.stop_grace_s)))
+        elif not has_others:
+            end_at_once()
+
+    def end_at_once() -> None:
+        outer.force_exit = outer.should_exit = True
 
     loop = asyncio.get_running_loop()
-    numbers = [signal.SIGTERM, signal.SIGINT]
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    # Workers are told so by their supervisor. A second SIGTERM only comes to them because whoever
+    # stops it has told all of its processes.
+    loop.add_signal_handler(signal.SIGINT, end_at_once if has_others else stop)
     # A terminal that is closed, and `systemctl reload`; who was started by nohup does not hear it.
     if not has_others and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-        numbers.append(signal.SIGHUP)
-    for number in numbers:
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(signal.SIGHUP, stop)
     is_outgrown = asyncio.Event()
 
     def give_way() -> None:

@@ -122,8 +122,10 @@ class _Worker:
         return self.is_up.is_set() and not self.has_ended.is_set()
 
     def ask_to_stop(self, *, at_once: bool = False) -> None:
-        """Asks it to stop, if it was not asked before; ``at_once``: asks it again."""
-        if at_once or not self._is_asked:
+        """Asks it to stop, if it was not asked before; ``at_once``: whatever it is doing."""
+        if at_once:
+            self.send(signal.SIGINT)
+        elif not self._is_asked:
             self._is_asked = True
             self.send(signal.SIGTERM)
 
@@ -198,7 +200,7 @@ class _Supervisor:
                 str(theirs.fileno()),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=fds,
-                # Ctrl-C is for the supervisor: to a worker a second signal means "at once".
+                # Ctrl-C is for the supervisor: to a worker it means "at once".
                 process_group=0,
             )
         except BaseException:

@@ -222,7 +222,8 @@ def _describe_restore(done: "Restored") -> "Iterator[str]":
     if done.settings_file:
         yield f"The settings of then are in {printable(done.settings_file)}; none counts yet."
     if done.needs_key:
-        yield "It is encrypted, and its master key is not here: put that in its place, then run"
+        yield "It is encrypted, and its master key is not here: bring that back, then check it all:"
+        yield "  drystone admin recover-key    (takes the line that export-key printed)"
         yield "  drystone admin check"
         return
     verdict = "It is sound." if done.checked.is_sound else "It is NOT sound."

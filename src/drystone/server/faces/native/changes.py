@@ -2,6 +2,7 @@
 """Changes: pages of what is new, and a long poll for when there is more."""
 
 import asyncio
+import math
 from typing import Final
 
 from starlette.responses import Response
@@ -44,8 +45,10 @@ async def wait_for_changes(call: Call) -> Response:
     text = call.query("timeout_s") or str(LONG_POLL_S_MAX)
     try:
         timeout_s = min(max(float(text), 0.0), float(LONG_POLL_S_MAX))
-    except ValueError as error:
-        raise BadParameter(f"timeout_s is {text[:20]!r}, not a number of seconds") from error
+    except ValueError:
+        timeout_s = math.nan
+    if math.isnan(timeout_s):
+        raise BadParameter(f"timeout_s is {text[:20]!r}, not a number of seconds")
     waiting = asyncio.ensure_future(
         call.service.changes.wait(call.actor, call.namespace_id(), call.query("cursor"), timeout_s)
     )
