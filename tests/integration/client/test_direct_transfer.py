@@ -5,8 +5,10 @@ The store is one over HTTP that refuses, breaks off and lies as it is told.
 """
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 
 import pytest
 import pytest_asyncio
@@ -461,3 +463,50 @@ async def test_tickets_without_tls_are_not_used_with_a_server_with_tls(store):
     finally:
         await session.close()
     assert store.requests == []
+
+
+async def test_a_store_behind_a_wall_that_drops_all_is_given_up_soon(waits, monkeypatch):
+    """Nobody says no there: what takes its time is that no connection comes about."""
+    monkeypatch.setattr(stores, "_CONNECT_S_MAX", 0.05)
+    session = stores.StoreSession(needs_tls=False, chance=lambda: 0.5, connections_max=1)
+    with socket.socket() as wall, ExitStack() as stack:
+        wall.bind(("127.0.0.1", 0))
+        wall.listen(0)
+        # Nobody takes these, so that nobody else comes through.
+        for _ in range(4):
+            knocking = stack.enter_context(socket.socket())
+            knocking.setblocking(False)
+            knocking.connect_ex(wall.getsockname())
+        ticket = stores.Ticket("PUT", f"http://127.0.0.1:{wall.getsockname()[1]}/x", 0)
+        with pytest.raises(stores.StoreAway, match="cannot be reached"):
+            await session.put(ticket, b"body")
+        await session.close()
+    assert len(waits) == stores.UNREACHED_ATTEMPTS_MAX - 1
+
+
+async def test_what_waits_for_others_on_a_slow_link_is_not_taken_for_trouble(waits, monkeypatch):
+    monkeypatch.setattr(stores, "_CONNECT_S_MAX", 0.1)
+    requests = 0
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal requests
+        requests += 1
+        await request.read()
+        await asyncio.sleep(0.15)
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_put("/x", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = site._server.sockets[0].getsockname()[1]
+    session = stores.StoreSession(needs_tls=False, chance=lambda: 0.5, connections_max=1)
+    ticket = stores.Ticket("PUT", f"http://127.0.0.1:{port}/x", 0)
+    await asyncio.gather(*(session.put(ticket, b"body") for _ in range(3)))
+    await session.close()
+    await runner.cleanup()
+
+    assert requests == 3
+    assert waits == []

@@ -57,6 +57,29 @@ async def test_a_promise_ends_when_its_time_is_over(device, objects, strays, dir
     assert trouble.code == "arrival-unknown"
 
 
+async def test_a_promise_that_is_renewed_in_that_moment_is_kept(
+    device, objects, strays, direct_server, monkeypatch
+):
+    anna = await device()
+    [granted] = await anna.offer(PACK.offer)
+    direct_server.signing.send(granted.request, PACK.body)
+    direct_server.clock.advance(TICKET_S + ARRIVAL_S)
+    list_due = strays._list_due
+
+    async def list_and_renew(state):
+        found = await list_due(state)
+        await anna.offer(PACK.offer)
+        monkeypatch.setattr(strays, "_list_due", list_due)
+        return found
+
+    monkeypatch.setattr(strays, "_list_due", list_and_renew)
+    await strays.remove_due()
+
+    assert strays.stats().given_up == 0
+    assert await anna.settle(granted.arrival_id) == [None]
+    assert await anna.fetch(ids_of(BLOCKS)) == BLOCKS
+
+
 async def test_what_has_arrived_is_left_alone(device, objects, strays, direct_server):
     anna = await device()
     await anna.send_pack(PACK)

@@ -75,6 +75,9 @@ async def test_a_verified_pack_is_as_if_it_had_come_through_the_server(
     direct_server.clock.advance(ARRIVAL_JOINED_S)
     await make_strays(direct_server).remove_due()
     assert list_in(direct_server, ArrivalState.JOINED) == names_below(objects, ARRIVING) == []
+    ids = set(ids_of(BLOCKS))
+    claims = direct_server.metadata.read(lambda u: u.arrivals.locate(anna.namespace_id, ids))
+    assert claims == {}
     packs = list(direct_server.packs.iter_packs())
     assert [place.block_id for place in packs[0].places] == ids_of(BLOCKS)
     digits = PACK.offer.pack_id.hex()
@@ -144,6 +147,49 @@ async def test_what_is_put_again_before_it_is_verified_is_found(device, verify, 
 
     # All but the last are what was said.
     assert await anna.holds(BLOCKS) == [True] * 5 + [False]
+
+
+@pytest.mark.parametrize(
+    ("other", "held_count"), [(PACK.body + b"?", 6), (PACK.body[:-1], 5), (b"", 0)]
+)
+async def test_another_length_put_before_it_is_verified_is_found(
+    device, objects, verify, direct_server, other, held_count
+):
+    anna = await device()
+    [granted] = await anna.offer(PACK.offer)
+    direct_server.signing.send(granted.request, PACK.body)
+    await anna.settle(granted.arrival_id)
+    direct_server.signing.send(granted.request, other)
+
+    await verify()
+
+    assert list_in(direct_server, ArrivalState.QUARANTINED) == names_below(objects, ARRIVING) != []
+    held = await anna.holds(BLOCKS)
+    assert held == [number < held_count for number in range(6)]
+    found = await anna.fetch_frames(ids_of(BLOCKS))
+    assert [frame.codec != Codec.ABSENT for frame in found] == held
+    # Nothing but blocks is stored, whatever else was put.
+    stored = sum(stat.length_bytes for stat in objects.iter_names("packs/"))
+    assert stored <= len(PACK.body)
+
+
+async def test_what_looks_wrong_once_is_looked_at_again(device, objects, verify, verifier):
+    """A store, or the way to it, may err; nothing is quarantined for that."""
+    anna = await device()
+    await anna.send_pack(PACK)
+    read = objects.read
+    answers = []
+
+    def err_once(name, ranges):
+        answers.append(read(name, ranges))
+        return [bytes(len(piece)) for piece in answers[0]] if len(answers) == 1 else answers[-1]
+
+    objects.read = err_once
+    await verify()
+    objects.read = read
+
+    assert (verifier.stats().packs, verifier.stats().quarantined) == (1, 0)
+    assert await anna.fetch(ids_of(BLOCKS)) == BLOCKS
 
 
 @pytest.mark.parametrize(
@@ -317,5 +363,6 @@ async def test_two_that_verify_the_same_do_it_once(device, verify, verifier, dir
     with ThreadPoolExecutor(1) as threads:
         await verifier._verify(arrival, threads)
 
+    assert verifier.stats().packs == 1
     assert await anna.fetch(ids_of(BLOCKS)) == BLOCKS
     assert await anna.holds(BLOCKS) == [True] * 6

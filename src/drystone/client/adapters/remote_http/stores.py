@@ -75,7 +75,7 @@ class StoreSession:
             connector=aiohttp.TCPConnector(limit=connections_max, ttl_dns_cache=300),
             timeout=aiohttp.ClientTimeout(
                 total=TICKET_S,
-                connect=_CONNECT_S_MAX,
+                # Not ``connect``: it counts the wait for a connection that others are using, too.
                 sock_connect=_CONNECT_S_MAX,
                 sock_read=_SILENCE_S_MAX,
             ),
@@ -171,6 +171,9 @@ class StoreSession:
             except aiohttp.ClientConnectorError as error:
                 unreached_count += 1
                 reason = f"it cannot be reached: {error.strerror or error}"
+            except aiohttp.ConnectionTimeoutError:
+                unreached_count += 1
+                reason = "it cannot be reached: no answer"
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 reason = f"the connection broke: {error or type(error).__name__}"
             if number == ATTEMPTS_MAX or unreached_count == UNREACHED_ATTEMPTS_MAX:

@@ -288,8 +288,11 @@ class Direct:
             parts = await self._shelf.run(list_parts, store.signing, arrival)
         if parts is None:
             upload = await self._shelf.run(store.signing.begin_parts, arrival.name)
-            arrival = arrival._replace(upload=upload)
-            await self._shelf.writer.write(lambda unit: unit.arrivals.change(arrival))
+            begun = arrival._replace(upload=upload)
+            arrival = await self._shelf.writer.write(lambda unit: _begin(unit, begun, arrival))
+            if arrival.upload != upload:
+                await self._shelf.run(store.signing.abort_parts, arrival.name, upload)
+                parts = await self._shelf.run(list_parts, store.signing, arrival)
         return await self._shelf.run(_sign_parts, store.signing, offer, arrival, parts or [])
 
     def _require_store(self) -> DirectStore:
@@ -361,6 +364,17 @@ class _Look(NamedTuple):
 
 def _stands(objects: Objects, arrival: Arrival) -> bool:
     return objects.find_length(arrival.name) == arrival.length_bytes
+
+
+def _begin(unit: Unit, begun: Arrival, before: Arrival) -> Arrival:
+    """Keeps what the store calls the upload of an arrival; returns the arrival as it is kept:
+    whoever asked for the same beside us may have been quicker, and its upload counts.
+    """
+    [*known] = unit.arrivals.find(begun.namespace_id, (begun.arrival_id,))
+    if known and known[0].upload != before.upload:
+        return known[0]
+    unit.arrivals.change(begun)
+    return begun
 
 
 def _sign_parts(

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tickets, arrivals, and who may read what of them."""
 
+import asyncio
+import threading
 from hashlib import sha256
 
 import pytest
@@ -550,6 +552,29 @@ async def test_a_part_with_another_checksum_is_signed_again(
     [again] = await anna.offer(IN_PARTS)
 
     assert [part.offset_bytes for part in again.parts] == [7_500]
+
+
+async def test_two_that_begin_the_same_pack_at_once_put_their_parts_together(
+    device, server, small_parts, monkeypatch
+):
+    """A device asked again because the first answer was long in coming."""
+    anna = await device()
+    both = threading.Barrier(2, timeout=20)
+    begin_parts = server.signing.begin_parts
+
+    def begin(name: str) -> str:
+        both.wait()
+        return str(begin_parts(name))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server.signing, "begin_parts", begin)
+        [[one], [two]] = await asyncio.gather(anna.offer(IN_PARTS), anna.offer(IN_PARTS))
+
+    assert one.parts == two.parts
+    # The other one's is given up.
+    assert sorted(map(str, server.signing.uploads.values())) == ["None", "{}"]
+    put_parts(server, one)
+    assert await anna.settle(two.arrival_id) == [None]
 
 
 async def test_parts_that_were_completed_and_not_told_of(device, server, small_parts):
