@@ -35,7 +35,7 @@ async def listen_while(url, work):
 
 @pytest.fixture(scope="module")
 def scraped(tmp_path_factory):
-    """What a server tells after one device has synced a folder, and where it told it."""
+    """What a server tells after two devices have synced, one what the other had sent, and where."""
     folder = tmp_path_factory.mktemp("metrics")
     environment = {**CHEAP_PASSWORDS, "DRYSTONE_SERVER_METRICS": "127.0.0.1:0"}
     with ServerProcess(folder / "data", environment=environment) as server:
@@ -46,6 +46,11 @@ def scraped(tmp_path_factory):
         (device.folder / "secret-name.txt").write_bytes(b"x" * 50_000)
         (device.folder / "same again.txt").write_bytes(b"x" * 50_000)
         asyncio.run(listen_while(server.url, device.sync))
+        other = RealDevice(folder / "desk", server.url, "anna", "desk")
+        other.folder.mkdir(parents=True)
+        other.log_in()
+        (other.folder / "same here.txt").write_bytes(b"x" * 50_000)
+        other.sync()
         url = find_url(server)
         yield url, urllib.request.urlopen(url).read().decode(), server
 
@@ -75,10 +80,11 @@ def test_a_sync_is_seen_in_every_count_it_touches(scraped):
     assert total(text, "drystone_body_bytes_total", kind="blocks", direction="received") > 0
     assert total(text, "drystone_body_bytes_total", kind="messages", direction="sent") > 0
     assert total(text, "drystone_blocks_asked_total", answer="missing") == 1
+    assert total(text, "drystone_blocks_asked_total", answer="held") == 1
     assert total(text, "drystone_blocks_put_total", outcome="stored") == 1
     assert total(text, "drystone_blocks_put_plain_bytes_total") == 50_000
     assert 0 < total(text, "drystone_blocks_put_stored_bytes_total") < 50_000
-    assert total(text, "drystone_changes_total", outcome="accepted") == 2
+    assert total(text, "drystone_changes_total", outcome="accepted") == 3
     assert total(text, "drystone_commit_seconds_count") >= 1
     assert total(text, "drystone_commit_group_works_count") >= 2
     assert total(text, "drystone_store_requests_total", outcome="ok") >= 1
@@ -105,7 +111,7 @@ def test_every_metric_is_described_with_its_kind_and_labels(scraped):
 def test_no_metric_tells_who_or_what(scraped):
     _, text, server = scraped
 
-    assert not re.search("anna|laptop|secret-name|same again", text)
+    assert not re.search("anna|laptop|desk|secret-name|same again|same here", text)
     assert not re.search(r'"[^"]*[0-9a-f]{32}[^"]*"', text), "ids are no labels"
     assert str(server.data_dir) not in text
 

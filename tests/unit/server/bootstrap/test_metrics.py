@@ -92,7 +92,7 @@ def test_background_work_is_told_as_it_counts_itself():
     measures = Measures()
     upkeep.watch_verifier(measures, lambda: VerifierStats(1, 20, 3, 400, 500, 6, 7))
     upkeep.watch_strays(measures, lambda: StraysStats(1, 2, 3, 4, 5))
-    upkeep.watch_journals(measures, lambda: JournalsStats(1, 2, 3, 4.5))
+    upkeep.watch_journals(measures, lambda: JournalsStats(1, 7, 2, 3, 4.5))
     backups = [None]
     upkeep.watch_backups(measures, lambda: backups[-1])
     for count in (count_collecting, count_scrubbing):
@@ -111,6 +111,7 @@ def test_background_work_is_told_as_it_counts_itself():
     assert told["verifier_bytes_total", "written"] == 500
     assert [told["strays_removed_total", why] for why in ("given_up", "joined")] == [1, 2]
     assert [told["strays_removed_total", why] for why in ("forgotten", "stray")] == [3, 4]
+    assert told["journals_checkpoints_total",] == 7
     assert told["journals_behind_records",] == 3
     assert told["journals_behind_seconds",] == 4.5
 

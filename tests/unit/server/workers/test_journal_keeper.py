@@ -143,14 +143,22 @@ def test_store_that_is_away_is_met_again(world: World) -> None:
 
 
 def test_what_is_written_and_what_waits_is_told(world: World) -> None:
-    assert world.keeper.stats() == (0, 0, 0, 0.0)
+    assert world.keeper.stats() == (0, 0, 0, 0, 0.0)
     world.commit(5)
     world.after(0)
-    assert world.keeper.stats() == (0, 0, 5, 0.0)
+    assert world.keeper.stats() == (0, 0, 0, 5, 0.0)
     world.now_s += 10
-    assert world.keeper.stats() == (0, 0, 5, 10.0)
+    assert world.keeper.stats() == (0, 0, 0, 5, 10.0)
     assert world.after(10) == 2
-    assert world.keeper.stats() == (2, 0, 0, 0.0)
+    assert world.keeper.stats() == (2, 0, 0, 0, 0.0)
+
+
+def test_checkpoints_are_counted(world: World) -> None:
+    world.commit(17)
+    world.after(0)
+    world.after(15)
+
+    assert world.keeper.stats() == (5, 2, 0, 0, 0.0), "one after 8 records, one after 16"
 
 
 def test_rounds_that_were_broken_off_are_counted(world: World) -> None:
@@ -160,7 +168,7 @@ def test_rounds_that_were_broken_off_are_counted(world: World) -> None:
     world.objects.put_errors = [None, ObjectStoreAway("away")]
     world.keeper._try_round()
 
-    assert world.keeper.stats() == (1, 1, 1, 15.0), "what was written before stays written"
+    assert world.keeper.stats() == (1, 0, 1, 1, 15.0), "what was written before stays written"
 
 
 def test_journal_that_was_put_back_is_looked_up_anew(world: World) -> None:

@@ -91,6 +91,11 @@ def watch_journals(measures: Measures, read_stats: Callable[[], JournalsStats]) 
         lambda: read_stats().stretches,
     )
     measures.watch(
+        "drystone_journals_checkpoints_total",
+        "Checkpoints of trees that this worker wrote there.",
+        lambda: read_stats().checkpoints,
+    )
+    measures.watch(
         "drystone_journals_troubles_total",
         "Rounds of that which the store or the database broke off.",
         lambda: read_stats().troubles,

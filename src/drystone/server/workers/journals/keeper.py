@@ -80,6 +80,7 @@ class JournalsStats(NamedTuple):
 
     Attributes:
         stretches: Written.
+        checkpoints: Written.
         troubles: Rounds that the store or the database broke off.
         behind_records: Not in the store yet, as the last round saw it; 0 for a keeper that has
             not been at work.
@@ -87,6 +88,7 @@ class JournalsStats(NamedTuple):
     """
 
     stretches: int
+    checkpoints: int
     troubles: int
     behind_records: int
     behind_s: float
@@ -127,13 +129,14 @@ class JournalKeeper:
         self._people = b""
         self._people_s: float | None = None
         self._is_stopping = threading.Event()
-        self._stretches = self._troubles = 0
+        self._stretches = self._checkpoints = self._troubles = 0
 
     def stats(self) -> JournalsStats:
         """Returns how it stands. Safe to call from any thread. Cost: a look at each journal."""
         behind = [one for one in list(self._journals.values()) if one.position < one.head]
         return JournalsStats(
             self._stretches,
+            self._checkpoints,
             self._troubles,
             sum(one.head - one.position for one in behind),
             max((self._now_s() - one.behind_s for one in behind), default=0.0),
@@ -243,7 +246,13 @@ class JournalKeeper:
         while journal.position < journal.head and not self._is_stopping.is_set():
             if not self._may_write():
                 break
-            position = write_stretch(self._metadata, self._objects, line, journal.position)
+            position = write_stretch(
+                self._metadata,
+                self._objects,
+                line,
+                journal.position,
+                on_checkpoint=self._note_checkpoint,
+            )
             if position <= journal.position:
                 break
             journal.position = position
@@ -252,6 +261,9 @@ class JournalKeeper:
         journal.head = max(journal.head, journal.position)
         journal.behind_s = self._now_s()
         return count
+
+    def _note_checkpoint(self) -> None:
+        self._checkpoints += 1
 
     def _write_people(self) -> None:
         now_s = self._now_s()

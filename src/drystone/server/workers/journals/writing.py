@@ -9,7 +9,7 @@ the longer one is durable. So there are few objects however often this is done, 
 done again at any time with the same result, and nothing but a seq has to be remembered.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from drystone.core.ids import NamespaceId, Seq
@@ -45,7 +45,14 @@ CHECKPOINTS_KEPT: Final = 2
 _ERAS_MAX: Final = 1 << 30
 
 
-def write_stretch(metadata: Metadata, objects: Objects, line: NamespaceLine, after: Seq) -> Seq:
+def write_stretch(
+    metadata: Metadata,
+    objects: Objects,
+    line: NamespaceLine,
+    after: Seq,
+    *,
+    on_checkpoint: Callable[[], None] = lambda: None,
+) -> Seq:
     """Writes the next stretch of a journal; returns up to which seq it is in the store now.
 
     Args:
@@ -53,6 +60,7 @@ def write_stretch(metadata: Metadata, objects: Objects, line: NamespaceLine, aft
         objects: The store.
         line: The namespace; its head is looked up anew.
         after: What was returned last; 0 if that is not known any more.
+        on_checkpoint: Called when a checkpoint was written as well.
 
     Returns:
         ``after`` if there is nothing to write; what is to be remembered.
@@ -67,8 +75,11 @@ def write_stretch(metadata: Metadata, objects: Objects, line: NamespaceLine, aft
     begun = segment.first_seq - 1
     if segment.last_seq == begun + SEGMENT_RECORDS_MAX:
         _remove_shorter(objects, segment)
-        if segment.last_seq % CHECKPOINT_RECORDS_MIN == 0:
-            _write_checkpoint_if_due(metadata, objects, line, segment.last_seq)
+        if segment.last_seq % CHECKPOINT_RECORDS_MIN == 0 and _is_checkpoint_due(
+            objects, line, segment.last_seq
+        ):
+            write_checkpoint(metadata, objects, line)
+            on_checkpoint()
     elif begun < after < segment.last_seq:
         mark = make_mark(segment.records[after - begun - 1])
         objects.delete(stretch_name(line.namespace_id, segment.first_seq, after, mark))
@@ -120,15 +131,11 @@ def _read_end(objects: Objects, folder: str) -> CheckpointEnd | None:
         return None
 
 
-def _write_checkpoint_if_due(
-    metadata: Metadata, objects: Objects, line: NamespaceLine, seq: Seq
-) -> None:
+def _is_checkpoint_due(objects: Objects, line: NamespaceLine, seq: Seq) -> bool:
     ends = [end for _, end in iter_ends(objects, line.namespace_id) if end.seq <= seq]
-    if ends:
-        wait = max(CHECKPOINT_RECORDS_MIN, ends[-1].rows_count)
-        if seq < ends[-1].seq + wait:
-            return
-    write_checkpoint(metadata, objects, line)
+    if not ends:
+        return True
+    return seq >= ends[-1].seq + max(CHECKPOINT_RECORDS_MIN, ends[-1].rows_count)
 
 
 def _load_stretch(unit: Unit, line: NamespaceLine, after: Seq) -> Segment | None:
