@@ -22,7 +22,8 @@ WORDS = b"a well known sentence, which nobody should find on the disk. " * 2_000
 
 ROTATE_AND_DIE = """
 import os, pathlib, signal, sys
-from drystone.server.bootstrap import master_keys, open_key_admin
+from drystone.server.bootstrap import open_key_admin
+from drystone.server.bootstrap.storing import master_keys
 from drystone.server.settings import ServerSettings
 from drystone.server.storage.objects_files import FileObjects
 

@@ -29,8 +29,8 @@ from drystone.server.bootstrap.keeping.checking import (
     rebuild_metadata,
 )
 from drystone.server.bootstrap.keeping.collecting import open_collecting
-from drystone.server.bootstrap.key_admin import KeyStatus, SealTally, open_key_admin
 from drystone.server.bootstrap.serving import Started, run_server, run_worker
+from drystone.server.bootstrap.storing.key_admin import KeyStatus, SealTally, open_key_admin
 from drystone.server.bootstrap.workers import run_workers
 
 __all__ = [

@@ -18,12 +18,12 @@ from drystone.server.bootstrap.data_dir import (
     opened_data_dir,
     require_data_dir,
 )
-from drystone.server.bootstrap.direct import add_jobs, find_store
 from drystone.server.bootstrap.libraries import library
 from drystone.server.bootstrap.messaging import add_outlet, make_bell, make_cache
-from drystone.server.bootstrap.objects_folder import is_folder
-from drystone.server.bootstrap.sealing import OpenedObjects, open_embedded_objects
-from drystone.server.bootstrap.tenant import move_in
+from drystone.server.bootstrap.storing.direct import add_jobs, find_store
+from drystone.server.bootstrap.storing.objects_folder import is_folder
+from drystone.server.bootstrap.storing.sealing import OpenedObjects, open_embedded_objects
+from drystone.server.bootstrap.storing.tenant import move_in
 from drystone.server.bootstrap.watching import Watch, make_checks
 from drystone.server.faces.native.app import NativeApp
 from drystone.server.ports.bell import Bell

@@ -17,7 +17,7 @@ from drystone.server.bootstrap.data_dir import (
     opened_data_dir,
     require_data_dir,
 )
-from drystone.server.bootstrap.tenant import adopt
+from drystone.server.bootstrap.storing.tenant import adopt
 from drystone.server.ports.metadata import Metadata
 from drystone.server.ports.objects import Objects
 from drystone.server.settings import ServerSettings

@@ -9,7 +9,7 @@ from drystone.core.limits import SCRUB_AGAIN_S
 from drystone.server.bootstrap.background import make_rules
 from drystone.server.bootstrap.composing import open_metadata, open_objects
 from drystone.server.bootstrap.data_dir import opened_data_dir
-from drystone.server.bootstrap.tenant import move_in
+from drystone.server.bootstrap.storing.tenant import move_in
 from drystone.server.bootstrap.watching.logs import quiet_logs
 from drystone.server.ports.blocks import Packs
 from drystone.server.ports.clock import Clock

@@ -8,8 +8,8 @@ from typing import Protocol, runtime_checkable
 
 from drystone.server.bootstrap.background import Background
 from drystone.server.bootstrap.data_dir import ServerHome
-from drystone.server.bootstrap.direct import DirectJobs
 from drystone.server.bootstrap.libraries import library
+from drystone.server.bootstrap.storing.direct import DirectJobs
 from drystone.server.bootstrap.watching import upkeep
 from drystone.server.ports.bell import Bell
 from drystone.server.ports.brokers.cache import Cache

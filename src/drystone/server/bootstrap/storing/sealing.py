@@ -6,13 +6,13 @@ from typing import Final, NamedTuple
 
 from drystone.core.errors import Misconfigured
 from drystone.server.bootstrap.data_dir import ServerHome
-from drystone.server.bootstrap.master_keys import (
+from drystone.server.bootstrap.storing.master_keys import (
     KeyFile,
     MasterKeyPlace,
     make_or_load,
     parse_place,
 )
-from drystone.server.bootstrap.objects_folder import locate_objects
+from drystone.server.bootstrap.storing.objects_folder import locate_objects
 from drystone.server.ports.objects import Objects
 from drystone.server.settings import ServerSettings
 from drystone.server.storage.objects_files import FileObjects

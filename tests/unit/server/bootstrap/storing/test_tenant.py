@@ -3,7 +3,7 @@
 
 import pytest
 
-from drystone.server.bootstrap.tenant import (
+from drystone.server.bootstrap.storing.tenant import (
     TENANT,
     ObjectsMissing,
     ObjectsOfAnother,

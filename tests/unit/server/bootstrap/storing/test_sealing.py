@@ -8,11 +8,11 @@ import sys
 import pytest
 
 from drystone.core.errors import DrystoneError, Misconfigured
-from drystone.server.bootstrap import key_admin as key_admin_module
-from drystone.server.bootstrap import master_keys as master_keys_module
 from drystone.server.bootstrap.data_dir import opened_data_dir
-from drystone.server.bootstrap.key_admin import open_key_admin
-from drystone.server.bootstrap.sealing import open_embedded_objects
+from drystone.server.bootstrap.storing import key_admin as key_admin_module
+from drystone.server.bootstrap.storing import master_keys as master_keys_module
+from drystone.server.bootstrap.storing.key_admin import open_key_admin
+from drystone.server.bootstrap.storing.sealing import open_embedded_objects
 from drystone.server.settings import ServerSettings
 from drystone.server.storage.objects_files import FileObjects
 from drystone.server.storage.objects_sealed import SealedObjects

@@ -18,15 +18,15 @@ from typing import NamedTuple
 
 from drystone.core.errors import Misconfigured
 from drystone.server.bootstrap.data_dir import ServerHome, UnusableHome, opened_data_dir
-from drystone.server.bootstrap.master_keys import (
+from drystone.server.bootstrap.storing.master_keys import (
     BadMasterKey,
     KeyFile,
     MasterKeyPlace,
     make_or_load,
     parse_place,
 )
-from drystone.server.bootstrap.objects_folder import is_folder, locate_objects
-from drystone.server.bootstrap.sealing import load_keyring
+from drystone.server.bootstrap.storing.objects_folder import is_folder, locate_objects
+from drystone.server.bootstrap.storing.sealing import load_keyring
 from drystone.server.settings import ServerSettings
 from drystone.server.storage.objects_files import FileObjects
 from drystone.server.storage.objects_sealed import (

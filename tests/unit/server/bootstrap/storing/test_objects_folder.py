@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from drystone.server.bootstrap.objects_folder import (
+from drystone.server.bootstrap.storing.objects_folder import (
     MARK,
     MEMORY,
     UnusableObjectsFolder,
