@@ -167,7 +167,7 @@ def test_later_backups_copy_what_is_new_and_older_ones_go(
     one.write("new", b"something new")
     one.sync()
     third = back_up(settings_of(server.data_dir), target, tell, keep_count=2)
-    stamps = [manifest.stamp for manifest in list_backups(target)]
+    stamps = [manifest.stamp for manifest in list_backups(target)[0]]
 
     assert again.copied_count == 0
     assert third.manifest.objects_count == first.manifest.objects_count + 1
@@ -243,7 +243,7 @@ def test_full_disk_leaves_no_backup_and_the_next_one_goes_on(
             break
         except ObjectStoreFull:
             monkeypatch.undo()
-            assert list_backups(str(target)) == []
+            assert list_backups(str(target)) == ([], [])
             assert refused(lambda: restore(settings_of(tmp_path / "new"), str(target), "", tell))
             assert not (tmp_path / "new" / "metadata.db").exists()
             assert not (target / ".copying").exists()
@@ -251,7 +251,7 @@ def test_full_disk_leaves_no_backup_and_the_next_one_goes_on(
     monkeypatch.undo()
 
     assert room >= 4
-    assert len(list_backups(str(target))) == 1
+    assert len(list_backups(str(target))[0]) == 1
     assert restore(settings_of(tmp_path / "new"), str(target), "", tell).checked.is_sound
 
 
@@ -292,7 +292,7 @@ def test_killed_backup_is_none(
         process.send_signal(number)
         process.wait()
         shutil.rmtree(target / "backups", ignore_errors=True) if process.returncode == 0 else None
-        stamps = list_backups(str(target)) if (target / "drystone-backup").exists() else []
+        stamps = list_backups(str(target))[0] if (target / "drystone-backup").exists() else []
         assert all(verify_backup(str(target), m.stamp, tell)[1] == [] for m in stamps)
     back_up(settings_of(server.data_dir), str(target), tell)
 
@@ -348,6 +348,14 @@ def test_damaged_and_strange_backups_are_told_apart(
     assert not restored.checked.is_sound
     assert refused(bring_back) == "restore-refused"
 
+    # One that is damaged keeps nobody from making others, and from seeing those.
+    manifest.write_bytes(whole[: len(whole) // 2])
+    later = back_up(settings_of(server.data_dir), where, tell, keep_count=2)
+    assert (later.removed, bool(later.not_removed)) == ((), True)
+    assert list_backups(where) == ([later.manifest], [made.stamp])
+    last = back_up(settings_of(server.data_dir), where, tell, keep_count=2)
+    assert (last.removed, last.not_removed) == ((made.stamp,), "")
+
 
 def test_backup_of_a_server_that_lost_a_pack_says_so(
     server: ServerProcess, pair: tuple[RealDevice, RealDevice], tmp_path: Path
@@ -372,6 +380,10 @@ def test_places_that_are_no_good_are_refused(
     (strange / "file").write_text("mine")
 
     assert refused(lambda: back_up(settings, str(strange), tell)) == "not-for-backups"
+    for no_folder in (strange / "file", strange / "file/below", tmp_path / ("x" * 300)):
+        assert refused(lambda w=no_folder: back_up(settings, str(w), tell)) == (
+            "unusable-backup-folder"
+        )
     assert refused(lambda: back_up(settings, f"{server.data_dir}/backups", tell))
     assert refused(lambda: back_up(settings, str(tmp_path), tell))
     assert refused(lambda: back_up(settings_of(tmp_path / "no"), str(tmp_path / "b"), tell)) == (
@@ -446,6 +458,28 @@ def test_store_that_is_not_encrypted_is_backed_up_and_checked_as_it_is(
     assert back_up_server(plain, str(target), tell).manifest.lacking == ()
     [fault] = verify_backup(str(target), "", tell)[1]
     assert damaged.name in fault
+
+
+def test_backups_from_before_encryption_are_left_as_they_are(
+    tmp_path: Path,
+    pair_of_plain: tuple[ServerProcess, RealDevice],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server, _ = pair_of_plain
+    plain = ServerSettings(data_dir=server.data_dir, master_key="none")
+    target, other = str(tmp_path / "backups"), str(tmp_path / "other")
+    before = back_up_server(plain, target, tell).manifest
+    server.stop()
+    with ServerProcess(server.data_dir, environment=CHEAP_PASSWORDS):
+        sealed = settings_of(server.data_dir)
+        # Nothing is encrypted yet but what is new.
+        between = back_up_server(sealed, target, tell).manifest
+        user = User(tmp_path / "operator", monkeypatch)
+        user.run("admin", "seal", "--data-dir", server.data_dir)
+        assert refused(lambda: back_up_server(sealed, target, tell)) == "backups-not-encrypted"
+        assert verify_backup(other := back_up_server(sealed, other, tell).where, "", tell)[1] == []
+    for made in (before, between):
+        assert verify_backup(target, made.stamp, tell)[1] == []
 
 
 @pytest.fixture

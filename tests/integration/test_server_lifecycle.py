@@ -11,6 +11,7 @@ import ssl
 import stat
 import subprocess
 import sys
+from contextlib import closing
 
 import aiohttp
 import pytest
@@ -263,6 +264,21 @@ async def test_server_does_not_wait_for_what_is_in_flight_for_ever(tmp_path):
 
         assert await asyncio.to_thread(server.wait) == 0
         writer.close()
+
+
+@pytest.mark.asyncio
+async def test_server_that_a_newer_one_has_outgrown_tells_devices_to_ask_again_and_stops(server):
+    signed_in, remote = await join(server)
+    await remote.close()
+    with closing(sqlite3.connect(server.data_dir / "metadata.db")) as newer:
+        newer.execute("ALTER TABLE brake RENAME TO brakes")
+        newer.execute("INSERT INTO schema_version (number, name) VALUES (9999, 'later')")
+        newer.commit()
+    path = f"/v1/namespaces/{signed_in.namespace_id.hex()}/brakes"
+
+    assert await ask(server, path, signed_in.token) == (503, "program-outgrown")
+    assert await asyncio.to_thread(server.wait) == 4
+    assert "server.stopped" in server.read_log()
 
 
 # --- crashes --------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 """Several workers are one server: whoever asks which of them, and whatever becomes of them."""
 
 import asyncio
+import json
 import os
 import signal
 import sqlite3
@@ -44,6 +45,10 @@ def server(request, tmp_path_factory, postgres):
 @pytest.fixture
 def account(server) -> Iterator[str]:
     """A new account, of this test alone; two workers run again when the next one begins."""
+    yield from lend(server)
+
+
+def lend(server: ServerProcess) -> Iterator[str]:
     name = f"user{next(numbers)}"
     server.add_account(name, PASSWORD)
     yield name
@@ -60,11 +65,17 @@ def is_settled(server: ServerProcess) -> bool:
     return is_rolled and len(server.find_workers()) == 2
 
 
-@pytest.fixture
-def embedded(tmp_path):
-    with ServerProcess(tmp_path / "data", environment=TWO) as server:
-        server.add_account("anna", PASSWORD)
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory):
+    """One for all tests that may stop it, and then start it again."""
+    with ServerProcess(tmp_path_factory.mktemp("own") / "data", environment=TWO) as server:
         yield server
+
+
+@pytest.fixture
+def owner(embedded) -> Iterator[str]:
+    """A new account on that server."""
+    yield from lend(embedded)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -312,18 +323,20 @@ def is_alive(pid: int) -> bool:
 
 
 @pytest.mark.asyncio
-async def test_asked_to_stop_all_workers_end_and_the_next_start_goes_on(embedded):
-    async with device(embedded.url) as remote:
+async def test_asked_to_stop_all_workers_end_and_the_next_start_goes_on(embedded, owner):
+    async with device(embedded.url, account=owner) as remote:
         await commit(remote, 1)
-    pids = embedded.find_workers()
-    body = b'{"account": "anna", "password": "correct horse", "device_name": "late"}'
+    pids, eras = embedded.find_workers(), count_eras(embedded)
+    stops = embedded.read_log().count("server.stopping")
+    words = {"account": owner, "password": PASSWORD, "device_name": "late"}
+    body = json.dumps(words).encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", embedded.port)
     head = f"POST /v1/devices HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
     writer.write(f"{head}Expect: 100-continue\r\n\r\n".encode())
     assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
 
     embedded.signal()
-    await until(lambda: embedded.read_log().count("server.stopping") == 2)
+    await until(lambda: embedded.read_log().count("server.stopping") == stops + 2)
     for pid in pids:  # Service managers and people tell all processes; it is one wish still.
         os.kill(pid, signal.SIGTERM)
     await asyncio.sleep(0.2)
@@ -334,13 +347,13 @@ async def test_asked_to_stop_all_workers_end_and_the_next_start_goes_on(embedded
     assert await asyncio.to_thread(embedded.wait) == 0
     assert not any(map(is_alive, pids))
     embedded.start()
-    async with device(embedded.url) as remote:
+    async with device(embedded.url, account=owner) as remote:
         assert await commit(remote, 2) == 2
-    assert count_eras(embedded) == 2
+    assert count_eras(embedded) == eras + 1
 
 
 @pytest.mark.asyncio
-async def test_workers_whose_supervisor_is_killed_end_by_themselves(embedded):
+async def test_workers_whose_supervisor_is_killed_end_by_themselves(embedded, owner):
     pids = embedded.find_workers()
     embedded.kill()
     await until(lambda: not any(map(is_alive, pids)))
@@ -350,7 +363,7 @@ async def test_workers_whose_supervisor_is_killed_end_by_themselves(embedded):
 
 
 @pytest.mark.asyncio
-async def test_settings_that_do_not_fit_leave_the_workers_that_run_in_place(embedded):
+async def test_settings_that_do_not_fit_leave_the_workers_that_run_in_place(embedded, owner):
     before = embedded.find_workers()
     settings = embedded.data_dir / "drystone.toml"
     settings.write_text("no_such_setting = 1\n")
@@ -362,12 +375,12 @@ async def test_settings_that_do_not_fit_leave_the_workers_that_run_in_place(embe
     settings.unlink()
     embedded.signal(signal.SIGHUP)
     await until(lambda: "workers.replaced" in embedded.read_log())
-    async with device(embedded.url) as remote:
+    async with device(embedded.url, account=owner) as remote:
         assert await commit(remote, 1) == 1
     assert not set(embedded.find_workers()) & set(before)
 
 
-def test_a_second_supervisor_on_the_data_directory_is_refused(embedded):
+def test_a_second_supervisor_on_the_data_directory_is_refused(embedded, owner):
     other = ServerProcess(embedded.data_dir, environment=TWO)
     with pytest.raises(AssertionError, match="another server"):
         other.start()

@@ -37,6 +37,10 @@ log = structlog.get_logger()
 START_S_MAX: Final = 60.0
 """A worker that is not up by then is taken for one that will never be."""
 
+HANG_S_MAX: Final = 600.0
+"""One that is started anew gets longer: its version may be a newer one, with a database to bring
+up to date, and whoever ends that has it begin again."""
+
 STEADY_S: Final = 60.0
 """A worker that has lived for so long is started anew at once when it ends."""
 
@@ -113,10 +117,10 @@ class _Worker:
         self.has_ended = asyncio.Event()
         self._is_asked = False
 
-    async def comes_up(self) -> bool:
+    async def comes_up(self, within_s: float) -> bool:
         """Returns whether it came up, once that is known."""
         waits = [asyncio.ensure_future(e.wait()) for e in (self.is_up, self.has_ended)]
-        await asyncio.wait(waits, timeout=START_S_MAX, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
         return self.is_up.is_set() and not self.has_ended.is_set()
@@ -171,7 +175,9 @@ class _Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._ask_to_roll)
         try:
             workers = [await self._start_in_place(number) for number in range(len(self._places))]
-            is_any_up = any(await asyncio.gather(*(worker.comes_up() for worker in workers)))
+            is_any_up = any(
+                await asyncio.gather(*(worker.comes_up(START_S_MAX) for worker in workers))
+            )
             if not (is_any_up or self._stop.is_set()):
                 raise WorkersFail(
                     "none of the workers could be started",
@@ -235,7 +241,7 @@ class _Supervisor:
 
     async def _expect(self, worker: _Worker) -> None:
         """Ends one that hangs as it starts: another one is started in its place."""
-        if not (await worker.comes_up() or worker.has_ended.is_set()):
+        if not (await worker.comes_up(HANG_S_MAX) or worker.has_ended.is_set()):
             log.error("worker.hangs", number=worker.number, pid=worker.process.pid)
             worker.send(signal.SIGKILL)
 
@@ -309,7 +315,7 @@ class _Supervisor:
         except OSError as error:
             self._tell_not_started(number, error)
             return False
-        if not await new.comes_up():
+        if not await new.comes_up(START_S_MAX):
             new.send(signal.SIGKILL)
             return False
         # It may have ended meanwhile, and be started anew already.

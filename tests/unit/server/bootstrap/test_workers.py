@@ -168,7 +168,7 @@ async def test_workers_are_left_as_they_are_while_the_program_is_away(tmp_path, 
 async def test_a_worker_that_hangs_as_it_is_started_anew_is_killed(tmp_path, quick, monkeypatch):
     async with staged(tmp_path) as stage:
         await until(lambda: len(stage.pids) == 2)
-        monkeypatch.setattr(workers_module, "START_S_MAX", 0.1)
+        monkeypatch.setattr(workers_module, "HANG_S_MAX", 0.1)
         stage.from_now_on("hang")
         before = kill(stage)
         await until(lambda: stage.said("worker.hangs") >= 2)

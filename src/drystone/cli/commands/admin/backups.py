@@ -104,10 +104,11 @@ def backup(
             "files": sorted(manifest.files),
             "lacking": manifest.lacking,
             "removed": done.removed,
+            "not_removed": done.not_removed,
         },
         _describe_backup(done),
     )
-    return ExitCode.PROBLEMS if manifest.lacking else ExitCode.OK
+    return ExitCode.PROBLEMS if manifest.lacking or done.not_removed else ExitCode.OK
 
 
 @group.command("restore")
@@ -159,7 +160,7 @@ def _list(out: Output, target: str) -> int:
     from drystone.server.bootstrap import list_backups
 
     with counting(out):
-        found = list_backups(target)
+        found, damaged = list_backups(target)
     rows = [
         (
             m.stamp,
@@ -170,12 +171,14 @@ def _list(out: Output, target: str) -> int:
         )
         for m in found
     ]
+    rows += [(stamp, "", "", "", "damaged: it cannot be read") for stamp in damaged]
     heads = ("BACKUP", "MADE", "OBJECTS", "SIZE", "")
     answer = [
         {"stamp": m.stamp, "made_ns": m.made_ns, "objects": m.objects_count,
          "objects_bytes": m.objects_bytes, "version": m.version, "lacking": m.lacking}
         for m in found
     ]  # fmt: skip
+    answer += [{"stamp": stamp, "damaged": True} for stamp in damaged]
     out.answer(answer, format_table(heads, rows, right=[2, 3]))
     return ExitCode.OK
 
@@ -205,6 +208,8 @@ def _describe_backup(done: "BackedUp") -> "Iterator[str]":
         yield f"  LACKS {printable(name)}: it is gone or damaged; see drystone admin check"
     for stamp in done.removed:
         yield f"  removed {stamp}"
+    if done.not_removed:
+        yield f"  Older ones were not let go of: {printable(done.not_removed)}"
     kept = ", ".join(sorted(manifest.files)) or "no files"
     yield f"It holds secrets: password and token hashes, and {printable(kept)}. Guard it well."
 

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -38,13 +38,14 @@ from drystone.server.bootstrap.keeping.checking import (
     private_files,
     remove_database,
 )
-from drystone.server.ports.objects import Objects
+from drystone.server.ports.objects import Objects, ObjectStoreFull
 from drystone.server.settings import FILE_NAME, ServerSettings
 from drystone.server.storage.clock_system import SystemClock
 from drystone.server.storage.metadata_sql import SqliteMetadata
+from drystone.server.storage.metadata_sql.trouble import DatabaseFull
 from drystone.server.storage.objects_files import FileLinks, FileObjects
 from drystone.server.workers.backup.backing_up import BackingUp, Source
-from drystone.server.workers.backup.manifest import Manifest, NoBackup
+from drystone.server.workers.backup.manifest import DamagedBackup, Manifest, NoBackup
 from drystone.server.workers.backup.pieces import read_piece
 from drystone.server.workers.backup.places import (
     KEYRING,
@@ -64,6 +65,12 @@ _UNFINISHED: Final = "metadata.db.unfinished"
 _RESTORED_SETTINGS: Final = "drystone.toml.restored"
 _COPYING: Final = ".copying"
 _MASTER_KEY: Final = "master.key"
+
+
+class UnusableBackupFolder(Refused):
+    """A place that was named for backups is no folder, and cannot be made one."""
+
+    code = "unusable-backup-folder"
 
 
 class BackupInUse(Unavailable):
@@ -87,6 +94,7 @@ class BackedUp(NamedTuple):
         copied_count: Objects that were copied; the others were there already, or were linked.
         copied_bytes: How long these are together.
         removed: Older backups that were let go.
+        not_removed: Why none was, if one that is to stay is damaged; else ``""``.
     """
 
     manifest: Manifest
@@ -94,6 +102,7 @@ class BackedUp(NamedTuple):
     copied_count: int
     copied_bytes: int
     removed: tuple[str, ...]
+    not_removed: str
 
 
 class Restored(NamedTuple):
@@ -171,26 +180,42 @@ def back_up(
             )
             manifest = backing_up.run()
         data_dir.note_backup(now_ns // NS_PER_S)
-        removed = remove_older(target, keep_count) if keep_count else []
+        removed, why_not = _remove_older(target, keep_count)
         return BackedUp(
             manifest,
             where,
             backing_up.copied_count,
             backing_up.copied_bytes,
             tuple(removed),
+            why_not,
         )
 
 
-def list_backups(where: str) -> list[Manifest]:
-    """Returns the manifests of all finished backups at a place, oldest first.
+def list_backups(where: str) -> tuple[list[Manifest], list[str]]:
+    """Returns the manifests of all finished backups at a place, oldest first; and the stamps of
+    those whose manifest is damaged.
 
     Raises:
-        NoBackup: There is none at all.
-        DamagedBackup, NewerBackup: One cannot be read.
+        NoBackup: There is no such place.
+        NewerBackup: One cannot be read.
     """
+    whole, damaged = [], []
     with _opened_place(where, is_new=False) as (backup, _):
         check_place(backup, where)
-        return [load_manifest(backup, where, stamp) for stamp in list_stamps(backup)]
+        for stamp in list_stamps(backup):
+            try:
+                whole.append(load_manifest(backup, where, stamp))
+            except DamagedBackup:
+                damaged.append(stamp)
+    return whole, damaged
+
+
+def _remove_older(target: Objects, keep_count: int) -> tuple[list[str], str]:
+    """Returns what was let go of; or why nothing was, which leaves the new backup what it is."""
+    try:
+        return remove_older(target, keep_count) if keep_count else [], ""
+    except DamagedBackup as error:
+        return [], error.message
 
 
 def verify(where: str, stamp: str, tell: Tell) -> tuple[Manifest, list[str]]:
@@ -275,11 +300,17 @@ def _opened_place(where: str, *, is_new: bool) -> Iterator[tuple[Objects, Path]]
             yield open_store(where), Path(folder)
         return
     path = Path(where).expanduser().absolute()
-    if is_new:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    elif not path.is_dir():
+    if not is_new and not path.is_dir():
         raise NoBackup(f"there is no folder {path}", advice="Name the place of the backups.")
-    lock_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if is_new:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UnusableBackupFolder(
+            f"{path} cannot be a folder for backups: {error.strerror}",
+            advice="Name a folder that this user may write to, or that can be made.",
+        ) from error
     workshop = path / _COPYING
     try:
         try:
@@ -291,12 +322,27 @@ def _opened_place(where: str, *, is_new: bool) -> Iterator[tuple[Objects, Path]]
             ) from error
         # What a killed one left behind is of no use to anybody.
         shutil.rmtree(workshop, ignore_errors=True)
-        if is_new:
-            workshop.mkdir(mode=0o700)
-        yield FileObjects(path), workshop
+        with _told_of_room(path) if is_new else nullcontext():
+            if is_new:
+                workshop.mkdir(mode=0o700)
+            yield FileObjects(path), workshop
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
         os.close(lock_fd)
+
+
+@contextmanager
+def _told_of_room(path: Path) -> Iterator[None]:
+    """Says of a full disk that it is the one of the backups."""
+    try:
+        yield
+    except (ObjectStoreFull, DatabaseFull) as error:
+        raise ObjectStoreFull(
+            f"there is no room for the backup in {path}",
+            advice="Free some space there, or let older ones go (--keep), and run it again: what"
+            " was copied is not copied twice.",
+            retry_after_s=30.0,
+        ) from error
 
 
 def _require_outside(settings: ServerSettings, where: str) -> None:

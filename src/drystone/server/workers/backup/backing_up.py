@@ -22,6 +22,7 @@ from drystone.server.storage.packs.layout import pack_name, parse_pack_name
 from drystone.server.workers.backup.manifest import (
     BACKUPS,
     MARK_NAME,
+    BackupsNotEncrypted,
     Manifest,
     Whole,
     encode_manifest,
@@ -236,6 +237,9 @@ class BackingUp:
             return None
         check = NAMED if is_plain_pack else sha256(content).hexdigest()
         if self._is_sealed:
+            earlier = self._hashes.get(name)
+            if earlier is not None and earlier.length_bytes == length_bytes != len(content):
+                raise BackupsNotEncrypted(name)
             # What an earlier backup has may be the same, encrypted otherwise.
             self._target.delete(name)
         if not (self._is_sealed and self._link(name)):

@@ -43,6 +43,22 @@ class NoBackup(Refused):
     code = "no-backup"
 
 
+class BackupsNotEncrypted(Refused):
+    """Backups of before the server's packs were encrypted lie in the same place, and share packs
+    that have other bytes by now.
+    """
+
+    code = "backups-not-encrypted"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            "the backups there were made before the server's packs were encrypted, and need"
+            f" {name} as it was then",
+            advice="Name another place. What is in the old ones is not encrypted: remove them when"
+            " you no longer need them.",
+        )
+
+
 class NotForBackups(Refused):
     """A place that backups should go to holds something else."""
 

@@ -121,20 +121,20 @@ def remove_older(backup: Objects, kept_count: int) -> list[str]:
     A manifest goes first, so that what is half removed is none.
 
     Raises:
-        DamagedBackup: One that stays cannot be read: then no objects are removed.
+        DamagedBackup: One that stays cannot be read: then nothing is removed.
     """
     stamps = list_stamps(backup)
     kept, removed = stamps[-kept_count:], stamps[:-kept_count]
-    for stamp in removed:
-        backup.delete(manifest_name(stamp))
-    for stat in list(backup.iter_names(BACKUPS)):
-        if stat.name.removeprefix(BACKUPS).partition("/")[0] not in kept:
-            backup.delete(stat.name)
     named = {
         line.name
         for stamp in kept
         for line in iter_objects(backup, load_manifest(backup, "", stamp))
     }
+    for stamp in removed:
+        backup.delete(manifest_name(stamp))
+    for stat in list(backup.iter_names(BACKUPS)):
+        if stat.name.removeprefix(BACKUPS).partition("/")[0] not in kept:
+            backup.delete(stat.name)
     for prefix in ("packs/", "arriving/"):
         for stat in list(backup.iter_names(prefix)):
             if stat.name not in named:
