@@ -64,6 +64,11 @@ async def _run_again(name: str, job: Job) -> None:
             log.error("background.ended", job=name)
         except Exception:
             log.exception("background.failed", job=name)
+        # What fails or returns while it is cancelled has swallowed that. Were it begun again,
+        # the server would never stop.
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            return
         await asyncio.sleep(AGAIN_S)
 
 

@@ -45,6 +45,28 @@ async def test_jobs_run_until_cancelled_and_a_defect_begins_again(monkeypatch):
     assert ended == ["good"]
 
 
+async def test_a_job_that_fails_while_it_is_cancelled_does_not_begin_again():
+    """As one that cannot let go of its duty any more: the server would never stop."""
+    begun = []
+
+    async def stubborn():
+        begun.append(1)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ZeroDivisionError
+
+    jobs = Background()
+    jobs.add("stubborn", stubborn)
+    running = asyncio.ensure_future(jobs.run())
+    await until(lambda: begun)
+    running.cancel()
+    done, _ = await asyncio.wait([running], timeout=5)
+
+    assert done
+    assert begun == [1]
+
+
 async def test_without_jobs_there_is_nothing_to_run():
     await Background().run()
 
