@@ -3,7 +3,8 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from drystone.server.ports.objects import ObjectStoreAway
 from drystone.server.ports.survey import survey_of
 from drystone.server.service.duties import MetadataDuties
 from drystone.server.storage.metadata_memory import MemoryMetadata
+from drystone.server.storage.metadata_sql import SqliteMetadata
 from drystone.server.storage.objects_memory import MemoryObjects
 from drystone.server.workers.journals import writing
 from drystone.server.workers.journals.keeper import JournalKeeper, find_position
@@ -284,3 +286,31 @@ def test_checkpoint_that_two_servers_have_mixed_is_none(world: World) -> None:
 
     assert life.checkpoint is None
     assert [fault.name for fault in life.unreadable] == [mixed]
+
+
+def test_journal_that_begins_with_a_checkpoint_is_kept_by_checkpoints_until_it_has_no_gap(
+    world: World, tmp_path: Path
+) -> None:
+    """A rebuilt server may lack records that were replaced since: no stretch can tell of them."""
+    world.commit(6)
+    for number in range(3):
+        entry = new_file(1)._replace(rev=Rev(7 + number), mtime_ns=number)
+        world.journalist.append((Action.EDIT, entry))
+    last = world.metadata.read(
+        lambda unit: survey_of(unit).list_last_records(NAMESPACE, Seq(0), 99)
+    )
+    with closing(SqliteMetadata(tmp_path / "metadata.db")) as rebuilt:
+        add_accounts(rebuilt)
+        rebuilt.write(lambda unit: survey_of(unit).adopt_records(NAMESPACE, last))
+        world.metadata = rebuilt  # type: ignore[assignment]
+        world.journalist = Journalist(rebuilt)
+        world.journalist.records += [last[0]] * 9
+        world.begin()
+        for count in (0, 1, 1, 1, 5, 1):
+            world.commit(count)
+            world.after(0)
+            world.after(15)
+            life = find_life(world.stored, NAMESPACE)
+            assert life.head == len(world.journalist.records)
+            assert life.unreadable == ()
+        assert world.after(15) == 0

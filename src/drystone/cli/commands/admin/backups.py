@@ -200,8 +200,9 @@ def _verify(out: Output, target: str, at: str) -> int:
 
 def _describe_backup(done: "BackedUp") -> "Iterator[str]":
     manifest = done.manifest
+    what = "lacks what was lost before" if manifest.lacking else "is whole"
     yield (
-        f"Backup {manifest.stamp} is whole: {count_of(manifest.objects_count, 'object')},"
+        f"Backup {manifest.stamp} {what}: {count_of(manifest.objects_count, 'object')},"
         f" {format_bytes(manifest.objects_bytes)}; copied {format_bytes(done.copied_bytes)}."
     )
     for name in manifest.lacking:

@@ -71,6 +71,10 @@ def write_stretch(
     segment = metadata.read(lambda unit: _load_stretch(unit, line, after))
     if segment is None:
         return after
+    if len(segment.records) != segment.last_seq - segment.first_seq + 1:
+        # A server that was rebuilt from a checkpoint lacks what was replaced before that, and a
+        # stretch has every seq. The tree is kept whole instead, until there is no gap.
+        return max(after, write_checkpoint(metadata, objects, line).seq)
     objects.put(stretch_name_of(segment), [encode_segment(segment)])
     begun = segment.first_seq - 1
     if segment.last_seq == begun + SEGMENT_RECORDS_MAX:
