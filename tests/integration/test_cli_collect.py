@@ -93,6 +93,7 @@ def test_what_cannot_be_meant_is_refused(tmp_path, user):
     assert user.run("admin", "quarantine", "restore", *at).code == 2
     assert user.run("admin", "quarantine", "restore", "ff", *at).code == 2
     assert "Nothing is in quarantine" in user.run("admin", "quarantine", "list", *at).out
+    assert user.ask("admin", "quarantine", "restore", "--all", *at)["packs"] == 0
     assert user.run("admin", "collect", *at).code == 0
 
 

@@ -82,12 +82,6 @@ class Desk:
                 self.state.settle(file_id, SyncedRow(change.entry, change.stat))
         assert not self.state.local_changes
 
-    def agree_on(self, path: str) -> None:
-        """Makes what is at a path synced, as it was noted and as it stands there now."""
-        entry, stat = self.find(path), self.disk.find_stat(path)
-        assert stat is not None
-        self.state.settle(entry.file_id, SyncedRow(entry, stat))
-
     def look_again(self, path: str) -> Unread:
         """Returns how a file is to be read now."""
         stat = self.disk.find_stat(path)

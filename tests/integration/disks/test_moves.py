@@ -195,8 +195,12 @@ def test_hundreds_of_renames_at_once(is_running: bool, pair: Pair) -> None:
     converge(pair.one, pair.two)
 
     found = pair.journal.count_new()
+    if is_running:
+        # It may look in the middle: some are told under the names that they had for a moment, and
+        # one that is gone from its folder in one look is new in another in the next.
+        assert found.pop("create", 0) <= 100
+        assert found.pop("delete", 0) <= 100
     assert set(found) == {"move"}
-    # While it runs some are told under the names that they had for a moment.
     assert found["move"] <= 401 + 10
     assert pair.journal.count_blocks() == pair.blocks_count
 

@@ -174,7 +174,8 @@ def restore(
     out = Output(as_json=as_json)
     with _opened(data_dir, config) as keeping:
         wanted = _choose(keeping.list_quarantine(), packs or [""])
-        confirm(f"Bring {len(wanted)} packs back?", yes=yes)
+        if wanted:
+            confirm(f"Bring {len(wanted)} packs back?", yes=yes)
         with _progress(out, "read") as tell:
             restored = keeping.restore(wanted, tell)
     told = f"{restored.packs:,} packs with {restored.blocks:,} blocks are in use again;"
