@@ -318,7 +318,7 @@ def load_settings(
         return ServerSettings(**{**_read_file(path), **outer})
     data_dir = outer.get("data_dir") or _default_data_dir()
     path = data_dir / FILE_NAME
-    inner = _read_file(path) if path.exists() else {}
+    inner = _read_file(path, may_lack=True)
     if "data_dir" in inner:
         raise BadSetting(
             f"{path} sets data_dir, but it is read because it lies in the data directory",
@@ -360,11 +360,13 @@ def describe_settings() -> list[SettingLine]:
     ]
 
 
-def _read_file(path: Path) -> dict[str, Any]:
+def _read_file(path: Path, *, may_lack: bool = False) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text)
     except OSError as error:
+        if may_lack and isinstance(error, FileNotFoundError | NotADirectoryError):
+            return {}
         raise UnreadableSettings(
             f"the settings file {path} cannot be read: {error.strerror}",
             advice="Check its name and who may read it.",

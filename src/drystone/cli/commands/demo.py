@@ -3,6 +3,7 @@
 
 import contextlib
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -145,8 +146,13 @@ def _find_source(directory: Path | None) -> Path:
     import sysconfig
 
     source = directory or Path(sysconfig.get_path("stdlib"))
-    if not source.is_dir():
-        what = "is not a folder" if source.exists() else "does not exist"
+    what = ""
+    try:
+        if not stat.S_ISDIR(source.stat().st_mode):
+            what = "is not a folder"
+    except OSError as error:
+        what = f"cannot be read: {error.strerror}"
+    if what:
         raise BadInputTree(f"{source} {what}", advice="Name a folder that holds some files.")
     return source.resolve()
 

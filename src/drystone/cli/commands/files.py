@@ -2,6 +2,7 @@
 """``drystone ls``, ``get``, ``put``, ``mkdir``, ``mv``, ``rm``: the server's tree, directly."""
 
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -117,10 +118,12 @@ def put(
     from drystone.client.settings import load_settings
 
     settings, out = load_settings(), Output(as_json=as_json)
+    size_bytes = 0
     # A slash at the end says: into this folder, even if it is not there yet.
     place = parse_remote(f"{path}/{source.name}" if path.endswith("/") else path)
     with watch_progress(out) as notices:
-        size_bytes = source.stat().st_size if source.is_file() else 0
+        with suppress(OSError):  # Why it cannot be read is told where it is read.
+            size_bytes = source.stat().st_size
         entry = bootstrap.put_file(
             settings,
             source,

@@ -8,7 +8,7 @@ Each function opens a connection, does one thing, and closes it. Remote paths be
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -214,7 +214,9 @@ def get_file(
     """Fetches a remote file into a local one (into a folder under its name), or an older
     revision of it; returns where it is. What stands there is replaced once all is verified.
     """
-    is_folder = target.is_dir()
+    is_folder = False
+    with suppress(OSError):  # Why nothing can be written there is told when it is written.
+        is_folder = target.is_dir()
 
     async def run(remote: HttpRemote) -> Path:
         entry = await _get(remote, path)

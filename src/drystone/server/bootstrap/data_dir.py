@@ -269,7 +269,9 @@ def opened_data_dir(path: Path, *, may_be_unfinished: bool = False) -> Iterator[
 
 def require_data_dir(path: Path) -> None:
     """Raises ``NoServerThere`` unless there is a data directory: none is made for a question."""
-    if not (path / "format").exists():
+    with _translated(path):
+        is_there = (path / "format").exists()
+    if not is_there:
         raise NoServerThere(
             f"{path} is not the data directory of a server", advice="Name it with --data-dir."
         )

@@ -300,13 +300,14 @@ def _opened_place(where: str, *, is_new: bool) -> Iterator[tuple[Objects, Path]]
             yield open_store(where), Path(folder)
         return
     path = Path(where).expanduser().absolute()
-    if not is_new and not path.is_dir():
-        raise NoBackup(f"there is no folder {path}", advice="Name the place of the backups.")
     try:
         if is_new:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
+        if not is_new and isinstance(error, FileNotFoundError | NotADirectoryError):
+            advice = "Name the place of the backups."
+            raise NoBackup(f"there is no folder {path}", advice=advice) from error
         raise UnusableBackupFolder(
             f"{path} cannot be a folder for backups: {error.strerror}",
             advice="Name a folder that this user may write to, or that can be made.",

@@ -61,12 +61,12 @@ def find_objects_folder(url: str, data_dir: Path) -> Path:
             f"the folder for objects, {folder}, lies in the data directory",
             advice="Leave the setting `objects` away, or name a folder elsewhere.",
         )
-    if not folder.is_dir():
-        raise UnusableObjectsFolder(
-            f"the folder for objects, {folder}, is not there",
-            advice="Mount its disk; or make it, if it is to be a new one.",
-        )
     try:
+        if not folder.is_dir():
+            raise UnusableObjectsFolder(
+                f"the folder for objects, {folder}, is not there",
+                advice="Mount its disk; or make it, if it is to be a new one.",
+            )
         _recognize(folder, data_dir / MEMORY)
     except OSError as error:
         raise UnusableObjectsFolder(
