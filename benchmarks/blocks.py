@@ -40,6 +40,7 @@ from drystone.server.faces.native import blocks as face
 from drystone.server.faces.native.call import Call
 from drystone.server.ports.metadata import Account
 from drystone.server.ports.objects import Objects
+from drystone.server.ports.watching.measuring import Measures
 from drystone.server.service.actor import Actor
 from drystone.server.service.blocks import Blocks
 from drystone.server.service.service import Service
@@ -93,7 +94,8 @@ def serve(folder: Path, listening: socket.socket, *, seals: bool) -> None:
     )
     writer = Writer(metadata)
     packs = ObjectPacks(open_objects(folder / "objects", seals=seals))
-    service = SimpleNamespace(blocks=Blocks(packs, metadata, writer, SystemClock()))
+    blocks = Blocks(packs, metadata, writer, SystemClock(), Measures())
+    service = SimpleNamespace(blocks=blocks)
     plain = folder / "plain"
     plain.write_bytes(Random(0).randbytes(PLAIN_BYTES))
 
