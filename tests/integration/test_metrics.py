@@ -10,27 +10,12 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from drystone.client.adapters.remote_http import HttpRemote, HttpSession, sign_in
 from drystone.testing.real_devices import RealDevice
 from drystone.testing.servers import CHEAP_PASSWORDS, ServerFailed, ServerProcess
+from tests.integration.listening import listen_while
 
 PASSWORD = "correct horse"
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
-
-
-async def listen_while(url, work):
-    """Has a bell open while something is done that rings it."""
-    session = HttpSession(url)
-    signed_in = await sign_in(session, "anna", PASSWORD, "listener")
-    await session.close()
-    session = HttpSession(url, signed_in.token)
-    rings = HttpRemote(session, signed_in.namespace_id).listen()
-    await anext(rings)
-    working = asyncio.get_running_loop().run_in_executor(None, work)
-    await anext(rings)
-    await working
-    await rings.aclose()
-    await session.close()
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +30,7 @@ def scraped(tmp_path_factory):
         device.log_in()
         (device.folder / "secret-name.txt").write_bytes(b"x" * 50_000)
         (device.folder / "same again.txt").write_bytes(b"x" * 50_000)
-        asyncio.run(listen_while(server.url, device.sync))
+        asyncio.run(listen_while(server.url, PASSWORD, device.sync))
         other = RealDevice(folder / "desk", server.url, "anna", "desk")
         other.folder.mkdir(parents=True)
         other.log_in()

@@ -13,9 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from drystone.client.adapters.remote_http import HttpRemote, HttpSession, sign_in
 from drystone.testing.real_devices import RealDevice
 from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
+from tests.integration.listening import listen_while
 
 PASSWORD = "correct horse"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -67,21 +67,6 @@ def attributes_of(span):
     return {item.key: item.value.string_value or item.value.int_value for item in span.attributes}
 
 
-async def listen_while(url, work):
-    """Has a bell open while something is done that rings it."""
-    session = HttpSession(url)
-    signed_in = await sign_in(session, "anna", PASSWORD, "listener")
-    await session.close()
-    session = HttpSession(url, signed_in.token)
-    rings = HttpRemote(session, signed_in.namespace_id).listen()
-    await anext(rings)
-    working = asyncio.get_running_loop().run_in_executor(None, work)
-    await anext(rings)
-    await working
-    await rings.aclose()
-    await session.close()
-
-
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory):
     """The spans of a sync and of one request with a traceparent, by id, and all bytes sent."""
@@ -95,7 +80,7 @@ def traced(tmp_path_factory):
             device.folder.mkdir(parents=True)
             device.log_in()
             device.write("secret-name", b"x" * 50_000)
-            asyncio.run(listen_while(server.url, device.sync))
+            asyncio.run(listen_while(server.url, PASSWORD, device.sync))
             request = urllib.request.Request(
                 server.url + "/v1/ready?token=secret-query",
                 headers={"traceparent": f"00-{TRACE}-{PARENT}-01"},

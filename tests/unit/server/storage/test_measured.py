@@ -17,6 +17,7 @@ from drystone.server.storage.measured import (
 from drystone.server.storage.metadata_memory import MemoryMetadata
 from drystone.server.storage.objects_memory import MemoryObjects
 from drystone.testing.fakes.clock import ManualClock
+from tests.unit.server.measured import value_of
 
 NAMESPACE = NamespaceId(b"n" * 16)
 OTHER = NamespaceId(b"o" * 16)
@@ -25,18 +26,6 @@ OTHER = NamespaceId(b"o" * 16)
 @pytest.fixture
 def measures():
     return Measures()
-
-
-def value_of(measures, name, **labels):
-    return next(
-        (
-            sample.value
-            for family in measures.read()
-            for sample in family.samples
-            if sample.name == name and sample.labels == labels
-        ),
-        None,
-    )
 
 
 def test_requests_to_the_store_are_counted_with_their_outcome(measures):

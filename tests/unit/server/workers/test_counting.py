@@ -9,6 +9,7 @@ from drystone.server.workers.collecting import Tally
 from drystone.server.workers.counting import count_collecting, count_scrubbing
 from drystone.server.workers.scrubbing import ScrubTally
 from drystone.testing.fakes.clock import ManualClock
+from tests.unit.server.measured import value_of
 
 
 @pytest.fixture
@@ -19,18 +20,6 @@ def measures():
 @pytest.fixture
 def clock():
     return ManualClock()
-
-
-def value_of(measures, name, **labels):
-    return next(
-        (
-            sample.value
-            for family in measures.read()
-            for sample in family.samples
-            if sample.name == name and sample.labels == labels
-        ),
-        None,
-    )
 
 
 def runs(measures, kind):
