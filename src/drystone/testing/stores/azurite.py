@@ -8,7 +8,6 @@ file. The first use installs it into a cache, in half a minute.
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -22,6 +21,8 @@ from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Final, Self
+
+from drystone.testing.brokers.process import find_free_port
 
 _START_S_MAX: Final = 120.0
 _INSTALL_S_MAX: Final = 600.0
@@ -125,9 +126,7 @@ class AzureServer:
     def start(self) -> Self:
         """Starts it on a free port and returns once it answers."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        with socket.socket() as listening:
-            listening.bind(("127.0.0.1", 0))
-            self._port = listening.getsockname()[1]
+        self._port = find_free_port()
         main = self._program / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
         where = ["--blobHost", "127.0.0.1", "--blobPort", str(self._port)]
         how = ["--location", str(self._folder), "--silent", "--disableTelemetry"]

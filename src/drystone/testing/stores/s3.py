@@ -3,7 +3,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
+
+from drystone.testing.brokers.process import find_free_port
 
 _START_S_MAX: Final = 120.0
 
@@ -88,10 +89,7 @@ class S3Server:
     def start(self) -> Self:
         """Starts it, on the port it had before if it had one, and returns once it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        if not self._port:
-            with socket.socket() as listening:
-                listening.bind(("127.0.0.1", 0))
-                self._port = listening.getsockname()[1]
+        self._port = self._port or find_free_port()
         with (self.folder / "s3.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  the package's own program
                 self._command(),
