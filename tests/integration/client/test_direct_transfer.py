@@ -423,8 +423,8 @@ async def test_a_server_that_goes_away_meanwhile_is_told(server, store, join, mo
     with pytest.raises(Unavailable):
         await remote.put_blocks(in_portions(LARGE))
 
-    monkeypatch.undo()
     assert len(await remote.ask(ids_of(LARGE))) == len(LARGE)
+    monkeypatch.undo()
     store.requests.clear()
     # The packs that stand there already are only told of.
     await remote.put_blocks(in_portions(LARGE))
